@@ -18,4 +18,5 @@ pub const SHARED_VALUE_BYTES_MIN: usize = 16 * 1024;
 /// From this size on an argument that is still under way is read into an allocation of its own, in bytes.
 pub const BIG_ARGUMENT_BYTES_MIN: usize = 32 * 1024;
 
-const _: () = assert!(BIG_ARGUMENT_BYTES_MIN >= SHARED_VALUE_BYTES_MIN, "a big argument must be fit to become a shared value");
+const _: () =
+    assert!(BIG_ARGUMENT_BYTES_MIN >= SHARED_VALUE_BYTES_MIN, "a big argument must be fit to become a shared value");

@@ -151,7 +151,7 @@ impl KeySpec {
                 (begin, last, step)
             }
             Find::KeyNum { number_at, first, step } => {
-                let Some(number) = (begin + number_at as usize < words).then(|| args.get(begin + number_at as usize))
+                let Some(number) = (begin + (number_at as usize) < words).then(|| args.get(begin + number_at as usize))
                 else {
                     return false;
                 };

@@ -132,14 +132,45 @@ pub enum Join {
 #[allow(missing_docs)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admin {
-    Auth, Hello, Ping, Echo, Select, Reset, Quit, Time, Lolwut,
-    ClientId, ClientInfo, ClientList, ClientKill, ClientSetName, ClientGetName, ClientSetInfo, ClientReply,
-    ClientNoEvict, ClientNoTouch, ClientHelp,
-    Command, CommandCount, CommandList, CommandInfo, CommandDocs, CommandGetKeys, CommandGetKeysAndFlags, CommandHelp,
-    ConfigGet, ConfigSet, ConfigResetStat, ConfigHelp,
-    Info, RandomKey, Scan, SwapDb, Shutdown, Debug,
+    Auth,
+    Hello,
+    Ping,
+    Echo,
+    Select,
+    Reset,
+    Quit,
+    Time,
+    Lolwut,
+    ClientId,
+    ClientInfo,
+    ClientList,
+    ClientKill,
+    ClientSetName,
+    ClientGetName,
+    ClientSetInfo,
+    ClientReply,
+    ClientNoEvict,
+    ClientNoTouch,
+    ClientHelp,
+    Command,
+    CommandCount,
+    CommandList,
+    CommandInfo,
+    CommandDocs,
+    CommandGetKeys,
+    CommandGetKeysAndFlags,
+    CommandHelp,
+    ConfigGet,
+    ConfigSet,
+    ConfigResetStat,
+    ConfigHelp,
+    Info,
+    RandomKey,
+    Scan,
+    SwapDb,
+    Shutdown,
+    Debug,
 }
-
 
 /// How a command behaves: Valkey's command flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -299,8 +330,23 @@ impl Acl {
 #[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
-    Generic, String, List, Set, SortedSet, Hash, Pubsub, Transactions, Connection, Server, Scripting, Hyperloglog,
-    Cluster, Sentinel, Geo, Stream, Bitmap,
+    Generic,
+    String,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    Pubsub,
+    Transactions,
+    Connection,
+    Server,
+    Scripting,
+    Hyperloglog,
+    Cluster,
+    Sentinel,
+    Geo,
+    Stream,
+    Bitmap,
 }
 
 impl Group {
@@ -332,7 +378,15 @@ impl Group {
 #[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ArgumentKind {
-    String, Integer, Double, Key, Pattern, UnixTime, PureToken, OneOf, Block,
+    String,
+    Integer,
+    Double,
+    Key,
+    Pattern,
+    UnixTime,
+    PureToken,
+    OneOf,
+    Block,
 }
 
 /// An argument of a command, as COMMAND DOCS describes it.

@@ -267,7 +267,8 @@ impl RequestParser {
 
     /// Bytes that the parser itself holds for the request under way.
     pub fn held_bytes(&self) -> usize {
-        let owned = self.owned.as_ref().map_or(0, |r| r.bytes.capacity() + r.shared.iter().map(Bytes::len).sum::<usize>());
+        let owned =
+            self.owned.as_ref().map_or(0, |r| r.bytes.capacity() + r.shared.iter().map(Bytes::len).sum::<usize>());
         owned + self.partial.capacity() * size_of::<Span>()
     }
 
@@ -392,7 +393,11 @@ impl RequestParser {
     fn parse_inline(&mut self, input: &[u8], spans: &mut Vec<Span>) -> Result<Progress, ProtocolError> {
         let Some(at) = input[self.searched..].iter().position(|byte| *byte == b'\n') else {
             self.searched = input.len();
-            return if input.len() > INLINE_BYTES_MAX { Err(ProtocolError::InlineTooLong) } else { Ok(Progress::Incomplete) };
+            return if input.len() > INLINE_BYTES_MAX {
+                Err(ProtocolError::InlineTooLong)
+            } else {
+                Ok(Progress::Incomplete)
+            };
         };
         let end = std::mem::take(&mut self.searched) + at;
         if end > INLINE_BYTES_MAX {
@@ -569,7 +574,13 @@ mod tests {
             big.len()
         );
         let expected: Vec<Vec<String>> = [
-            vec!["GET", "k"], vec![], vec!["PING", "a b"], vec![], vec!["SET", "", &big, "NX"], vec!["get", "x"], vec!["PING"],
+            vec!["GET", "k"],
+            vec![],
+            vec!["PING", "a b"],
+            vec![],
+            vec!["SET", "", &big, "NX"],
+            vec!["get", "x"],
+            vec!["PING"],
         ]
         .into_iter()
         .map(|request| request.into_iter().map(String::from).collect())
@@ -591,7 +602,11 @@ mod tests {
             ("*1\r\n$-1\r\n", limits, ProtocolError::InvalidBulkLength),
             ("*1\r\n$1025\r\n", limits, ProtocolError::InvalidBulkLength),
             ("*11\r\n", strict, ProtocolError::UnauthenticatedMultibulkLength),
-            ("*1\r\n$16385\r\n", RequestLimits { unauthenticated: true, ..RequestLimits::default() }, ProtocolError::UnauthenticatedBulkLength),
+            (
+                "*1\r\n$16385\r\n",
+                RequestLimits { unauthenticated: true, ..RequestLimits::default() },
+                ProtocolError::UnauthenticatedBulkLength,
+            ),
             ("get \"x\r\n", limits, ProtocolError::UnbalancedQuotes),
             (&long, limits, ProtocolError::InlineTooLong),
             (&format!("*{long}"), limits, ProtocolError::MultibulkCountTooLong),
