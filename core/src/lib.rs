@@ -14,4 +14,5 @@ pub mod limits;
 pub mod number;
 pub mod outcome;
 pub mod resp;
+pub mod txn;
 pub mod units;
