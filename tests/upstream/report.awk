@@ -12,6 +12,7 @@ function flush_failure(   text) {
   if (pending == "failed") found[++failures] = "  FAILED   " name " -- " substr(text, 1, 300)
   else found[++failures] = "  ABORTED  " substr(length(text) > length(name) ? text : name, 1, 300)
   pending = ""
+  wordless = 0
 }
 { gsub(/\033\[[0-9;]*m/, ""); sub(/\r$/, "") }
 /^\[runner\]: / { flush_failure(); status = $2; seconds = $3; next }
@@ -34,6 +35,8 @@ ended { next } # the suite repeats its failures after "The End"
   next
 }
 /^\[[a-z0-9\/ ]+\]: |^Killing still running|^Logged |^Testing / { flush_failure(); next }
+pending == "aborted" && /^ERROR:$/ { wordless = 1; next }
+pending == "aborted" && wordless && NF && !/^###/ { lines[1] = name ": " $0; wordless = 0 }
 pending && NF && count < 2 { lines[++count] = $0 }
 END {
   flush_failure()
