@@ -1,1 +1,3 @@
 //! Placeholder crate root; see ARCHITECTURE.md for what moves in.
+
+pub mod glob;
