@@ -55,7 +55,7 @@ fn skip_stars(pattern: &[u8]) -> &[u8] {
 }
 
 /// Matches the first part of `pattern`, which is not a `*`, with `byte`; gives the pattern behind that part.
-fn match_one<'a>(pattern: &'a [u8], byte: u8, nocase: bool) -> Option<&'a [u8]> {
+fn match_one(pattern: &[u8], byte: u8, nocase: bool) -> Option<&[u8]> {
     match pattern {
         [] => None,
         [b'?', behind @ ..] => Some(behind),
