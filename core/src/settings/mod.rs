@@ -334,15 +334,15 @@ impl Settings {
 }
 
 fn default_value(row: &Row) -> Value {
-    let words: Vec<&[u8]> = match row.kind.takes_words() {
-        true if row.default.is_empty() => Vec::new(),
-        true => row.default.as_bytes().split(|byte| *byte == b' ').collect(),
-        false => vec![row.default.as_bytes()],
+    let words: Vec<&[u8]> = match row.kind {
+        // These two cannot be given as nothing: the directory is where the process was started, and «no primary» has
+        // words of its own.
+        Kind::Text(_) if row.default.is_empty() => return Value::Text(Box::default()),
+        Kind::Primary if row.default.is_empty() => return Value::Words(Box::default()),
+        kind if kind.takes_words() && row.default.is_empty() => Vec::new(),
+        kind if kind.takes_words() => row.default.as_bytes().split(|byte| *byte == b' ').collect(),
+        _ => vec![row.default.as_bytes()],
     };
-    // The directory has no default of its own: it is where the process was started.
-    if row.default.is_empty() && matches!(row.kind, Kind::Text(_)) {
-        return Value::Text(Box::default());
-    }
     value::parse(row, &words, None).expect("a test reads the default of every row")
 }
 

@@ -23,6 +23,8 @@ pub struct Row {
     pub hidden: bool,
     /// CONFIG SET refuses it while data is being loaded.
     pub not_while_loading: bool,
+    /// Numbers outside of this are moved to its ends without a word.
+    pub clamped: Option<(i64, i64)>,
     /// What the directive does in this server.
     pub effect: Effect,
 }
@@ -148,6 +150,7 @@ impl Row {
             sensitive: false,
             hidden: false,
             not_while_loading: false,
+            clamped: None,
             effect: Effect::Works,
         }
     }
@@ -178,6 +181,10 @@ impl Row {
 
     pub(super) const fn not_while_loading(self) -> Self {
         Self { not_while_loading: true, ..self }
+    }
+
+    pub(super) const fn clamped(self, min: i64, max: i64) -> Self {
+        Self { clamped: Some((min, max)), ..self }
     }
 
     pub(super) const fn meaningless(self, reason: &'static str) -> Self {

@@ -201,7 +201,7 @@ table! {
 
     // Keys, memory and encodings.
     Databases "databases" = integer(1, INT_MAX, "16").at_start();
-    Hz "hz" = integer(0, INT_MAX, "10");
+    Hz "hz" = integer(0, INT_MAX, "10").clamped(1, 500);
     ActiveExpireEffort "active-expire-effort" = integer(1, 10, "1");
     LazyfreeLazyEviction "lazyfree-lazy-eviction" = yes_no("yes");
     LazyfreeLazyExpire "lazyfree-lazy-expire" = yes_no("yes");
@@ -283,7 +283,7 @@ table! {
     PropagationErrorBehavior "propagation-error-behavior" =
         choice(&PROPAGATION_ERROR_BEHAVIOR_NAMES, "ignore").not_yet(REPLICATION);
     RdbDelSyncFiles "rdb-del-sync-files" = yes_no("no").not_yet(REPLICATION);
-    ReplBacklogSize "repl-backlog-size" = memory(1, "10485760").not_yet(REPLICATION);
+    ReplBacklogSize "repl-backlog-size" = memory(1, "10485760").clamped(16_384, LONG_MAX).not_yet(REPLICATION);
     ReplBacklogTtl "repl-backlog-ttl" = integer(0, LONG_MAX, "3600").not_yet(REPLICATION);
     ReplDisableTcpNodelay "repl-disable-tcp-nodelay" = yes_no("no").not_yet(REPLICATION);
     ReplDisklessLoad "repl-diskless-load" =

@@ -41,8 +41,6 @@ const HOST_NAME_BYTES_MAX: usize = 255;
 /// The reason for a refusal is cut at this length.
 const REASON_BYTES_MAX: usize = 255;
 const OOM_SCORES: std::ops::RangeInclusive<i64> = -2_000..=2_000;
-/// `hz` is a wish: numbers outside of this are moved to its ends.
-const HZ: (i64, i64) = (1, 500);
 
 const WRONG_ARGUMENTS: &str = "wrong number of arguments";
 
@@ -78,13 +76,13 @@ fn parse_word(row: &Row, word: &[u8]) -> Result<Value, String> {
         Kind::YesNo => Err("argument must be 'yes' or 'no'".into()),
         Kind::Integer { min, max } => {
             let number = parse_integer(word).ok_or("argument couldn't be parsed into an integer")?;
-            let number = within(number, min, max)?;
-            Ok(Value::Number(if row.name == "hz" { number.clamp(HZ.0, HZ.1) } else { number }))
+            Ok(Value::Number(clamp(row, within(number, min, max)?)))
         }
         Kind::Memory { min, plain_negative } => {
             let plain = || if plain_negative { parse_integer(word) } else { None };
             let bytes = parse_memory(text).map(|bytes| bytes as i64).or_else(plain);
-            Ok(Value::Number(within(bytes.ok_or("argument must be a memory value")?, min, i64::MAX)?))
+            let bytes = bytes.ok_or("argument must be a memory value")?;
+            Ok(Value::Number(clamp(row, within(bytes, min, i64::MAX)?)))
         }
         Kind::MemoryOrPercent => parse_memory_or_percent(word),
         Kind::Octal { max } => {
@@ -98,6 +96,10 @@ fn parse_word(row: &Row, word: &[u8]) -> Result<Value, String> {
             Some(number) => Ok(Value::Number(number)),
             None => Err(must_be_one_of(names)),
         },
+        // These two are checked to their end, so a NUL byte is refused instead of ending the text.
+        Kind::Text(check @ (Check::NodeName | Check::AnnouncedAddress)) => {
+            Ok(Value::Text(parse_text(row, check, word)?.into()))
+        }
         Kind::Text(check) => Ok(Value::Text(parse_text(row, check, text)?.into())),
         _ => Ok(Value::Text(word.into())),
     }
@@ -135,6 +137,10 @@ fn within(number: i64, min: i64, max: i64) -> Result<i64, String> {
         return Ok(number);
     }
     Err(format!("argument must be between {min} and {max} inclusive"))
+}
+
+fn clamp(row: &Row, number: i64) -> i64 {
+    row.clamped.map_or(number, |(min, max)| number.clamp(min, max))
 }
 
 /// A decimal number in its shortest form: no sign `+`, no leading zero, no `-0`, no blanks.
@@ -296,7 +302,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/' | b':' | b'_' | b'`' | 0x80..)
 }
 
-/// A template is good when every variable is known and something would be left of it.
+/// A template is good when every variable is known and it shows something even if those are empty that may be.
 fn is_title_template(template: &[u8]) -> bool {
     let mut rest = template;
     let mut shows_something = false;
@@ -310,8 +316,8 @@ fn is_title_template(template: &[u8]) -> bool {
             [b'{', behind @ ..] => {
                 let Some(end) = behind.iter().position(|byte| *byte == b'}') else { return false };
                 match &behind[..end] {
-                    b"title" | b"listen-addr" | b"config-file" | b"port" | b"tls-port" => shows_something = true,
-                    b"server-mode" | b"unixsocket" => {}
+                    b"listen-addr" | b"config-file" | b"port" | b"tls-port" => shows_something = true,
+                    b"title" | b"server-mode" | b"unixsocket" => {}
                     _ => return false,
                 }
                 rest = &behind[end + 1..];
@@ -403,10 +409,6 @@ fn parse_oom_scores(words: &[&[u8]]) -> Result<Value, String> {
 }
 
 fn parse_primary(words: &[&[u8]]) -> Result<Value, String> {
-    // What is shown for «no primary» has to be readable too.
-    if matches!(words, [] | [b""]) {
-        return Ok(Value::Words(Box::default()));
-    }
     let [host, port] = words else { return Err(WRONG_ARGUMENTS.into()) };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         return Ok(Value::Words(Box::default()));
