@@ -10,9 +10,11 @@
 
 pub mod command;
 pub mod commands;
+pub mod glob;
 pub mod limits;
 pub mod number;
 pub mod outcome;
 pub mod resp;
+pub mod settings;
 pub mod txn;
 pub mod units;
