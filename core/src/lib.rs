@@ -10,6 +10,7 @@
 
 pub mod command;
 pub mod commands;
+pub mod glob;
 pub mod limits;
 pub mod number;
 pub mod outcome;

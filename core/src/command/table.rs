@@ -1,0 +1,210 @@
+//! All rows joined, and the finding of a row by its name.
+//!
+//! The index is made while compiling: an open-addressing table of references to the rows that exist. A lookup reads
+//! at most two words of the name for the hash, one slot, and the row. Missing rows are not in the index, so that they
+//! answer as unknown commands.
+
+use super::row::Command;
+use crate::commands;
+use crate::resp::{Args, CommandError};
+use std::fmt::Write as _;
+
+/// The rows of every family, missing ones included; subcommands are in the rows of their parents.
+pub static FAMILIES: &[&[Command]] = &[
+    commands::bitmap::rows::ROWS,
+    commands::cluster::rows::ROWS,
+    commands::connection::rows::ROWS,
+    commands::geo::rows::ROWS,
+    commands::hash::rows::ROWS,
+    commands::hll::rows::ROWS,
+    commands::key::rows::ROWS,
+    commands::list::rows::ROWS,
+    commands::pubsub::rows::ROWS,
+    commands::script::rows::ROWS,
+    commands::server::rows::ROWS,
+    commands::set::rows::ROWS,
+    commands::stream::rows::ROWS,
+    commands::string::rows::ROWS,
+    commands::transaction::rows::ROWS,
+    commands::zset::rows::ROWS,
+];
+
+/// Slots of the index; a power of two, at least twice the number of commands.
+const SLOTS: usize = 1024;
+
+/// No command has a longer name.
+const NAME_BYTES_MAX: usize = 32;
+
+/// How many rows there are, with missing ones and subcommands; ids are smaller.
+pub const ROW_COUNT: usize = count_rows();
+
+static INDEX: [Option<&'static Command>; SLOTS] = build_index();
+
+/// How many commands exist, without subcommands.
+pub static EXISTING_COUNT: usize = count_existing();
+
+const fn count_rows() -> usize {
+    let (mut family, mut count) = (0, 0);
+    while family < FAMILIES.len() {
+        let mut row = 0;
+        while row < FAMILIES[family].len() {
+            count += 1 + FAMILIES[family][row].subcommands.len();
+            row += 1;
+        }
+        family += 1;
+    }
+    count
+}
+
+const fn build_index() -> [Option<&'static Command>; SLOTS] {
+    let mut index = [None; SLOTS];
+    let (mut family, mut count) = (0, 0);
+    while family < FAMILIES.len() {
+        let mut row = 0;
+        while row < FAMILIES[family].len() {
+            let command = &FAMILIES[family][row];
+            assert!(command.name.len() <= NAME_BYTES_MAX, "a name is longer than the index allows");
+            if !command.is_missing() {
+                let mut slot = slot_of(command.name.as_bytes());
+                while index[slot].is_some() {
+                    slot = (slot + 1) % SLOTS;
+                }
+                index[slot] = Some(command);
+                count += 1;
+            }
+            row += 1;
+        }
+        family += 1;
+    }
+    assert!(count * 2 <= SLOTS, "the index is too small for short probes");
+    index
+}
+
+const fn count_existing() -> usize {
+    let (mut slot, mut count) = (0, 0);
+    while slot < SLOTS {
+        count += INDEX[slot].is_some() as usize;
+        slot += 1;
+    }
+    count
+}
+
+/// The first slot for a name. Upper and lower case share it, because bit 5 of each byte is set before hashing.
+#[inline]
+const fn slot_of(name: &[u8]) -> usize {
+    let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (Some(head), Some(tail)) => (u32::from_le_bytes(*head) as u64, u32::from_le_bytes(*tail) as u64),
+            _ => match name {
+                [a, b, c] => (*a as u64 | (*b as u64) << 8 | (*c as u64) << 16, 0),
+                [a, b] => (*a as u64 | (*b as u64) << 8, 0),
+                [a] => (*a as u64, 0),
+                _ => (0, 0),
+            },
+        },
+    };
+    const CASE: u64 = 0x2020_2020_2020_2020;
+    let mixed = (head | CASE).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (tail | CASE).rotate_left(29);
+    let mixed = (mixed ^ name.len() as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (mixed >> (64 - SLOTS.trailing_zeros())) as usize
+}
+
+/// The command of this name in any case, if it exists.
+#[inline]
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let mut slot = slot_of(name);
+    // An empty slot ends the search; half of all slots are empty.
+    while let Some(command) = INDEX[slot] {
+        if command.name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(command);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+    None
+}
+
+/// The subcommand of this name (without its parent's) in any case, if it exists.
+pub fn lookup_subcommand(parent: &'static Command, name: &[u8]) -> Option<&'static Command> {
+    let own = parent.name.len() + 1;
+    parent
+        .subcommands
+        .iter()
+        .find(|row| row.name.as_bytes()[own..].eq_ignore_ascii_case(name))
+        .filter(|row| !row.is_missing())
+}
+
+/// The command or subcommand of this name, with `|` between parent and child, if it exists.
+pub fn lookup_full(name: &[u8]) -> Option<&'static Command> {
+    match name.iter().position(|byte| *byte == b'|') {
+        None => lookup(name),
+        Some(at) => lookup_subcommand(lookup(&name[..at])?, &name[at + 1..]),
+    }
+}
+
+/// Every row, missing ones included; subcommands follow their parent.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|rows| rows.iter()).flat_map(|row| std::iter::once(row).chain(row.subcommands))
+}
+
+/// The commands that exist, without subcommands.
+pub fn existing() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|rows| rows.iter()).filter(|row| !row.is_missing())
+}
+
+/// The row of a call, with its arity checked.
+///
+/// # Errors
+/// There is no such command or subcommand, or the number of words does not fit.
+#[inline]
+pub fn resolve(args: &Args<'_>) -> Result<&'static Command, CommandError> {
+    match find(args) {
+        Some(row) if row.accepts(args.len()) => Ok(row),
+        Some(row) => Err(CommandError::Arity(row.name.into())),
+        None => Err(unknown(args)),
+    }
+}
+
+/// The row of a call, whatever its arity.
+#[inline]
+pub fn find(args: &Args<'_>) -> Option<&'static Command> {
+    let row = if args.is_empty() { None } else { lookup(args.get(0)) }?;
+    if row.subcommands.is_empty() || args.len() == 1 { Some(row) } else { lookup_subcommand(row, args.get(1)) }
+}
+
+/// Most bytes of the name, and of the arguments, that the answer to an unknown command repeats.
+const REPEATED_BYTES_MAX: usize = 128;
+
+#[cold]
+fn unknown(args: &Args<'_>) -> CommandError {
+    if args.is_empty() {
+        return CommandError::text("unknown command '', with args beginning with: ");
+    }
+    if let Some(parent) = lookup(args.get(0)) {
+        let name = String::from_utf8_lossy(c_text(args.get(1), REPEATED_BYTES_MAX));
+        let parent = parent.name.to_ascii_uppercase();
+        return CommandError::owned(format!("unknown subcommand '{name}'. Try {parent} HELP."));
+    }
+    let name = String::from_utf8_lossy(c_text(args.get(0), REPEATED_BYTES_MAX));
+    let mut text = format!("unknown command '{name}', with args beginning with: ");
+    let mut used = 0;
+    for arg in args.iter_from(1) {
+        if used >= REPEATED_BYTES_MAX {
+            break;
+        }
+        let arg = c_text(arg, REPEATED_BYTES_MAX - used);
+        used += arg.len() + 3;
+        // Writing to a String cannot fail.
+        let _ = write!(text, "'{}' ", String::from_utf8_lossy(arg));
+    }
+    CommandError::owned(text)
+}
+
+/// At most `max` bytes, up to the first NUL, as C prints a text.
+fn c_text(bytes: &[u8], max: usize) -> &[u8] {
+    let bytes = &bytes[..bytes.len().min(max)];
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
