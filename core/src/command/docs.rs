@@ -79,10 +79,7 @@ impl<'a> Filter<'a> {
 
 /// The ACL category of this name, written without its `@`.
 fn category(name: &[u8]) -> Option<Acl> {
-    Acl::WORDS
-        .iter()
-        .find(|(_, word)| word.as_bytes()[1..].eq_ignore_ascii_case(name))
-        .map(|(category, _)| *category)
+    Acl::WORDS.iter().find(|(_, word)| word.as_bytes()[1..].eq_ignore_ascii_case(name)).map(|(category, _)| *category)
 }
 
 /// COMMAND INFO: the named commands, or all.
@@ -258,16 +255,10 @@ fn write_argument(argument: &Argument, reply: &mut Reply<'_>) {
         (true, "") => argument.name,
         (true, text) => text,
     };
-    let texts = [
-        ("summary", argument.summary),
-        ("since", argument.since),
-        ("deprecated_since", argument.deprecated_since),
-    ];
-    let flags = [
-        (argument.optional, "optional"),
-        (argument.multiple, "multiple"),
-        (argument.multiple_token, "multiple_token"),
-    ];
+    let texts =
+        [("summary", argument.summary), ("since", argument.since), ("deprecated_since", argument.deprecated_since)];
+    let flags =
+        [(argument.optional, "optional"), (argument.multiple, "multiple"), (argument.multiple_token, "multiple_token")];
     let flags = flags.into_iter().filter_map(|(holds, word)| holds.then_some(word));
     let has_flags = flags.clone().next().is_some();
     reply.map(

@@ -37,6 +37,8 @@ pub enum KeyRule {
     SortRo,
     /// MIGRATE: one key, or all behind KEYS.
     Migrate,
+    /// GEORADIUS and GEORADIUSBYMEMBER: the key behind the last STORE or STOREDIST is written.
+    GeoRadius,
 }
 
 /// Where the search for keys begins.
@@ -275,6 +277,12 @@ impl KeyRule {
                 Some(_) if !args.get(3).is_empty() => {}
                 Some(at) => (at + 1..args.len()).for_each(|index| visit(index, &KeySpec::unknown(TAKE))),
             },
+            Self::GeoRadius => {
+                visit(1, &KeySpec::one(1, READ));
+                if let Some(index) = geo_target(args) {
+                    visit(index, &KeySpec::unknown(OVERWRITE));
+                }
+            }
         }
     }
 }
@@ -308,6 +316,20 @@ fn sort_target(args: &Args<'_>) -> Option<usize> {
             }
             () => 1,
         };
+    }
+    target
+}
+
+/// The word behind the last STORE or STOREDIST of a GEORADIUS or GEORADIUSBYMEMBER call.
+fn geo_target(args: &Args<'_>) -> Option<usize> {
+    let (mut index, mut target) = (5, None);
+    while index + 1 < args.len() {
+        let word = args.get(index);
+        index += 1;
+        if word.eq_ignore_ascii_case(b"store") || word.eq_ignore_ascii_case(b"storedist") {
+            target = Some(index);
+            index += 1;
+        }
     }
     target
 }

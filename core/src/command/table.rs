@@ -1,8 +1,8 @@
 //! All rows joined, and the finding of a row by its name.
 //!
-//! The index is made while compiling: an open-addressing table of references to the rows that exist. A lookup reads
-//! at most two words of the name for the hash, one slot, and the row. Missing rows are not in the index, so that they
-//! answer as unknown commands.
+//! The index is made while compiling: an open-addressing table of the rows that exist. Each slot holds the first and the
+//! last eight bytes of a name in lower case, so that a lookup compares two words instead of a text. Missing rows are not
+//! in the index; they answer as unknown commands.
 
 use super::row::Command;
 use crate::commands;
@@ -38,7 +38,7 @@ const NAME_BYTES_MAX: usize = 32;
 /// How many rows there are, with missing ones and subcommands; ids are smaller.
 pub const ROW_COUNT: usize = count_rows();
 
-static INDEX: [Option<&'static Command>; SLOTS] = build_index();
+static INDEX: [Slot; SLOTS] = build_index();
 
 /// How many commands exist, without subcommands.
 pub static EXISTING_COUNT: usize = count_existing();
@@ -56,8 +56,15 @@ const fn count_rows() -> usize {
     count
 }
 
-const fn build_index() -> [Option<&'static Command>; SLOTS] {
-    let mut index = [None; SLOTS];
+/// A place in the index.
+#[derive(Clone, Copy)]
+struct Slot {
+    key: NameKey,
+    command: Option<&'static Command>,
+}
+
+const fn build_index() -> [Slot; SLOTS] {
+    let mut index = [Slot { key: NameKey { head: 0, tail: 0, len: 0 }, command: None }; SLOTS];
     let (mut family, mut count) = (0, 0);
     while family < FAMILIES.len() {
         let mut row = 0;
@@ -65,11 +72,12 @@ const fn build_index() -> [Option<&'static Command>; SLOTS] {
             let command = &FAMILIES[family][row];
             assert!(command.name.len() <= NAME_BYTES_MAX, "a name is longer than the index allows");
             if !command.is_missing() {
-                let mut slot = slot_of(command.name.as_bytes());
-                while index[slot].is_some() {
+                let key = NameKey::of(command.name.as_bytes());
+                let mut slot = key.slot();
+                while index[slot].command.is_some() {
                     slot = (slot + 1) % SLOTS;
                 }
-                index[slot] = Some(command);
+                index[slot] = Slot { key, command: Some(command) };
                 count += 1;
             }
             row += 1;
@@ -83,31 +91,57 @@ const fn build_index() -> [Option<&'static Command>; SLOTS] {
 const fn count_existing() -> usize {
     let (mut slot, mut count) = (0, 0);
     while slot < SLOTS {
-        count += INDEX[slot].is_some() as usize;
+        count += INDEX[slot].command.is_some() as usize;
         slot += 1;
     }
     count
 }
 
-/// The first slot for a name. Upper and lower case share it, because bit 5 of each byte is set before hashing.
-#[inline]
-const fn slot_of(name: &[u8]) -> usize {
-    let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            (Some(head), Some(tail)) => (u32::from_le_bytes(*head) as u64, u32::from_le_bytes(*tail) as u64),
-            _ => match name {
-                [a, b, c] => (*a as u64 | (*b as u64) << 8 | (*c as u64) << 16, 0),
-                [a, b] => (*a as u64 | (*b as u64) << 8, 0),
-                [a] => (*a as u64, 0),
-                _ => (0, 0),
+/// A name in lower case as two words that overlap: of up to 16 bytes nothing is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct NameKey {
+    head: u64,
+    tail: u64,
+    len: u32,
+}
+
+impl NameKey {
+    #[inline]
+    const fn of(name: &[u8]) -> Self {
+        let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                (Some(head), Some(tail)) => (u32::from_le_bytes(*head) as u64, u32::from_le_bytes(*tail) as u64),
+                _ => match name {
+                    [a, b, c] => (u32::from_le_bytes([*a, *b, *c, 0]) as u64, 0),
+                    [a, b] => (u16::from_le_bytes([*a, *b]) as u64, 0),
+                    [a] => (*a as u64, 0),
+                    _ => (0, 0),
+                },
             },
-        },
-    };
-    const CASE: u64 = 0x2020_2020_2020_2020;
-    let mixed = (head | CASE).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (tail | CASE).rotate_left(29);
-    let mixed = (mixed ^ name.len() as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    (mixed >> (64 - SLOTS.trailing_zeros())) as usize
+        };
+        Self { head: lower_case(head), tail: lower_case(tail), len: name.len() as u32 }
+    }
+
+    /// The first slot to look into.
+    #[inline]
+    const fn slot(self) -> usize {
+        let mixed = self.head.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.tail.rotate_left(29) ^ self.len as u64;
+        (mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - SLOTS.trailing_zeros())) as usize
+    }
+}
+
+/// Eight bytes at once: `A` to `Z` become `a` to `z`, everything else stays.
+#[inline]
+const fn lower_case(bytes: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOP: u64 = 0x80 * ONES;
+    // Without their top bits, bytes cannot carry into each other; the sums reach the top bit from `A`, and behind `Z`.
+    let low = bytes & !TOP;
+    let from_a = low + (0x80 - b'A' as u64) * ONES;
+    let behind_z = low + (0x80 - b'Z' as u64 - 1) * ONES;
+    let upper = from_a & !behind_z & !bytes & TOP;
+    bytes | upper >> 2
 }
 
 /// The command of this name in any case, if it exists.
@@ -116,10 +150,11 @@ pub fn lookup(name: &[u8]) -> Option<&'static Command> {
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
-    let mut slot = slot_of(name);
+    let key = NameKey::of(name);
+    let mut slot = key.slot();
     // An empty slot ends the search; half of all slots are empty.
-    while let Some(command) = INDEX[slot] {
-        if command.name.as_bytes().eq_ignore_ascii_case(name) {
+    while let Slot { key: there, command: Some(command) } = &INDEX[slot] {
+        if *there == key && (name.len() <= 16 || command.name.as_bytes().eq_ignore_ascii_case(name)) {
             return Some(command);
         }
         slot = (slot + 1) % SLOTS;

@@ -1,6 +1,6 @@
 //! Rows of the commands for places.
 
-use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
+use crate::command::keys::{Begin, Find, KeyFlags, KeyRule, KeySpec};
 use crate::command::row::{Acl, Argument, Command, Flags, Group};
 
 /// The rows, by name.
@@ -107,6 +107,7 @@ pub static ROWS: &[Command] = &[
                 KeyFlags::OW.with(KeyFlags::UPDATE).with(KeyFlags::VARIABLE_FLAGS),
             ),
         ],
+        key_rule: KeyRule::GeoRadius,
         since: "3.2.0",
         complexity: "O(N+log(M)), N = members in the box around the circle, M = all members",
         summary: "Finds places around a point, and may store them.",
@@ -203,6 +204,7 @@ pub static ROWS: &[Command] = &[
                 KeyFlags::OW.with(KeyFlags::UPDATE).with(KeyFlags::VARIABLE_FLAGS),
             ),
         ],
+        key_rule: KeyRule::GeoRadius,
         since: "3.2.0",
         complexity: "O(N+log(M)), N = members in the box around the circle, M = all members",
         summary: "Finds places around one of them, and may store them.",
