@@ -283,6 +283,30 @@ fn a_call_that_will_be_refused_still_needs_its_keys() {
     assert_eq!((row("mget").single_key(), row("spublish").single_key()), (None, None));
 }
 
+#[test]
+fn no_call_makes_the_search_for_keys_fail() {
+    let words =
+        ["1", "0", "-1", "2", "99999999999999999999", "9223372036854775807", "k", "''", "store", "keys", "STREAMS"];
+    for row in table::all() {
+        let name = row.name.replace('|', " ");
+        let least = usize::from(row.arity.unsigned_abs());
+        for seed in 0..200usize {
+            let mut line = name.clone();
+            let mut state = seed.wrapping_mul(0x9E37_79B9).wrapping_add(row.name.len());
+            for _ in line.split(' ').count()..least + seed % 5 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                line = format!("{line} {}", words[(state >> 33) % words.len()]);
+            }
+            let request = request(&line);
+            let inside = |index: usize| assert!((1..request.args().len()).contains(&index), "{line}: {index}");
+            row.visit_keys(&request.args(), |index, _| inside(index));
+            for (index, _) in row.strict_keys(&request.args()).unwrap_or_default() {
+                inside(index);
+            }
+        }
+    }
+}
+
 type Write = fn(&Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>;
 
 fn reply(line: &str, protocol: Protocol, write: Write) -> String {
