@@ -99,6 +99,11 @@ impl<'a> Args<'a> {
         (first.min(self.len())..self.len()).map(move |index| args.get(index))
     }
 
+    /// The arguments from `first` on, as a call of their own.
+    pub fn skip(&self, first: usize) -> Self {
+        Self { spans: &self.spans[first.min(self.len())..], ..*self }
+    }
+
     /// All arguments, the name first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.iter_from(0)
