@@ -10,8 +10,10 @@
 
 pub mod command;
 pub mod commands;
+pub mod keyspace;
 pub mod limits;
 pub mod number;
 pub mod outcome;
+pub mod prng;
 pub mod resp;
 pub mod units;
