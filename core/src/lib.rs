@@ -11,9 +11,11 @@
 pub mod command;
 pub mod commands;
 pub mod glob;
+pub mod keyspace;
 pub mod limits;
 pub mod number;
 pub mod outcome;
+pub mod prng;
 pub mod resp;
 pub mod settings;
 pub mod txn;
