@@ -10,7 +10,9 @@
 
 pub mod command;
 pub mod commands;
+pub mod glob;
 pub mod limits;
+pub mod long_double;
 pub mod number;
 pub mod outcome;
 pub mod resp;

@@ -2,6 +2,7 @@
 //! COMMAND are derived.
 
 pub mod keys;
+pub mod options;
 pub mod row;
 
 pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread};
