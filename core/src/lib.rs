@@ -11,6 +11,7 @@
 pub mod command;
 pub mod commands;
 pub mod glob;
+pub mod keyspace;
 pub mod limits;
 pub mod long_double;
 pub mod number;
