@@ -16,5 +16,6 @@ pub mod limits;
 pub mod long_double;
 pub mod number;
 pub mod outcome;
+pub mod prng;
 pub mod resp;
 pub mod units;

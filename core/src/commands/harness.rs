@@ -2,7 +2,7 @@
 
 use super::{Context, Rules};
 use crate::command::Handler;
-use crate::keyspace::Shard;
+use crate::keyspace::{KeyHasher, Shard};
 use crate::outcome::{Outcome, Propagate};
 use crate::resp::{Protocol, Reply, ReplyBuffer, Request};
 use crate::units::{DbIndex, Millis};
@@ -21,7 +21,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub fn new() -> Self {
         Self {
-            shard: Shard::new(),
+            shard: Shard::scratch(16, KeyHasher::new([1, 2, 3, 4]), 5),
             db: DbIndex(0),
             now: 1_000_000,
             rules: Rules::default(),

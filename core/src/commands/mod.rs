@@ -28,8 +28,6 @@ const ACCESS_CLOCK_MASK: u32 = 0xff_ffff;
 pub struct Rules {
     /// `proto-max-bulk-len`: longest string that a command may build, in bytes.
     pub bulk_bytes_max: i64,
-    /// `lazyfree-lazy-expire`: expired keys are propagated as UNLINK instead of DEL.
-    pub lazy_expire: bool,
     /// Does `maxmemory-policy` count how often keys are used?
     pub counts_use: bool,
     /// Is this a node of a cluster, with its single database?
@@ -38,7 +36,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { bulk_bytes_max: 512 * 1024 * 1024, lazy_expire: true, counts_use: false, cluster: false }
+        Self { bulk_bytes_max: 512 * 1024 * 1024, counts_use: false, cluster: false }
     }
 }
 
@@ -221,13 +219,14 @@ impl<'a> Context<'a> {
     /// Can there be an expired key at all? Where there is none, a write need not look what it overwrites.
     #[inline]
     pub fn may_hold_expired(&self) -> bool {
-        self.shard.databases[self.db.index()].expiring_len() > 0
+        self.shard.databases[self.db.index()].volatile() > 0
     }
 
     /// Writes a value over whatever is there.
     #[inline]
     pub fn write(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>) {
-        self.database().set(key, value, expire);
+        let clock = self.access_clock();
+        self.database().store(key, value, expire, clock);
     }
 
     /// Gives a key that exists another value; its expiry time stays.
@@ -282,7 +281,7 @@ impl<'a> Context<'a> {
     }
 
     fn removal_of(&self, name: &[u8]) -> EffectCall {
-        EffectCall::new([if self.rules.lazy_expire { &b"UNLINK"[..] } else { b"DEL" }, name])
+        EffectCall::new([if self.shard.lazy_free.expire { &b"UNLINK"[..] } else { b"DEL" }, name])
     }
 }
 

@@ -252,7 +252,7 @@ fn random_salad(random: &mut Random) -> Vec<&'static str> {
 fn contents(bench: &mut Bench) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, database) in bench.shard.databases.iter().enumerate() {
-        database.for_each(|entry| {
+        database.for_each(&mut |entry| {
             let mut digits = itoa::Buffer::new();
             let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
             let value = text(entry.value().as_bytes(&mut digits));

@@ -60,7 +60,7 @@ pub fn database_digests(ctx: &mut Context<'_>) -> Vec<DatabaseDigest> {
     databases
         .map(|database| {
             let mut sum = DatabaseDigest::default();
-            database.for_each(|entry| {
+            database.for_each(&mut |entry| {
                 let mut digest = Digest::default();
                 mix(&mut digest, entry.key());
                 mix_value(&mut digest, &entry);

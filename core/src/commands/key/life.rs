@@ -4,6 +4,7 @@ use crate::command::options::is;
 use crate::commands::Context;
 use crate::outcome::{Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
+use crate::units::DbIndex;
 
 /// `DEL key [key ...]`
 pub fn del(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
@@ -58,35 +59,28 @@ pub fn key_type(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
 
 /// `FLUSHDB [ASYNC | SYNC]`
 pub fn flushdb(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    check_flush(args)?;
-    let removed = ctx.database().len();
-    ctx.database().clear();
-    reply.ok();
-    Ok(flushed(removed))
+    flush(ctx, args, reply, Some(ctx.db))
 }
 
 /// `FLUSHALL [ASYNC | SYNC]`
 pub fn flushall(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    check_flush(args)?;
-    let mut removed = 0;
-    for database in &mut ctx.shard.databases {
-        removed += database.len();
-        database.clear();
-    }
-    reply.ok();
-    Ok(flushed(removed))
+    flush(ctx, args, reply, None)
 }
 
-fn check_flush(args: &Args<'_>) -> Result<(), CommandError> {
-    let fits = match args.len() {
-        1 => true,
-        2 => is(args.get(1), "SYNC") || is(args.get(1), "ASYNC"),
-        _ => false,
+fn flush(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+    db: Option<DbIndex>,
+) -> Result<Outcome, CommandError> {
+    let lazily = match args.len() {
+        1 => ctx.shard.lazy_free.user_flush,
+        2 if is(args.get(1), "SYNC") => false,
+        2 if is(args.get(1), "ASYNC") => true,
+        _ => return Err(CommandError::Syntax),
     };
-    if fits { Ok(()) } else { Err(CommandError::Syntax) }
-}
-
-/// A flush goes to the journal even if there was nothing to flush.
-fn flushed(removed: usize) -> Outcome {
-    Outcome { changes: u32::try_from(removed).unwrap_or(u32::MAX), propagate: Propagate::AsGiven }
+    let removed = ctx.shard.flush(db, lazily);
+    reply.ok();
+    // A flush goes to the journal even if there was nothing to flush.
+    Ok(Outcome { changes: u32::try_from(removed).unwrap_or(u32::MAX), propagate: Propagate::AsGiven })
 }

@@ -1,9 +1,9 @@
 //! Going through all keys.
 
 use crate::command::options::{Options, is};
-use crate::commands::Context;
+use crate::commands::{Context, Expiry};
 use crate::glob::glob_match;
-use crate::keyspace::{EntryRef, ValueKind};
+use crate::keyspace::{Cursor, EntryRef, ValueKind};
 use crate::outcome::Outcome;
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Reply, ReplyBuffer};
@@ -22,7 +22,7 @@ pub fn keys(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     let mut found = ReplyBuffer::default();
     let mut names = Reply::new(&mut found, reply.protocol());
     let mut count = 0;
-    ctx.database().for_each(|entry| {
+    ctx.database().for_each(&mut |entry| {
         if pattern.matches(entry.key()) && !entry.is_expired(now) {
             names.bulk(entry.key());
             count += 1;
@@ -92,6 +92,47 @@ impl ScanOptions {
 fn kind_of(name: &[u8]) -> Option<ValueKind> {
     use ValueKind::{Hash, List, Set, SortedSet, Stream, String};
     [String, List, Set, SortedSet, Hash, Stream].into_iter().find(|kind| is(name, kind.name()))
+}
+
+/// One page of a scan over the keys of this shard: adds keys to `out` and says where to go on, unless that was all.
+/// Expired keys are left out; [`Context::settle`] removes them afterwards.
+pub fn scan_page(
+    ctx: &mut Context<'_>,
+    cursor: Cursor,
+    options: &ScanOptions,
+    out: &mut Vec<Box<[u8]>>,
+) -> Option<Cursor> {
+    let (db, now) = (ctx.db, ctx.now);
+    let mut expired = Vec::new();
+    let next = ctx.database().scan(cursor, options.count, &mut |entry| {
+        if options.wants(&entry) {
+            let names = if entry.is_expired(now) { &mut expired } else { &mut *out };
+            names.push(entry.key().into());
+        }
+    });
+    if ctx.expiry == Expiry::Remove {
+        ctx.expired.extend(expired.into_iter().map(|name| (db, name)));
+    }
+    next
+}
+
+/// A random key of this shard; none if it has none whose time has not passed. [`Context::settle`] removes the expired
+/// keys that were drawn.
+pub fn random_key(ctx: &mut Context<'_>) -> Option<Box<[u8]>> {
+    /// So many expired keys may be drawn before we give up on finding another.
+    const TRIES_MAX: usize = 100;
+    let (db, now) = (ctx.db, ctx.now);
+    for _ in 0..TRIES_MAX {
+        let entry = ctx.shard.random(db)?;
+        let name = entry.key().into();
+        if !entry.is_expired(now) {
+            return Some(name);
+        }
+        if ctx.expiry == Expiry::Remove {
+            ctx.expired.push((db, name));
+        }
+    }
+    None
 }
 
 /// A cursor as clients send it: C's `strtoull` reads it, so leading zeros, blanks and `+` do no harm.

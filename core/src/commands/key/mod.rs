@@ -15,5 +15,5 @@ pub use expire::{
 };
 pub use inspect::{debug_object, object_encoding, object_freq, object_idletime, object_refcount, populate};
 pub use life::{del, exists, flushall, flushdb, key_type, touch, unlink};
-pub use listing::{ScanOptions, dbsize, keys, parse_cursor};
+pub use listing::{ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
 pub use transfer::{copy, move_key, rename, renamenx};

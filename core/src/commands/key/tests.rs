@@ -150,7 +150,7 @@ fn the_journal_gets_absolute_times() {
         ("flushall", "1 as given"),
     ]);
     let mut bench = Bench::new();
-    bench.rules.lazy_expire = false;
+    bench.shard.lazy_free.expire = false;
     bench.check_journal(&[("set a 1", "1 as given"), ("expire a -1", "1 DEL a")]);
 }
 

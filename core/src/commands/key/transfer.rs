@@ -2,6 +2,7 @@
 
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
+use crate::keyspace::Database;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::DbIndex;
@@ -38,7 +39,8 @@ fn carry_over(ctx: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Result<R
     if ctx.find(&to).is_some() && !replace {
         return Ok(Renamed::Occupied);
     }
-    ctx.database().rename_entry(&from, &to);
+    let entry = ctx.database().remove(&from).expect("the key has just been found");
+    ctx.database().put(&to, Database::rename_entry(entry, to.bytes));
     Ok(Renamed::Moved)
 }
 

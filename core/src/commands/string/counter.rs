@@ -49,7 +49,9 @@ fn add(
     let new = old.unwrap_or(0).checked_add(increment);
     let new = new.ok_or(CommandError::text("increment or decrement would overflow"))?;
     match old {
-        Some(_) => ctx.replace(&key, NewValue::Int(new)),
+        Some(_) => {
+            ctx.database().set_int(&key, new);
+        }
         None => ctx.write(&key, NewValue::Int(new), None),
     }
     reply.integer(new);

@@ -46,7 +46,9 @@ pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     }
     ctx.check_string_len(offset, part.len())?;
     let offset = offset as usize;
+    let clock = ctx.access_clock();
     ctx.database().write_range(&key, offset, part);
+    ctx.database().touch(&key, clock);
     reply.integer(old_len.max(offset + part.len()) as i64);
     Ok(Outcome::changed(1))
 }
