@@ -13,6 +13,7 @@ pub mod commands;
 pub mod glob;
 pub mod keyspace;
 pub mod limits;
+pub mod long_double;
 pub mod number;
 pub mod outcome;
 pub mod prng;

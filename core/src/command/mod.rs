@@ -3,6 +3,7 @@
 
 pub mod docs;
 pub mod keys;
+pub mod options;
 pub mod row;
 pub mod table;
 

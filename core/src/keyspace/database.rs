@@ -89,6 +89,19 @@ impl Database {
         })
     }
 
+    /// Like [`Database::set`]; the entry, new or not, has these access bits afterwards.
+    #[inline]
+    pub fn store(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>, access: u32) -> bool {
+        self.dict.upsert(key, |old| {
+            let entry = match old {
+                Some(old) => old.rebuilt(value, expire),
+                None => OwnedEntry::new(key.bytes, value, expire),
+            };
+            entry.as_ref().touch(access);
+            entry
+        })
+    }
+
     /// Stores a value and keeps the expiry the key has, if it exists. The answer: did it?
     #[inline]
     pub fn replace_value(&mut self, key: &Key<'_>, value: NewValue<'_>) -> bool {

@@ -62,7 +62,7 @@ pub struct Shard {
     pub active_expire: bool,
     /// Which removals leave the freeing for later.
     pub lazy_free: LazyFree,
-    databases: Vec<Database>,
+    pub(crate) databases: Vec<Database>,
     remains: VecDeque<Remains>,
     /// The database that the next tick begins with.
     next: usize,

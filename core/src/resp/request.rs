@@ -159,6 +159,12 @@ impl Request {
         self.bytes.extend_from_slice(word);
     }
 
+    /// Adds a word that is a reference-counted value.
+    pub fn push_shared(&mut self, word: Bytes) {
+        self.spans.push(Span::shared(self.shared.len()));
+        self.shared.push(word);
+    }
+
     /// Its arguments.
     pub fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.spans, &self.shared)

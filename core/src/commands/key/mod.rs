@@ -1,18 +1,21 @@
-//! Commands for keys of any type.
+//! Commands on keys, whatever they hold.
 
 pub mod rows;
 
-// LOCAL STAND-IN, not for the merge: lets the rows compile without the handlers.
-macro_rules! stand_ins {
-    ($($name:ident)*) => {$(
-        #[allow(missing_docs, clippy::missing_errors_doc)]
-        pub fn $name(
-            _: &mut crate::commands::Context<'_>,
-            _: &crate::resp::Args<'_>,
-            _: &mut crate::resp::Reply<'_>,
-        ) -> Result<crate::outcome::Outcome, crate::resp::CommandError> {
-            Ok(crate::outcome::Outcome::unchanged())
-        }
-    )*};
-}
-stand_ins!(copy del exists expire expireat expiretime key_type keys move_key object_encoding object_freq object_idletime object_refcount persist pexpire pexpireat pexpiretime pttl rename renamenx touch ttl unlink dbsize flushdb flushall);
+mod digest;
+mod expire;
+mod inspect;
+mod life;
+mod listing;
+mod transfer;
+#[cfg(test)]
+mod tests;
+
+pub use digest::{DatabaseDigest, combine_digests, database_digests, value_digest};
+pub use expire::{
+    expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
+};
+pub use inspect::{debug_object, object_encoding, object_freq, object_idletime, object_refcount, populate};
+pub use life::{del, exists, flushall, flushdb, key_type, touch, unlink};
+pub use listing::{ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
+pub use transfer::{copy, move_key, rename, renamenx};
