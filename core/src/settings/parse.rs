@@ -104,7 +104,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
 /// Splits a line into words; nothing when quotes are not balanced.
 ///
 /// Within `"` there are `\n`, `\r`, `\t`, `\b`, `\a`, `\xHH` and `\` before any other byte; within `'` only `\'`.
-/// A closing quote has to end its word. Inline commands follow the same rules.
+/// A word may be made of quoted and bare parts (`a"b c"d`). Inline commands follow the same rules.
 pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut rest = line;
@@ -124,8 +124,8 @@ fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest {
             [] | [b' ' | b'\n' | b'\r' | b'\t', ..] => return Some(rest),
-            [b'"', behind @ ..] => return ends_word(take_double_quoted(behind, word)?),
-            [b'\'', behind @ ..] => return ends_word(take_single_quoted(behind, word)?),
+            [b'"', behind @ ..] => rest = take_double_quoted(behind, word)?,
+            [b'\'', behind @ ..] => rest = take_single_quoted(behind, word)?,
             [byte, behind @ ..] => {
                 word.push(*byte);
                 rest = behind;
@@ -134,15 +134,16 @@ fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     }
 }
 
-fn ends_word(rest: &[u8]) -> Option<&[u8]> {
-    rest.first().is_none_or(|byte| is_blank(*byte)).then_some(rest)
-}
-
 fn take_double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest {
             [] => return None,
             [b'"', behind @ ..] => return Some(behind),
+            // At the very end a quote closes, even behind a backslash.
+            [b'\\', b'"'] => {
+                word.push(b'\\');
+                return Some(&[]);
+            }
             [b'\\', b'x', high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 word.push(hex_value(*high) << 4 | hex_value(*low));
                 rest = behind;
@@ -171,6 +172,10 @@ fn take_single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a 
         match rest {
             [] => return None,
             [b'\'', behind @ ..] => return Some(behind),
+            [b'\\', b'\''] => {
+                word.push(b'\\');
+                return Some(&[]);
+            }
             [b'\\', b'\'', behind @ ..] => {
                 word.push(b'\'');
                 rest = behind;

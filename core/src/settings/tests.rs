@@ -105,7 +105,14 @@ fn words_and_quotes() {
     assert_eq!(words(r#""\xZZ""#), some(&["xZZ"]));
     assert_eq!(words(r#"'it\'s' '\n'"#), some(&["it\\'s", "\\\\n"]));
     assert_eq!(words(r#"foo"bar baz" x"#), some(&["foobar baz", "x"]));
-    for unbalanced in ["\"", "'", "\"a", "'a", "\"a\"b", "'a'b", "\"a\\", "\"a\\\""] {
+    assert_eq!(words(r#""a"b 'a'b "a""b" "a"'b c' a'b'"c"d"#), some(&["ab", "ab", "ab", "ab c", "abcd"]));
+    assert_eq!(words(r#""x "\"""#), some(&["x \\\\"]));
+    assert_eq!(words(r#"a\ b \n"#), some(&["a\\\\", "b", "\\\\n"]));
+    assert_eq!(words(r#""ab\""#), some(&["ab\\\\"]));
+    assert_eq!(words(r#""\\\""#), some(&["\\\\\\\\"]));
+    assert_eq!(words(r#"'\'"#), some(&["\\\\"]));
+    assert_eq!(words(r#"'\' '"#), some(&["\\' "]));
+    for unbalanced in ["\"", "'", "\"a", "'a", "a\"", "\"a\\", "\"a\\\" x", "a\\\"b", "\"a\" \""] {
         assert_eq!(words(unbalanced), None, "{unbalanced}");
     }
 }
