@@ -1,1 +1,36 @@
-//! Placeholder crate root; see ARCHITECTURE.md for what moves in.
+//! The process: executors, the reactor, connections, dispatch, the mesh between cores, settings, counters. It carries;
+//! what decides lives in the crates below.
+//!
+//! Invariants:
+//! - no rule of the data is decided here;
+//! - a core shares nothing with another but the rings of [`mailbox`] and the seats by which sleepers are woken;
+//! - only [`reactor`] names io_uring and glommio, so another driver would replace that folder and nothing else.
+
+pub mod admin;
+pub mod batch_wait;
+pub mod boot;
+pub mod clock;
+pub mod core_loop;
+pub mod dispatch;
+pub mod listen;
+pub mod mailbox;
+pub mod memory;
+pub mod observe;
+pub mod reactor;
+pub mod session;
+pub mod settings_effect;
+pub mod state;
+pub mod statistics;
+pub mod tuning;
+
+/// Our own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The version of Valkey whose behaviour we have; what clients read to find out what we can do.
+pub const COMPATIBLE_VERSION: &str = "9.1.2";
+
+/// The version of Redis OSS that clients take us for where they know no other name.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// The server name of the protocol we speak, in HELLO and INFO.
+pub const SERVER_NAME: &str = "valkey";

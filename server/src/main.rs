@@ -1,2 +1,79 @@
-//! The server process.
-fn main() {}
+//! `ringkey-server`: reads the command line and the configuration, and serves.
+
+use ringkey_core::settings::{Action, CommandLine, Setting, parse_command_line};
+use ringkey_server::boot::{self, BootError};
+use ringkey_server::reactor::probe;
+use ringkey_server::{COMPATIBLE_VERSION, VERSION};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const USAGE: &str = "\
+Usage: ringkey-server [/path/to/ringkey.conf] [options] [-]
+       ringkey-server - (read the configuration from the standard input)
+       ringkey-server -v or --version
+       ringkey-server -h or --help
+       ringkey-server --check-system
+
+Every directive of the configuration file is an option, too:
+       ringkey-server                               (the defaults: port 6379, all cores)
+       ringkey-server --port 7777 --cores 4
+       ringkey-server /etc/ringkey/ringkey.conf --loglevel verbose --bind 127.0.0.1 ::1
+";
+
+fn main() -> ExitCode {
+    let args: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsStringExt::into_vec).collect();
+    let line = parse_command_line(&args);
+    match line.action {
+        Action::Start => start(&line),
+        Action::Help => print(USAGE),
+        Action::Version => print(&format!(
+            "Ringkey server v={VERSION} compatible with Valkey {COMPATIBLE_VERSION} malloc=jemalloc bits=64\n"
+        )),
+        Action::CheckSystem => match probe::check() {
+            Ok(()) => print("[ok] io_uring, its operations, locked memory\n"),
+            Err(missing) => fail(&format!("{missing}\n")),
+        },
+        Action::TestMemory(_) => fail("--test-memory is not supported: use memtest86 or memtester.\n"),
+    }
+}
+
+fn start(line: &CommandLine) -> ExitCode {
+    let (settings, path) = match boot::read_settings(line) {
+        Ok(read) => read,
+        Err(error) => return refuse(error),
+    };
+    if settings.bool(Setting::Daemonize) {
+        return fail("daemonize is not supported by this version: start the server from systemd, or with '&'.\n");
+    }
+    match boot::run(settings, path) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(error),
+    }
+}
+
+/// Says why the server does not start: configuration errors on the error output, what happens later in the log.
+fn refuse(error: BootError) -> ExitCode {
+    match error {
+        BootError::Config(error) => return fail(&error.block(VERSION)),
+        BootError::Listen(error) => log::warn!("{}", error.0),
+        BootError::Missing(missing) => log::warn!("{missing}"),
+        BootError::Other(text) if log::max_level() == log::LevelFilter::Off => return fail(&format!("{text}\n")),
+        BootError::Other(text) => log::warn!("{text}"),
+    }
+    ExitCode::FAILURE
+}
+
+fn print(text: &str) -> ExitCode {
+    // A closed output is the reader's choice.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn fail(text: &str) -> ExitCode {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::FAILURE
+}

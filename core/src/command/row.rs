@@ -155,6 +155,8 @@ pub enum Join {
     InOrder,
     /// Arrays become one array, in the order of the shards.
     Concat,
+    /// Each part is an integer, its weight, and a reply behind it; one of those is drawn by lot.
+    ByLot,
 }
 
 /// Commands that the process carries out, matched exhaustively in the server.

@@ -22,6 +22,16 @@ pub struct Stats {
     pub evicted_keys: u64,
 }
 
+impl Stats {
+    /// Adds the counts of another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.keyspace_hits += other.keyspace_hits;
+        self.keyspace_misses += other.keyspace_misses;
+        self.expired_keys += other.expired_keys;
+        self.evicted_keys += other.evicted_keys;
+    }
+}
+
 /// Which removals leave the freeing for later: the `lazyfree-lazy-*` settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LazyFree {

@@ -18,4 +18,4 @@ pub use expire::{
 pub use inspect::{debug_object, object_encoding, object_freq, object_idletime, object_refcount, populate};
 pub use life::{del, exists, flushall, flushdb, key_type, touch, unlink};
 pub use listing::{ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
-pub use transfer::{copy, move_key, rename, renamenx};
+pub use transfer::{copy, move_key, other_database, rename, renamenx};

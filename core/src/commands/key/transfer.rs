@@ -1,5 +1,6 @@
 //! Keys under another name or in another database.
 
+use crate::command::Command;
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
 use crate::keyspace::Database;
@@ -75,6 +76,15 @@ fn database_index(ctx: &Context<'_>, text: &[u8]) -> Result<DbIndex, CommandErro
         Ok(index) if (index as usize) < ctx.shard.databases.len() => Ok(DbIndex(index)),
         _ => Err(CommandError::DbIndexOutOfRange),
     }
+}
+
+/// The other database that a call touches, if its words name one: the target of COPY.
+pub fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
+    if row.name != "copy" {
+        return None;
+    }
+    let at = (3..args.len()).find(|at| is(args.get(*at), "DB"))?;
+    u32::try_from(integer(args.iter_from(at + 1).next()?).ok()?).ok().map(DbIndex)
 }
 
 /// `COPY source destination [DB db] [REPLACE]`

@@ -1,0 +1,254 @@
+//! What travels between cores: calls, packed so that everything one pass has for another core is one message.
+//!
+//! A batch goes to a shard, is carried out there, and comes home with the replies written into it; its buffers serve
+//! again. It holds jobs of several connections; a job is what one connection (or one leg of a transaction) has for the
+//! shard, and holds calls in program order.
+
+use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
+use crate::command::{Command, Flags};
+use crate::keyspace::{KeyHash, OwnedEntry};
+use crate::resp::reply::Mark;
+use crate::resp::{Args, Protocol, ReplyBuffer, Span};
+use crate::units::{DbIndex, ShardId};
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// What a shard is to do with a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Run the calls as soon as no lock forbids it.
+    Run,
+    /// The same, and keep the locks of the calls marked so until they are released.
+    RunAndKeep,
+    /// Take all locks if that needs no waiting; run nothing.
+    TryLock,
+    /// The locks are held: run the calls and release them.
+    RunHeld,
+    /// Lock the keys exclusively and hand their entries over.
+    Lend,
+    /// Take the entries back and release the locks. Nobody waits for an answer.
+    Return,
+}
+
+/// What a job locks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// The keys of its calls.
+    Keys,
+    /// The whole shard.
+    Whole(Mode),
+}
+
+/// One command for the shard.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its row.
+    pub row: &'static Command,
+    /// The database the client has chosen.
+    pub db: DbIndex,
+    /// The protocol of the reply.
+    pub protocol: Protocol,
+    /// Its words: a range of the batch's spans.
+    pub words: (u32, u32),
+    /// The place and hash of its first key, if known.
+    pub first_key: Option<(u32, KeyHash)>,
+    /// Does it leave access times alone (CLIENT NO-TOUCH)?
+    pub no_touch: bool,
+    /// Must its keys stay locked until the transaction ends?
+    pub keep: bool,
+}
+
+/// What one connection has for the shard.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Who waits for it, in the words of its home core.
+    pub ticket: u64,
+    /// The owner of its locks.
+    pub owner: Owner,
+    /// What to do.
+    pub order: Order,
+    /// What it locks.
+    pub reach: Reach,
+    /// Its calls: a range of the batch's calls.
+    pub calls: (u32, u32),
+    /// Was it done (or were its locks refused, for [`Order::TryLock`])?
+    pub refused: bool,
+    /// Where its replies begin.
+    pub replies_from: Mark,
+}
+
+/// An entry that travels: its database, its key's word, and what the shard had there.
+#[derive(Debug)]
+pub struct Lent {
+    /// The database.
+    pub db: DbIndex,
+    /// The index of the span with the key.
+    pub key: u32,
+    /// The entry, if the key exists.
+    pub entry: Option<OwnedEntry>,
+}
+
+/// A message between cores.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The core to which it comes home.
+    pub home: ShardId,
+    /// Is it on its way home?
+    pub is_answer: bool,
+    /// The words of all calls.
+    pub bytes: Vec<u8>,
+    /// Large words.
+    pub shared: Vec<Bytes>,
+    /// Where the words are.
+    pub spans: Vec<Span>,
+    /// The calls.
+    pub calls: Vec<Call>,
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// The end of each call's reply.
+    pub ends: Vec<Mark>,
+    /// The replies.
+    pub replies: ReplyBuffer,
+    /// Entries on their way to or from a borrower.
+    pub lent: Vec<Lent>,
+    /// Owners whose locks are to be released before anything else is done.
+    pub releases: Vec<Owner>,
+}
+
+/// A batch keeps no more than so many bytes of buffers between its uses.
+const RECYCLED_BYTES_MAX: usize = 256 * 1024;
+
+impl Batch {
+    /// An empty batch of core `home`.
+    pub fn new(home: ShardId) -> Self {
+        Self { home, ..Self::default() }
+    }
+
+    /// Empties it for its next use; lets go of overlarge buffers.
+    pub fn recycle(&mut self) {
+        self.is_answer = false;
+        self.shared.clear();
+        self.spans.clear();
+        self.calls.clear();
+        self.jobs.clear();
+        self.ends.clear();
+        self.lent.clear();
+        self.releases.clear();
+        self.bytes.clear();
+        self.replies.clear();
+        self.bytes.shrink_to(RECYCLED_BYTES_MAX);
+        self.replies.bytes.shrink_to(RECYCLED_BYTES_MAX);
+    }
+
+    /// Nothing to do and nothing to release?
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.releases.is_empty()
+    }
+
+    /// Opens a job; the calls pushed from now on are its calls.
+    pub fn open_job(&mut self, ticket: u64, owner: Owner, order: Order, reach: Reach) {
+        let at = self.calls.len() as u32;
+        let replies_from = Mark::default();
+        self.jobs.push(Job { ticket, owner, order, reach, calls: (at, at), refused: false, replies_from });
+    }
+
+    /// Copies a call into the job opened last.
+    pub fn push_call(&mut self, call: &Call, args: &Args<'_>) {
+        let from = self.spans.len() as u32;
+        for index in 0..args.len() {
+            self.push_word(args, index);
+        }
+        self.close_call(call, from);
+    }
+
+    /// Copies a call made of some of the words of `args`: the name and `words`.
+    pub fn push_fragment(&mut self, call: &Call, args: &Args<'_>, words: std::ops::Range<usize>) {
+        let from = self.spans.len() as u32;
+        self.push_word(args, 0);
+        words.for_each(|index| self.push_word(args, index));
+        self.close_call(call, from);
+    }
+
+    fn push_word(&mut self, args: &Args<'_>, index: usize) {
+        match args.shared(index) {
+            Some(bytes) => {
+                self.spans.push(Span::shared(self.shared.len()));
+                self.shared.push(bytes.clone());
+            }
+            None => {
+                let word = args.get(index);
+                self.spans.push(Span::new(self.bytes.len(), word.len()));
+                self.bytes.extend_from_slice(word);
+            }
+        }
+    }
+
+    fn close_call(&mut self, call: &Call, from: u32) {
+        self.calls.push(Call { words: (from, self.spans.len() as u32), ..call.clone() });
+        let job = self.jobs.last_mut().expect("a job is opened before its calls are pushed");
+        job.calls.1 = self.calls.len() as u32;
+    }
+
+    /// The words of a call.
+    pub fn args(&self, call: &Call) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans[call.words.0 as usize..call.words.1 as usize], &self.shared)
+    }
+
+    /// The reply of call `index`, as a range of the replies.
+    pub fn reply_range(&self, job: &Job, index: u32) -> (Mark, Mark) {
+        let from = if index == job.calls.0 { job.replies_from } else { self.ends[index as usize - 1] };
+        (from, self.ends[index as usize])
+    }
+
+    /// Moves job `index` into a batch of its own, because it must wait.
+    pub fn split_off(&self, index: usize) -> Box<Batch> {
+        let job = &self.jobs[index];
+        let mut alone = Box::new(Batch::new(self.home));
+        alone.open_job(job.ticket, job.owner, job.order, job.reach);
+        for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
+            alone.push_call(call, &self.args(call));
+        }
+        alone
+    }
+
+    /// The locks of a job: of all its calls, or only of those that keep theirs.
+    pub fn lock_requests(
+        &self,
+        job: &Job,
+        only_kept: bool,
+        hash: impl Fn(&[u8]) -> KeyHash,
+    ) -> SmallVec<[LockRequest; 8]> {
+        let mut requests = SmallVec::new();
+        for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
+            if only_kept && !call.keep {
+                continue;
+            }
+            let args = self.args(call);
+            if job.order == Order::Lend {
+                let keys = args.iter().map(|key| LockRequest { fingerprint: Fingerprint(hash(key).hash), mode: Mode::Exclusive });
+                requests.extend(keys);
+                continue;
+            }
+            push_key_locks(call.row, &args, call.first_key, &hash, &mut requests);
+        }
+        requests
+    }
+}
+
+/// The locks that a call needs: exclusive for commands that write, else shared.
+pub fn push_key_locks(
+    row: &Command,
+    args: &Args<'_>,
+    first_key: Option<(u32, KeyHash)>,
+    hash: impl Fn(&[u8]) -> KeyHash,
+    requests: &mut SmallVec<[LockRequest; 8]>,
+) {
+    let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+    row.visit_keys(args, |index, _| {
+        let hash = match first_key {
+            Some((at, known)) if at as usize == index => known,
+            _ => hash(args.get(index)),
+        };
+        requests.push(LockRequest { fingerprint: Fingerprint(hash.hash), mode });
+    });
+}

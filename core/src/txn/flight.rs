@@ -1,0 +1,316 @@
+//! What one connection has under way on several cores, as a pure state machine: batches come home, steps go out.
+//!
+//! A flight has one leg a shard, in ascending order of shards. It comes in three shapes:
+//! - **calls**: a stretch of a pipeline, or the fragments of a command that falls apart by keys. Up to two legs are
+//!   visited one after the other; each visit locks and runs in one, so two cores cost one hop. The locks hide what a
+//!   leg did from everybody until the last leg has run. For a pipeline only those calls keep locks that run before an
+//!   earlier call of another leg (program order); for fragments all do (atomicity).
+//!   With three legs and more the locks are first tried on all legs at once; if all are granted, all legs run at once.
+//!   If any is refused, all are given back and the legs are visited in order. Who tries never waits, who waits goes
+//!   upwards only: no deadlock, and nothing that was run is ever undone.
+//! - **every shard**: the same with locks on whole shards.
+//! - **gather**: the keys are locked and their entries lent to the home core leg by leg; the caller runs the command
+//!   over them and the entries go back with the release.
+
+use super::batch::{Batch, Call, Order, Reach};
+use super::locks::Owner;
+use crate::command::Join;
+use crate::resp::reply::Mark;
+use crate::resp::{Args, Protocol, Reply, ReplyBuffer};
+use crate::units::ShardId;
+use smallvec::SmallVec;
+
+/// From this number of legs on, locks are first tried on all of them at once.
+const LEGS_AT_ONCE_MIN: usize = 3;
+
+/// Something that the home core has to do for a flight.
+#[derive(Debug)]
+pub enum Step {
+    /// Bring this batch to the shard.
+    Send(ShardId, Box<Batch>),
+    /// Have the shard release the flight's locks; nobody waits for it.
+    Release(ShardId),
+}
+
+/// How far a flight is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Batches are still under way.
+    UnderWay,
+    /// All legs are back: the replies can be assembled.
+    Landed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Legs run, or lend, one after the other; this one is out.
+    InTurn(usize),
+    /// All legs try to take their locks; so many are out.
+    Trying(usize),
+    /// All legs run under their locks; so many are out.
+    Running(usize),
+    Landed,
+}
+
+#[derive(Debug)]
+struct Leg {
+    shard: ShardId,
+    batch: Option<Box<Batch>>,
+    /// Does any of its calls keep its locks when visited in turn?
+    keeps: bool,
+}
+
+/// What becomes of the replies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// Each call has a reply of its own.
+    Calls,
+    /// All calls have one reply together.
+    Joined(Join),
+    /// The legs lend entries; the reply is the caller's.
+    Gather,
+}
+
+/// What one connection has under way on several cores.
+#[derive(Debug)]
+pub struct Flight {
+    owner: Owner,
+    shape: Shape,
+    protocol: Protocol,
+    legs: SmallVec<[Leg; 2]>,
+    /// The leg of each call, in program order.
+    order: Vec<u16>,
+    phase: Phase,
+    /// The latest leg that any call so far runs on; what goes to an earlier one overtakes it.
+    latest_leg: u16,
+}
+
+impl Flight {
+    /// A flight to `shards`, which are in ascending order, with no calls yet.
+    pub fn new(owner: Owner, ticket: u64, home: ShardId, shape: Shape, reach: Reach, shards: &[ShardId]) -> Self {
+        debug_assert!(shards.is_sorted(), "locks are taken in ascending order of shards");
+        let order = if shape == Shape::Gather { Order::Lend } else { Order::Run };
+        let legs = shards
+            .iter()
+            .map(|shard| {
+                let mut batch = Box::new(Batch::new(home));
+                batch.open_job(ticket, owner, order, reach);
+                Leg { shard: *shard, batch: Some(batch), keeps: false }
+            })
+            .collect();
+        let protocol = Protocol::default();
+        Self { owner, shape, protocol, legs, order: Vec::new(), phase: Phase::Landed, latest_leg: 0 }
+    }
+
+    /// The owner of its locks.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// What becomes of its replies.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Adds a call, the next in program order, to the leg of `shard`: all its words, or its name and some of them.
+    pub fn push(&mut self, shard: ShardId, call: &Call, args: &Args<'_>, words: Option<std::ops::Range<usize>>) {
+        let at = self.legs.iter().position(|leg| leg.shard == shard).expect("the flight was made with all its shards");
+        let leg = at as u16;
+        let keep = match self.shape {
+            Shape::Calls => leg < self.latest_leg,
+            Shape::Joined(_) => at + 1 < self.legs.len(),
+            Shape::Gather => true,
+        };
+        self.latest_leg = self.latest_leg.max(leg);
+        self.protocol = call.protocol;
+        let Leg { batch, keeps, .. } = &mut self.legs[at];
+        *keeps |= keep;
+        let batch = batch.as_mut().expect("a flight that has not started holds its batches");
+        let call = Call { keep, ..call.clone() };
+        match words {
+            None => batch.push_call(&call, args),
+            Some(words) => batch.push_fragment(&call, args, words),
+        }
+        self.order.push(leg);
+    }
+
+    /// Adds keys to be lent by `shard`: words of `args`, without its name.
+    pub fn push_keys(&mut self, shard: ShardId, call: &Call, keys: &Args<'_>) {
+        let leg = self.legs.iter_mut().find(|leg| leg.shard == shard).expect("the flight was made with all its shards");
+        leg.keeps = true;
+        leg.batch.as_mut().expect("a flight that has not started holds its batches").push_call(call, keys);
+    }
+
+    /// Takes off.
+    pub fn start(&mut self, steps: &mut Vec<Step>) {
+        if self.legs.len() >= LEGS_AT_ONCE_MIN && self.shape != Shape::Gather {
+            self.phase = Phase::Trying(self.legs.len());
+            self.send_all(Order::TryLock, steps);
+        } else {
+            self.send_in_turn(0, steps);
+        }
+    }
+
+    /// A batch has come home.
+    pub fn arrived(&mut self, batch: Box<Batch>, from: ShardId, steps: &mut Vec<Step>) -> Progress {
+        let leg = self.legs.iter_mut().find(|leg| leg.shard == from).expect("only legs of the flight come home");
+        debug_assert!(leg.batch.is_none(), "a leg comes home once");
+        leg.batch = Some(batch);
+        match self.phase {
+            Phase::InTurn(at) if at + 1 < self.legs.len() => self.send_in_turn(at + 1, steps),
+            Phase::InTurn(_) => self.land(true, steps),
+            Phase::Trying(1) => self.tried(steps),
+            Phase::Running(1) => self.land(false, steps),
+            Phase::Trying(out) => self.phase = Phase::Trying(out - 1),
+            Phase::Running(out) => self.phase = Phase::Running(out - 1),
+            Phase::Landed => debug_assert!(false, "nothing is under way"),
+        }
+        if self.phase == Phase::Landed { Progress::Landed } else { Progress::UnderWay }
+    }
+
+    /// All have answered whether they got their locks.
+    fn tried(&mut self, steps: &mut Vec<Step>) {
+        if self.legs.iter().all(|leg| !leg.job_refused()) {
+            self.phase = Phase::Running(self.legs.len());
+            return self.send_all(Order::RunHeld, steps);
+        }
+        for leg in &mut self.legs {
+            if !leg.job_refused() {
+                steps.push(Step::Release(leg.shard));
+            }
+        }
+        self.send_in_turn(0, steps);
+    }
+
+    fn send_all(&mut self, order: Order, steps: &mut Vec<Step>) {
+        for leg in &mut self.legs {
+            steps.push(leg.take(order));
+        }
+    }
+
+    fn send_in_turn(&mut self, at: usize, steps: &mut Vec<Step>) {
+        self.phase = Phase::InTurn(at);
+        let last = at + 1 == self.legs.len();
+        let leg = &mut self.legs[at];
+        let order = match self.shape {
+            Shape::Gather => Order::Lend,
+            _ if leg.keeps && !last => Order::RunAndKeep,
+            _ => Order::Run,
+        };
+        steps.push(leg.take(order));
+    }
+
+    fn land(&mut self, was_in_turn: bool, steps: &mut Vec<Step>) {
+        self.phase = Phase::Landed;
+        if was_in_turn && self.shape != Shape::Gather {
+            let (_last, others) = self.legs.split_last().expect("a flight has legs");
+            steps.extend(others.iter().filter(|leg| leg.keeps).map(|leg| Step::Release(leg.shard)));
+        }
+    }
+
+    /// The batches with the lent entries.
+    pub fn lent_batches(&mut self) -> SmallVec<[&mut Batch; 4]> {
+        self.legs.iter_mut().filter_map(|leg| leg.batch.as_deref_mut()).collect()
+    }
+
+    /// Sends lent entries back; the locks end with their arrival.
+    pub fn give_back(&mut self, steps: &mut Vec<Step>) {
+        debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "entries go back after the command");
+        self.send_all(Order::Return, steps);
+    }
+
+    /// Writes the replies of all calls, in program order, or the one that they have together. `random` decides where a
+    /// reply is drawn by lot.
+    pub fn assemble(&self, random: u64, out: &mut ReplyBuffer) {
+        let mut next: SmallVec<[u32; 8]> = SmallVec::from_elem(0, self.legs.len());
+        let replies = self.order.iter().map(|leg| {
+            let leg = *leg as usize;
+            let batch = self.legs[leg].batch.as_deref().expect("all legs are back");
+            let (from, to) = batch.reply_range(&batch.jobs[0], next[leg]);
+            next[leg] += 1;
+            Part { batch, from, to }
+        });
+        match self.shape {
+            Shape::Joined(join) => join_replies(join, self.protocol, replies, random, out),
+            _ => replies.for_each(|part| out.append_range(&part.batch.replies, part.from, part.to)),
+        }
+    }
+
+    /// Gives the batches back for reuse.
+    pub fn into_batches(self) -> impl Iterator<Item = Box<Batch>> {
+        self.legs.into_iter().filter_map(|leg| leg.batch)
+    }
+}
+
+impl Leg {
+    fn take(&mut self, order: Order) -> Step {
+        let mut batch = self.batch.take().expect("a leg is sent while it is at home");
+        batch.jobs[0].order = order;
+        batch.jobs[0].refused = false;
+        batch.is_answer = false;
+        Step::Send(self.shard, batch)
+    }
+
+    fn job_refused(&self) -> bool {
+        self.batch.as_deref().is_some_and(|batch| batch.jobs[0].refused)
+    }
+}
+
+/// The reply of one call.
+struct Part<'a> {
+    batch: &'a Batch,
+    from: Mark,
+    to: Mark,
+}
+
+impl Part<'_> {
+    fn bytes(&self) -> &[u8] {
+        &self.batch.replies.bytes[self.from.bytes..self.to.bytes]
+    }
+
+    fn is_error(&self) -> bool {
+        self.bytes().first() == Some(&b'-')
+    }
+
+    /// The number in the first line, and where the next line begins.
+    fn head(&self) -> (i64, Mark) {
+        let bytes = self.bytes();
+        let end = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
+        let number = crate::number::parse_integer(bytes.get(1..end).unwrap_or_default()).unwrap_or(0);
+        (number, Mark { bytes: self.from.bytes + end + 2, shared: self.from.shared })
+    }
+}
+
+fn join_replies<'a>(
+    join: Join,
+    protocol: Protocol,
+    parts: impl Iterator<Item = Part<'a>>,
+    random: u64,
+    out: &mut ReplyBuffer,
+) {
+    let parts: SmallVec<[Part<'a>; 16]> = parts.collect();
+    if let Some(error) = parts.iter().find(|part| part.is_error()) {
+        return out.append_range(&error.batch.replies, error.from, error.to);
+    }
+    match join {
+        Join::Sum => Reply::new(out, protocol).integer(parts.iter().map(|part| part.head().0).sum()),
+        Join::Ok => Reply::new(out, protocol).ok(),
+        Join::InOrder | Join::Concat => {
+            let total = parts.iter().map(|part| part.head().0).sum::<i64>();
+            Reply::new(out, protocol).array(total.max(0) as usize);
+            parts.iter().for_each(|part| out.append_range(&part.batch.replies, part.head().1, part.to));
+        }
+        Join::ByLot => {
+            let total = parts.iter().map(|part| part.head().0).sum::<i64>().max(1) as u64;
+            let mut lot = (random % total) as i64;
+            for part in &parts {
+                let (weight, rest) = part.head();
+                if lot < weight {
+                    return out.append_range(&part.batch.replies, rest, part.to);
+                }
+                lot -= weight;
+            }
+            Reply::new(out, protocol).null();
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! One shard, its locks and the jobs that wait for them: the place where calls from all cores are carried out.
+//!
+//! A pure state machine: batches and releases come in, batches that are done come out. The only queue is that of the
+//! lock table, so what does not conflict never waits, and a shard without locks pays one check.
+
+use super::batch::{Batch, Call, Job, Lent, Order, Reach, push_key_locks};
+use super::locks::{Grant, LockTable, Owner, Scope};
+use crate::command::Run;
+use crate::commands::{Context, Rules};
+use crate::keyspace::Shard;
+use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
+use crate::units::{DbIndex, Millis};
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+/// A shard with its locks and those who wait for them.
+#[derive(Debug)]
+pub struct Site {
+    /// The data.
+    pub shard: Shard,
+    /// The settings that handlers obey.
+    pub rules: Rules,
+    locks: LockTable,
+    waiting: HashMap<Owner, Box<Batch>, ahash::RandomState>,
+    granted: Vec<Owner>,
+    /// Changes made to the data set since the start.
+    pub changes: u64,
+    /// Calls that ended in an error reply.
+    pub errors: u64,
+    /// Jobs that had to wait for a lock.
+    pub lock_waits: u64,
+}
+
+impl Site {
+    /// A site around `shard`.
+    pub fn new(shard: Shard) -> Self {
+        Self {
+            shard,
+            rules: Rules::default(),
+            locks: LockTable::new(),
+            // Owners are made by cores, not by clients: fixed keys are no risk.
+            waiting: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
+            granted: Vec::new(),
+            changes: 0,
+            errors: 0,
+            lock_waits: 0,
+        }
+    }
+
+    /// One slice of what no command asks for: expired keys go, flushed databases are freed. `true` if there is more.
+    pub fn upkeep(&mut self, now: Millis, budget_entries: usize) -> bool {
+        // A key of a transaction under way must stay as it is until the transaction ends.
+        if !self.locks.is_idle() {
+            return false;
+        }
+        let mut removed = 0;
+        let more = self.shard.tick(now, budget_entries, &mut |_, _| removed += 1);
+        self.changes += removed;
+        more
+    }
+
+    /// May a call run at once, without keeping anything?
+    #[inline]
+    pub fn admits(&self, call: &Call, args: &Args<'_>) -> bool {
+        self.locks.is_idle() || self.is_free_for(call, args)
+    }
+
+    #[cold]
+    fn is_free_for(&self, call: &Call, args: &Args<'_>) -> bool {
+        let mut requests = SmallVec::new();
+        push_key_locks(call.row, args, call.first_key, |key| self.shard.key(key).hash, &mut requests);
+        self.locks.is_free(Scope::Keys(&requests))
+    }
+
+    /// Are there neither locks nor waiting jobs?
+    pub fn is_idle(&self) -> bool {
+        self.locks.is_idle()
+    }
+
+    /// How many jobs wait for locks.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Runs one call that was admitted.
+    #[inline]
+    pub fn run(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) {
+        let tally = run_call(&mut self.shard, &self.rules, now, call, args, out);
+        self.tally(tally);
+    }
+
+    /// Adds up what a call did.
+    #[inline]
+    pub fn tally(&mut self, tally: Tally) {
+        self.changes += tally.changes;
+        self.errors += u64::from(tally.is_error);
+    }
+
+    /// Carries out a batch as far as locks permit. Batches that are done are appended to `done`: the given one with the
+    /// jobs that could run, and those whose turn came by what it released.
+    pub fn deliver(&mut self, now: Millis, mut batch: Box<Batch>, done: &mut Vec<Box<Batch>>) {
+        for index in 0..batch.releases.len() {
+            self.release(now, batch.releases[index], done);
+        }
+        batch.releases.clear();
+        let alone = batch.jobs.len() == 1;
+        let mut index = 0;
+        while index < batch.jobs.len() {
+            if self.admit(&mut batch, index) {
+                self.carry_out(now, &mut batch, index, done);
+                index += 1;
+                continue;
+            }
+            self.lock_waits += 1;
+            let owner = batch.jobs[index].owner;
+            if alone {
+                self.waiting.insert(owner, batch);
+                return;
+            }
+            self.waiting.insert(owner, batch.split_off(index));
+            batch.jobs.remove(index);
+        }
+        batch.is_answer = true;
+        done.push(batch);
+    }
+
+    /// Ends the locks of `owner` and carries out what waited for them.
+    pub fn release(&mut self, now: Millis, owner: Owner, done: &mut Vec<Box<Batch>>) {
+        let mut granted = std::mem::take(&mut self.granted);
+        self.locks.release(owner, &mut granted);
+        let mut next = 0;
+        while next < granted.len() {
+            let owner = granted[next];
+            next += 1;
+            let mut batch = self.waiting.remove(&owner).expect("who waits for a lock is in the list of those who wait");
+            self.run_order(now, &mut batch, 0);
+            if matches!(batch.jobs[0].order, Order::Run) {
+                self.locks.release(owner, &mut granted);
+            }
+            batch.is_answer = true;
+            done.push(batch);
+        }
+        granted.clear();
+        self.granted = granted;
+    }
+
+    /// Decides whether a job may be carried out now, and takes the locks that it keeps.
+    fn admit(&mut self, batch: &mut Batch, index: usize) -> bool {
+        let job = &batch.jobs[index];
+        let idle = self.locks.is_idle();
+        match job.order {
+            Order::Run if idle => return true,
+            Order::RunHeld | Order::Return => return true,
+            _ => {}
+        }
+        let (owner, order, reach) = (job.owner, job.order, job.reach);
+        let requests = match reach {
+            Reach::Whole(_) => SmallVec::new(),
+            Reach::Keys => {
+                let shard = &self.shard;
+                let only_kept = idle && order == Order::RunAndKeep;
+                batch.lock_requests(job, only_kept, |key| shard.key(key).hash)
+            }
+        };
+        let scope = match reach {
+            Reach::Whole(mode) => Scope::Whole(mode),
+            Reach::Keys => Scope::Keys(&requests),
+        };
+        match order {
+            Order::Run if self.locks.is_free(scope) => true,
+            Order::TryLock => {
+                batch.jobs[index].refused = !self.locks.try_acquire(owner, scope);
+                true
+            }
+            _ => self.locks.acquire(owner, scope) == Grant::Granted,
+        }
+    }
+
+    fn carry_out(&mut self, now: Millis, batch: &mut Batch, index: usize, done: &mut Vec<Box<Batch>>) {
+        self.run_order(now, batch, index);
+        let job = &batch.jobs[index];
+        if matches!(job.order, Order::RunHeld | Order::Return) {
+            self.release(now, job.owner, done);
+        }
+    }
+
+    fn run_order(&mut self, now: Millis, batch: &mut Batch, index: usize) {
+        match batch.jobs[index].order {
+            Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
+            Order::TryLock => {}
+            Order::Lend => self.lend(batch, index),
+            Order::Return => self.take_back(batch),
+        }
+    }
+
+    fn run_job(&mut self, now: Millis, batch: &mut Batch, index: usize) {
+        let Batch { bytes, shared, spans, calls, jobs, ends, replies, .. } = batch;
+        let job: &mut Job = &mut jobs[index];
+        job.replies_from = replies.mark();
+        ends.resize(calls.len(), replies.mark());
+        for at in job.calls.0 as usize..job.calls.1 as usize {
+            let call = &calls[at];
+            let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
+            let tally = run_call(&mut self.shard, &self.rules, now, call, &args, replies);
+            self.changes += tally.changes;
+            self.errors += u64::from(tally.is_error);
+            ends[at] = replies.mark();
+        }
+    }
+
+    /// Hands the entries of the keys over. The job has one call for each database, whose words are all keys.
+    fn lend(&mut self, batch: &mut Batch, index: usize) {
+        let Batch { bytes, shared, spans, calls, jobs, lent, .. } = batch;
+        let job = &jobs[index];
+        for call in &calls[job.calls.0 as usize..job.calls.1 as usize] {
+            let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
+            for word in 0..args.len() {
+                let key = self.shard.key(args.get(word));
+                let entry = self.shard.database_mut(call.db).remove(&key);
+                lent.push(Lent { db: call.db, key: call.words.0 + word as u32, entry });
+            }
+        }
+    }
+
+    fn take_back(&mut self, batch: &mut Batch) {
+        let Batch { bytes, shared, spans, lent, .. } = batch;
+        for Lent { db, key, entry } in lent.drain(..) {
+            if let Some(entry) = entry {
+                let args = Args::new(bytes, &spans[key as usize..=key as usize], shared);
+                let key = self.shard.key(args.get(0));
+                self.shard.database_mut(db).put(&key, entry);
+            }
+        }
+    }
+}
+
+/// What a call did besides replying.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    /// Changes to the data set.
+    pub changes: u64,
+    /// Was it refused?
+    pub is_error: bool,
+}
+
+/// Runs a call on a shard and writes its reply, or its error.
+#[inline]
+fn run_call(
+    shard: &mut Shard,
+    rules: &Rules,
+    now: Millis,
+    call: &Call,
+    args: &Args<'_>,
+    out: &mut ReplyBuffer,
+) -> Tally {
+    let Run::OnShard(handler) = call.row.run else { return refuse(out, call.protocol) };
+    let mut context = Context::new(shard, call.db, now, rules);
+    context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
+    context.no_touch = call.no_touch;
+    let before = out.mark();
+    let (outcome, result) = context.run(handler, args, &mut Reply::new(out, call.protocol));
+    if let Err(error) = &result {
+        debug_assert_eq!(before, out.mark(), "a handler that refuses has written nothing");
+        Reply::new(out, call.protocol).error(error);
+    }
+    Tally { changes: u64::from(outcome.changes), is_error: result.is_err() }
+}
+
+#[cold]
+fn refuse(out: &mut ReplyBuffer, protocol: Protocol) -> Tally {
+    Reply::new(out, protocol).error(&CommandError::text("this command does not run on a shard"));
+    Tally { changes: 0, is_error: true }
+}
+
+/// Runs a call over entries that several shards have lent.
+#[derive(Debug)]
+pub struct Workbench {
+    shard: Shard,
+}
+
+impl Workbench {
+    /// A workbench around a shard made by [`Shard::scratch`].
+    pub fn new(scratch: Shard) -> Self {
+        Self { shard: scratch }
+    }
+
+    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home.
+    pub fn run(
+        &mut self,
+        rules: &Rules,
+        now: Millis,
+        call: &Call,
+        args: &Args<'_>,
+        legs: &mut [&mut Batch],
+        out: &mut ReplyBuffer,
+    ) -> Tally {
+        for batch in legs.iter_mut() {
+            for at in 0..batch.lent.len() {
+                let (db, span) = (batch.lent[at].db, batch.lent[at].key as usize);
+                if let Some(entry) = batch.lent[at].entry.take() {
+                    let args = Args::new(&batch.bytes, &batch.spans[span..=span], &batch.shared);
+                    let key = self.shard.key(args.get(0));
+                    self.shard.database_mut(db).put(&key, entry);
+                }
+            }
+        }
+        let tally = run_call(&mut self.shard, rules, now, call, args, out);
+        for batch in legs.iter_mut() {
+            for at in 0..batch.lent.len() {
+                let (db, span) = (batch.lent[at].db, batch.lent[at].key as usize);
+                let args = Args::new(&batch.bytes, &batch.spans[span..=span], &batch.shared);
+                let key = self.shard.key(args.get(0));
+                batch.lent[at].entry = self.shard.database_mut(db).remove(&key);
+            }
+        }
+        debug_assert!(
+            (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
+            "every entry on the workbench belongs to somebody"
+        );
+        tally
+    }
+
+    /// The shard behind it, for its counters and settings.
+    pub fn shard_mut(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+}

@@ -1,0 +1,90 @@
+//! CONFIG: settings are decided on core 0, one change after the other, and adopted by all cores before the client
+//! hears `OK`.
+
+use super::{Then, write_help};
+use crate::mailbox::letter::Question;
+use crate::session::Session;
+use crate::state::State;
+use crate::tuning::Tuning;
+use ringkey_core::command::Admin;
+use ringkey_core::resp::{Args, CommandError, Reply};
+use ringkey_core::settings::{Caller, SetError, Setting, Settings};
+use std::sync::Arc;
+
+const HELP: &[&str] = &[
+    "GET <pattern> [<pattern> ...]",
+    "    The settings whose names fit a pattern, and their values.",
+    "RESETSTAT",
+    "    Set the counters of INFO to zero.",
+    "SET <directive> <value> [<directive> <value> ...]",
+    "    Change settings, all or none.",
+];
+
+/// Carries out a CONFIG subcommand.
+///
+/// # Errors
+/// The refusal.
+pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+    match admin {
+        Admin::ConfigGet => {
+            let patterns: Vec<&[u8]> = args.iter_from(2).collect();
+            let found = state.settings.get(&patterns);
+            let mut reply = Reply::new(&mut session.output.pending, session.protocol);
+            reply.map(found.len());
+            for (name, value) in &found {
+                reply.bulk(name);
+                reply.bulk(value);
+            }
+        }
+        Admin::ConfigSet => {
+            if args.len() % 2 != 0 {
+                return Err(CommandError::Arity("config|set".into()));
+            }
+            let changes = (2..args.len()).step_by(2).map(|at| (args.get(at).to_vec(), args.get(at + 1).to_vec())).collect();
+            let question = Question::ChangeSettings(Arc::new(changes), session.is_local());
+            state.gather_answers(session, [0], &question, Then::Ok);
+        }
+        Admin::ConfigResetStat => state.gather_from_all(session, &Question::ResetStatistics, Then::Ok),
+        _ => write_help(session, "CONFIG", HELP),
+    }
+    Ok(())
+}
+
+/// Decides a change (on core 0) and returns the settings that all cores are to adopt.
+///
+/// # Errors
+/// The refusal; nothing has changed.
+pub fn change(
+    state: &mut State,
+    changes: &[(Vec<u8>, Vec<u8>)],
+    is_local: bool,
+) -> Result<Arc<Settings>, CommandError> {
+    let mut settings = (*state.settings).clone();
+    let changed = settings.set_many(changes, Caller { is_local, while_loading: false }).map_err(|error| match error {
+        SetError::Loading => CommandError::Coded("LOADING", "the dataset is being loaded".into()),
+        error => CommandError::owned(error.to_string()),
+    })?;
+    for setting in &changed {
+        crate::settings_effect::apply(state, &mut settings, *setting)
+            .map_err(|reason| CommandError::owned(SetError::refused(*setting, reason).to_string()))?;
+        if let Some(remark) = setting.row().remark() {
+            log::warn!("{remark}");
+        }
+    }
+    let settings = Arc::new(settings);
+    // The next change, which may be decided before the letters have gone round, builds on this one.
+    adopt(state, Arc::clone(&settings));
+    Ok(settings)
+}
+
+/// Makes a core act by new settings.
+pub fn adopt(state: &mut State, settings: Arc<Settings>) {
+    state.tuning = Tuning::new(&settings);
+    state.settings = settings;
+    state.apply_rules();
+}
+
+/// Has the setting another value than by default? For messages at start.
+pub fn differs(settings: &Settings, setting: Setting) -> bool {
+    settings.render(setting) != Settings::new().render(setting)
+}

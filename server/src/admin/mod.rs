@@ -1,0 +1,240 @@
+//! Commands that the process answers: connection, clients, settings, counters, and what concerns all shards.
+//!
+//! What needs other cores asks them by letter and leaves the session waiting ([`Then`] says for what); a core answers
+//! from its own state alone.
+
+pub mod client;
+pub mod config;
+pub mod connection;
+pub mod debug;
+pub mod info;
+pub mod keys;
+pub mod server;
+
+use crate::mailbox::letter::{Answer, Question};
+use crate::session::{Gathering, Pending, Session};
+use crate::state::State;
+use ringkey_core::command::{Admin, docs};
+use ringkey_core::resp::{Args, CommandError, Reply};
+use std::collections::HashMap;
+
+/// What a session does with the answers it waits for.
+pub enum Then {
+    /// INFO with these sections.
+    Info(info::Sections),
+    /// CLIENT LIST.
+    ClientList,
+    /// CLIENT KILL: the answer is a count, or for the old form an error if nobody was killed.
+    ClientKill {
+        /// `CLIENT KILL addr:port`.
+        is_old_form: bool,
+    },
+    /// A page of SCAN.
+    Scan(Box<keys::Scanning>),
+    /// A command that answers `OK`, or the first refusal.
+    Ok,
+    /// DEBUG DIGEST.
+    Digest,
+    /// DEBUG DIGEST-VALUE of so many keys.
+    DigestValues(usize),
+    /// A line of text, or a refusal.
+    Text,
+}
+
+/// Marks tickets of errands, which no session has.
+const ERRAND: u64 = 1 << 63;
+
+/// Answers that this core collects on behalf of another.
+#[derive(Default)]
+pub struct Errands {
+    next: u64,
+    open: HashMap<u64, Errand>,
+}
+
+struct Errand {
+    asker: Option<usize>,
+    ticket: u64,
+    missing: usize,
+}
+
+/// Carries out a command of the process.
+///
+/// # Errors
+/// The refusal; nothing was written.
+pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+    let protocol = session.protocol;
+    match admin {
+        Admin::Auth => connection::auth(state, session, args),
+        Admin::Hello => connection::hello(state, session, args),
+        Admin::Ping => connection::ping(session, args),
+        Admin::Echo => connection::echo(session, args),
+        Admin::Select => connection::select(state, session, args),
+        Admin::Reset => connection::reset(state, session),
+        Admin::Quit => connection::quit(session),
+        Admin::Time => server::time(session),
+        Admin::Lolwut => server::lolwut(session),
+        Admin::ClientId
+        | Admin::ClientInfo
+        | Admin::ClientList
+        | Admin::ClientKill
+        | Admin::ClientSetName
+        | Admin::ClientGetName
+        | Admin::ClientSetInfo
+        | Admin::ClientReply
+        | Admin::ClientNoEvict
+        | Admin::ClientNoTouch
+        | Admin::ClientHelp => client::carry_out(state, session, admin, args),
+        Admin::Command => docs::write_all(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::CommandCount => docs::write_count(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::CommandList => docs::write_list(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::CommandInfo => docs::write_info(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::CommandDocs => docs::write_docs(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::CommandGetKeys => docs::write_get_keys(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::CommandGetKeysAndFlags => {
+            docs::write_get_keys_and_flags(args, &mut Reply::new(&mut session.output.pending, protocol))
+        }
+        Admin::CommandHelp => docs::write_help(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigHelp => {
+            config::carry_out(state, session, admin, args)
+        }
+        Admin::Info => info::info(state, session, args),
+        Admin::RandomKey => keys::random_key(state, session, args),
+        Admin::Scan => keys::scan(state, session, args),
+        Admin::SwapDb => keys::swap_databases(state, session, args),
+        Admin::ObjectHelp => keys::object_help(session),
+        Admin::Shutdown => server::shutdown(state, session, args),
+        Admin::Debug => debug::debug(state, session, args),
+    }
+}
+
+/// Writes the lines of a HELP subcommand: the usage, then each line.
+pub fn write_help(session: &mut Session, command: &str, lines: &[&str]) {
+    let mut reply = Reply::new(&mut session.output.pending, session.protocol);
+    reply.array(lines.len() + 3);
+    reply.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    lines.iter().for_each(|line| reply.simple(line));
+    reply.simple("HELP");
+    reply.simple("    Print this help.");
+}
+
+impl State {
+    /// Asks some cores and leaves the session waiting for all answers.
+    pub fn gather_answers(
+        &mut self,
+        session: &mut Session,
+        cores: impl IntoIterator<Item = usize>,
+        question: &Question,
+        then: Then,
+    ) {
+        let ticket = session.ticket();
+        let mut missing = 0;
+        for core in cores {
+            missing += 1;
+            self.ask(core, ticket, question.clone());
+        }
+        session.pending = Pending::Answers(Box::new(Gathering { missing, answers: Vec::new(), then }));
+    }
+
+    /// Asks all cores and leaves the session waiting for all answers.
+    pub fn gather_from_all(&mut self, session: &mut Session, question: &Question, then: Then) {
+        self.gather_answers(session, 0..self.mesh.count(), question, then);
+    }
+
+    /// Answers a question from this core's own state.
+    pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
+        let answer = match question {
+            Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
+            Question::Sessions(filter) => Answer::Sessions(client::views(self, &filter)),
+            Question::Kill(filter) => Answer::Count(client::kill(self, &filter)),
+            Question::Settings(settings) => {
+                config::adopt(self, settings);
+                Answer::Done
+            }
+            Question::ChangeSettings(changes, is_local) => match config::change(self, &changes, is_local) {
+                Ok(settings) => return self.spread(from, ticket, &Question::Settings(settings)),
+                Err(error) => Answer::Refused(error),
+            },
+            Question::ResetStatistics => {
+                self.statistics.reset();
+                self.site.shard.stats = Default::default();
+                Answer::Done
+            }
+            Question::Scan(page) => keys::scan_page(self, &page),
+            Question::Debug(order) => debug::carry_out(self, &order),
+            Question::Stop => {
+                self.is_stopping = true;
+                Answer::Done
+            }
+        };
+        self.reply_to(from, ticket, answer);
+    }
+
+    /// Asks all cores on behalf of `asker`, who gets one `Done` when all have answered.
+    fn spread(&mut self, asker: Option<usize>, ticket: u64, question: &Question) {
+        let number = self.errands.next;
+        self.errands.next += 1;
+        self.errands.open.insert(number, Errand { asker, ticket, missing: self.mesh.count() });
+        for core in 0..self.mesh.count() {
+            self.ask(core, ERRAND | number, question.clone());
+        }
+    }
+
+    /// Takes an answer for a session or an errand.
+    pub fn take_answer(&mut self, from: usize, ticket: u64, answer: Answer) {
+        if ticket & ERRAND != 0 {
+            let number = ticket & !ERRAND;
+            let Some(errand) = self.errands.open.get_mut(&number) else { return };
+            errand.missing -= 1;
+            if errand.missing == 0
+                && let Some(errand) = self.errands.open.remove(&number)
+            {
+                self.reply_to(errand.asker, errand.ticket, Answer::Done);
+            }
+            return;
+        }
+        let (index, generation) = (ticket as u32, (ticket >> 32) as u32);
+        let Some(session) = self.session(index, generation) else { return };
+        let Pending::Answers(gathering) = &mut session.pending else { return };
+        gathering.answers.push((from, answer));
+        gathering.missing -= 1;
+        if gathering.missing > 0 {
+            return;
+        }
+        let Pending::Answers(gathering) = std::mem::take(&mut session.pending) else { return };
+        let Some(mut session) = self.sessions[index as usize].take() else { return };
+        self.finish(&mut session, *gathering);
+        self.sessions[index as usize] = Some(session);
+        self.ready.push_back(index);
+    }
+
+    fn finish(&mut self, session: &mut Session, mut gathering: Gathering) {
+        gathering.answers.sort_by_key(|(from, _)| *from);
+        let answers = gathering.answers;
+        let before = session.output.pending.mark();
+        match gathering.then {
+            Then::Info(sections) => info::write(self, session, &sections, answers),
+            Then::ClientList => client::write_list(session, answers),
+            Then::ClientKill { is_old_form } => client::write_killed(session, answers, is_old_form),
+            Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
+            Then::Digest => debug::write_digest(session, answers),
+            Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
+            Then::Text | Then::Ok => {
+                let mut reply = Reply::new(&mut session.output.pending, session.protocol);
+                for (_, answer) in &answers {
+                    match answer {
+                        Answer::Refused(error) => {
+                            self.site.errors += 1;
+                            return reply.error(error);
+                        }
+                        Answer::Text(text) => return reply.simple(text),
+                        _ => {}
+                    }
+                }
+                reply.ok();
+            }
+        }
+        if session.pending.is_nothing() {
+            session.apply_reply_mode(before);
+        }
+    }
+}

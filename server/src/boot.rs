@@ -1,0 +1,317 @@
+//! From arguments to running cores, and back down again.
+
+use crate::core_loop::CoreLoop;
+use crate::listen::{self, ListenError};
+use crate::mailbox::mesh::{Cores, Mesh};
+use crate::memory;
+use crate::observe::log as log_setup;
+use crate::reactor::{Ring, probe, spawn};
+use crate::state::{Process, State};
+use crate::{COMPATIBLE_VERSION, VERSION, clock};
+use ringkey_core::keyspace::{KeyHasher, Shard, ShardMap};
+use ringkey_core::settings::{Applied, CommandLine, ConfigError, Setting, Settings, directives};
+use ringkey_core::txn::site::{Site, Workbench};
+use ringkey_core::units::ShardId;
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Barrier};
+
+/// Files that a configuration may include in one another.
+const INCLUDE_DEPTH_MAX: usize = 16;
+
+/// Descriptors that the process needs besides those of clients.
+const OWN_FILES: u64 = 64;
+
+/// Provided buffers of a core.
+const BUFFER_COUNT: u16 = 256;
+
+/// The size of a provided buffer in bytes.
+const BUFFER_BYTES: u32 = 16 * 1024;
+
+/// Why the server cannot start.
+#[derive(Debug)]
+pub enum BootError {
+    /// The configuration is wrong.
+    Config(ConfigError),
+    /// An address cannot be listened on.
+    Listen(ListenError),
+    /// The machine lacks something.
+    Missing(probe::Missing),
+    /// Something else failed.
+    Other(String),
+}
+
+/// Reads the configuration file, the standard input and the options.
+///
+/// # Errors
+/// The first line that is wrong, with its number.
+pub fn read_settings(line: &CommandLine) -> Result<(Settings, String), BootError> {
+    let mut path = String::new();
+    let mut file = Vec::new();
+    if let Some(name) = &line.config_file {
+        let name = Path::new(OsStr::from_bytes(name));
+        file = std::fs::read(name).map_err(|error| {
+            let text = format!("Fatal error, can't open config file '{}': {}", name.display(), listen::plain(&error));
+            BootError::Other(text)
+        })?;
+        path = std::fs::canonicalize(name).unwrap_or_else(|_| name.to_owned()).display().to_string();
+    }
+    let mut stdin = Vec::new();
+    if line.stdin {
+        std::io::stdin()
+            .read_to_end(&mut stdin)
+            .map_err(|error| BootError::Other(format!("cannot read the standard input: {error}")))?;
+    }
+    let mut settings = Settings::new();
+    apply_text(&mut settings, &line.text(&file, &stdin), 0)?;
+    resolve_directory(&mut settings);
+    Ok((settings, path))
+}
+
+fn apply_text(settings: &mut Settings, text: &[u8], depth: usize) -> Result<(), BootError> {
+    for directive in directives(text) {
+        let directive = directive.map_err(BootError::Config)?;
+        let refuse = |reason: String| BootError::Config(directive.error(reason));
+        match settings.apply(&directive).map_err(BootError::Config)? {
+            Applied::Set(Setting::Dir) => {
+                // Relative paths in later lines and at run time start from there.
+                let path = Path::new(OsStr::from_bytes(settings.text(Setting::Dir))).to_owned();
+                std::env::set_current_dir(&path)
+                    .map_err(|error| refuse(format!("Can't chdir to '{}': {}", path.display(), listen::plain(&error))))?;
+                resolve_directory(settings);
+            }
+            Applied::Set(_) | Applied::Retired => {}
+            Applied::Include(pattern) => {
+                if depth == INCLUDE_DEPTH_MAX {
+                    return Err(refuse("files include one another too deeply".to_owned()));
+                }
+                for path in expand(&pattern) {
+                    let text = std::fs::read(&path).map_err(|error| {
+                        refuse(format!("can't open config file '{}': {}", path.display(), listen::plain(&error)))
+                    })?;
+                    apply_text(settings, &text, depth + 1)?;
+                }
+            }
+            Applied::RenameCommand { .. } => {
+                return Err(refuse("rename-command is not supported by this version".to_owned()));
+            }
+            Applied::User(_) => {
+                // Ignoring it would leave the server more open than its file says.
+                return Err(refuse("ACL users are not supported by this version, use requirepass".to_owned()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files that an include means: wildcards are allowed in its last part.
+fn expand(pattern: &[u8]) -> Vec<PathBuf> {
+    let path = Path::new(OsStr::from_bytes(pattern));
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    if !name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
+        return vec![path.to_owned()];
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| ringkey_core::glob::glob_match(name, entry.file_name().as_bytes(), false))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Puts the absolute working directory into the settings, where CONFIG GET shows it.
+pub fn resolve_directory(settings: &mut Settings) {
+    if let Ok(path) = std::env::current_dir() {
+        settings.set_text(Setting::Dir, path.as_os_str().as_bytes());
+    }
+}
+
+/// Raises the limit of open files so that `clients` fit, and returns how many do.
+#[allow(unsafe_code)]
+pub fn raise_open_files(clients: u64) -> u64 {
+    let wanted = clients + OWN_FILES;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the calls read or fill the record that they are given.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        if limit.rlim_cur < wanted {
+            let mut raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max.max(wanted) };
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) != 0 {
+                raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised);
+            }
+            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        }
+    }
+    limit.rlim_cur.saturating_sub(OWN_FILES).min(clients)
+}
+
+/// The processors that this process may use.
+#[allow(unsafe_code)]
+fn processors() -> Vec<usize> {
+    // SAFETY: the set lives on the stack, a set of zeros is valid, and the call fills at most its size.
+    let set = unsafe {
+        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
+        set
+    };
+    // SAFETY: the index stays below the size of the set.
+    (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // Seeded by the operating system.
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn kernel_name() -> String {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+    format!("{} {} {}", read("ostype").trim(), read("osrelease").trim(), std::env::consts::ARCH)
+}
+
+/// Starts everything and waits until it has stopped.
+///
+/// # Errors
+/// Why the server cannot start.
+pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError> {
+    let log_path = PathBuf::from(OsStr::from_bytes(settings.text(Setting::Logfile)));
+    log_setup::start(&log_path, settings.choice(Setting::Loglevel))
+        .map_err(|error| BootError::Config(ConfigError::general(format!("Can't open the log file: {}", listen::plain(&error)))))?;
+    banner(&settings, &config_file);
+    probe::check().map_err(BootError::Missing)?;
+    let signals = listen::signal_descriptor().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
+    let wanted = settings.int(Setting::Maxclients) as u64;
+    let granted = raise_open_files(wanted);
+    if granted < wanted {
+        log::warn!(
+            "The limit of open files allows {granted} clients, maxclients asked for {wanted}. Raise it: 'ulimit -n {}', \
+             or 'LimitNOFILE={}' in the systemd unit.",
+            wanted + OWN_FILES,
+            wanted + OWN_FILES
+        );
+        let pair = [(b"maxclients".to_vec(), granted.max(1).to_string().into_bytes())];
+        let _ = settings.set_many(&pair, Default::default());
+    }
+    let listeners = listen::open_all(&settings).map_err(BootError::Listen)?;
+    if listeners.is_empty() {
+        return Err(BootError::Other("Configured to not listen anywhere, exiting.".to_owned()));
+    }
+    let pid_file = PathBuf::from(OsStr::from_bytes(settings.text(Setting::Pidfile)));
+    if !pid_file.as_os_str().is_empty()
+        && let Err(error) = std::fs::write(&pid_file, format!("{}\n", std::process::id()))
+    {
+        log::info!("Failed to write PID file: {}", listen::plain(&error));
+    }
+    let process = Arc::new(Process::new(config_file, kernel_name(), random_seed(), describe(&settings)));
+    let threads = start_cores(settings, listeners, signals, &process)?;
+    for thread in threads {
+        if thread.join().is_err() {
+            return Err(BootError::Other("a core ended with a panic".to_owned()));
+        }
+    }
+    if !pid_file.as_os_str().is_empty() {
+        let _ = std::fs::remove_file(&pid_file);
+    }
+    log::warn!("Ringkey is now ready to exit, bye bye...");
+    Ok(())
+}
+
+/// The listeners as INFO shows them.
+fn describe(settings: &Settings) -> Vec<String> {
+    let mut all = Vec::new();
+    let port = settings.int(Setting::Port);
+    if port != 0 {
+        let words = settings.words(Setting::Bind).iter();
+        let binds: Vec<String> = words.map(|word| format!("bind={}", String::from_utf8_lossy(word))).collect();
+        all.push(format!("name=tcp,{},port={port}", binds.join(",")));
+    }
+    let path = settings.text(Setting::Unixsocket);
+    if !path.is_empty() {
+        all.push(format!("name=unix,bind={}", String::from_utf8_lossy(path)));
+    }
+    all
+}
+
+fn banner(settings: &Settings, config_file: &str) {
+    log::info!("Ringkey is starting");
+    log::info!(
+        "Ringkey version={VERSION}, compatible with Valkey {COMPATIBLE_VERSION}, bits=64, pid={}, just started. PID: {}",
+        std::process::id(),
+        std::process::id()
+    );
+    match config_file {
+        "" => log::info!("No config file given, using the defaults and the options of the command line"),
+        path => log::info!("Configuration loaded from {path}"),
+    }
+    settings.remarks().iter().for_each(|remark| log::warn!("{remark}"));
+}
+
+fn start_cores(
+    settings: Settings,
+    listeners: Vec<listen::Listener>,
+    signals: std::os::fd::OwnedFd,
+    process: &Arc<Process>,
+) -> Result<Vec<std::thread::JoinHandle<()>>, BootError> {
+    let processors = processors();
+    let count = match settings.int(Setting::Cores) {
+        0 => processors.len().max(1),
+        count => count as usize,
+    };
+    // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
+    let pins = count <= processors.len();
+    let port = settings.int(Setting::Port);
+    log::info!("Running mode=standalone, port={port}, cores={count}{}.", if pins { ", pinned" } else { ", not pinned" });
+    let map = ShardMap::new(count as u16);
+    let hasher = KeyHasher::new(process.hash_seeds());
+    let cores = Cores::new(count);
+    let settings = Arc::new(settings);
+    let ready = Arc::new(Barrier::new(count + 1));
+    let mut listeners = Some(listeners);
+    let mut signals = Some(signals);
+    let is_tcp = port != 0;
+    let is_unix = !settings.text(Setting::Unixsocket).is_empty();
+    let mut threads = Vec::new();
+    for (index, mesh) in Mesh::build(&cores).into_iter().enumerate() {
+        let (settings, process, hasher, ready, cores) =
+            (Arc::clone(&settings), Arc::clone(process), hasher.clone(), Arc::clone(&ready), Arc::clone(&cores));
+        let (listeners, signals) = (listeners.take().unwrap_or_default(), signals.take());
+        let cpu = pins.then(|| processors[index]);
+        let make = move || {
+            let ring = match Ring::new(BUFFER_COUNT, BUFFER_BYTES) {
+                Ok(ring) => ring,
+                Err(error) => panic!("core {index} cannot set up io_uring: {error}"),
+            };
+            cores.announce(index, ring.fd());
+            let id = ShardId(index as u16);
+            let databases = settings.int(Setting::Databases) as u32;
+            let site = Site::new(Shard::new(id, map, databases, hasher.clone(), process.seed ^ index as u64));
+            let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
+            let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
+            state.listeners = listeners;
+            state.apply_rules();
+            // Nobody writes to another core before all can be woken.
+            ready.wait();
+            CoreLoop::new(ring, state, signals)
+        };
+        let thread = spawn::spawn(&format!("core-{index}"), cpu, make)
+            .map_err(|error| BootError::Other(format!("core {index} cannot start: {error}")))?;
+        threads.push(thread);
+    }
+    log::info!("Server initialized");
+    ready.wait();
+    process.set_startup_memory(memory::allocator().allocated as u64);
+    if is_tcp {
+        log::info!("Ready to accept connections tcp");
+    }
+    if is_unix {
+        log::info!("Ready to accept connections unix");
+    }
+    Ok(threads)
+}

@@ -1,0 +1,426 @@
+//! One core at work. A pass: reap completions, take letters, look ahead into all requests that came, execute them,
+//! post what goes to other cores, send what is owed, and wait for more - all with one entry into the kernel.
+
+use crate::clock;
+use crate::listen::{self, Listener};
+use crate::mailbox::letter::{Letter, NewConnection, Notice};
+use crate::reactor::spawn::{Core, Flow};
+use crate::reactor::{Completion, Operation, Ring, Token, Wait};
+use crate::session::{Closing, Session};
+use crate::state::State;
+use ringkey_core::settings::Setting;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Letters taken from one core in one pass.
+const LETTERS_MAX: usize = 256;
+
+/// A client that has sent more than this while it waits is not read from until it is served, in bytes.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
+
+/// How long a connection that we end may take to read its last replies, in milliseconds.
+const LINGER_MS: i64 = 1000;
+
+/// How long a client whose input buffer is larger than needed may be idle before it shrinks, in milliseconds.
+const INPUT_IDLE_MS: i64 = 2000;
+
+/// Entries that one slice of upkeep looks at: some 200 microseconds.
+const UPKEEP_ENTRIES: usize = 1000;
+
+/// Bytes that arrived for a session and lie in a provided buffer.
+struct Arrival {
+    index: u32,
+    generation: u32,
+    buffer: u16,
+    len: usize,
+}
+
+/// One core: its ring and everything else.
+pub struct CoreLoop {
+    ring: Ring,
+    state: State,
+    /// A descriptor on which signals arrive (core 0 only).
+    signals: Option<OwnedFd>,
+    completions: Vec<Completion>,
+    arrivals: Vec<Arrival>,
+    listener_generation: u32,
+    next_tick_ms: i64,
+    next_client: u64,
+    last_dealt: usize,
+    has_more_upkeep: bool,
+    has_stopped: bool,
+}
+
+impl CoreLoop {
+    /// A core that listens if it has listeners.
+    pub fn new(ring: Ring, state: State, signals: Option<OwnedFd>) -> Self {
+        let mut this = Self {
+            ring,
+            state,
+            signals,
+            completions: Vec::new(),
+            arrivals: Vec::new(),
+            listener_generation: 0,
+            next_tick_ms: 0,
+            next_client: 0,
+            last_dealt: usize::MAX - 1,
+            has_more_upkeep: false,
+            has_stopped: false,
+        };
+        this.listen();
+        if let Some(signals) = &this.signals {
+            this.ring.watch(signals.as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+        }
+        this
+    }
+
+    fn listen(&mut self) {
+        for (index, listener) in self.state.listeners.iter().enumerate() {
+            let token =
+                Token { operation: Operation::Accept, index: index as u32, generation: self.listener_generation };
+            self.ring.accept(listener.fd(), token);
+        }
+    }
+
+    /// Replaces the listeners by those that CONFIG SET has opened.
+    fn relisten(&mut self, new: Vec<Listener>) {
+        for index in 0..self.state.listeners.len() as u32 {
+            self.ring.cancel(Token { operation: Operation::Accept, index, generation: self.listener_generation });
+        }
+        self.listener_generation += 1;
+        self.state.listeners = new;
+        self.listen();
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        let Completion { token, result, buffer, more } = completion;
+        match token.operation {
+            Operation::Accept => self.accepted(token, result, more),
+            Operation::Receive => self.received(token, result, buffer, more),
+            Operation::Send => self.sent(token, result),
+            Operation::Event => self.signalled(),
+            Operation::Wake | Operation::Cancel => {}
+        }
+    }
+
+    fn accepted(&mut self, token: Token, result: i32, more: bool) {
+        let is_current = token.generation == self.listener_generation;
+        if result >= 0 {
+            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+            #[allow(unsafe_code)]
+            let fd = unsafe { OwnedFd::from_raw_fd(result) };
+            if is_current && !self.state.is_stopping {
+                self.deal(fd, token.index as usize);
+            }
+        } else if result != -libc::ECANCELED {
+            log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
+        }
+        if !more && is_current && let Some(listener) = self.state.listeners.get(token.index as usize) {
+            self.ring.accept(listener.fd(), token);
+        }
+    }
+
+    /// Gives a new connection to the core that has the fewest.
+    fn deal(&mut self, fd: OwnedFd, listener: usize) {
+        let listener = &self.state.listeners[listener];
+        let cores = self.state.mesh.cores().clone();
+        let connected: u32 = (0..cores.count()).map(|core| cores.connections(core).load(Ordering::Relaxed)).sum();
+        if connected >= self.state.tuning.clients_max {
+            self.state.statistics.connections_rejected += 1;
+            return listen::turn_away(&fd, b"-ERR max number of clients reached\r\n");
+        }
+        let ends = listen::ends(&fd, listener);
+        if !ends.is_local && listen::is_protected(&self.state.settings) {
+            self.state.statistics.connections_rejected += 1;
+            return listen::turn_away(&fd, listen::PROTECTED);
+        }
+        if !ends.is_unix {
+            listen::prepare(&fd, self.state.settings.int(Setting::TcpKeepalive));
+        }
+        let core = cores.least_connected(self.last_dealt.wrapping_add(0));
+        self.last_dealt = core;
+        cores.connections(core).fetch_add(1, Ordering::Relaxed);
+        self.next_client += 1;
+        let new = NewConnection { fd, id: self.next_client, ends };
+        if core == self.state.me.index() {
+            self.state.adopt(new);
+        } else {
+            self.state.mesh.post(core, Letter::Notice(Notice::Adopt(Box::new(new))));
+        }
+    }
+
+    fn received(&mut self, token: Token, result: i32, buffer: Option<u16>, more: bool) {
+        let (index, generation) = (token.index, token.generation);
+        if let Some(buffer) = buffer {
+            if result > 0 {
+                self.arrivals.push(Arrival { index, generation, buffer, len: result as usize });
+            } else {
+                self.ring.buffers.give_back(buffer);
+            }
+        }
+        let Some(session) = self.state.session(index, generation) else { return };
+        if !more {
+            session.is_receiving = false;
+            // Out of buffers: they come back in this pass, and the operation is armed again.
+            match -result {
+                _ if result > 0 => {}
+                libc::ENOBUFS | libc::EINTR | libc::EAGAIN | libc::ECANCELED => {}
+                _ => session.is_deaf = true,
+            }
+            self.state.dirty.push(index);
+        }
+    }
+
+    fn sent(&mut self, token: Token, result: i32) {
+        let Some(session) = self.state.session(token.index, token.generation) else { return };
+        if session.output.completed(result).is_err() {
+            session.output.abandon();
+            session.closing = Closing::Now;
+        }
+        let may_go_on = session.has_work();
+        self.state.statistics.net_out += result.max(0) as u64;
+        self.state.statistics.writes += 1;
+        if may_go_on {
+            self.state.ready.push_back(token.index);
+        }
+        self.state.dirty.push(token.index);
+    }
+
+    fn signalled(&mut self) {
+        let Some(signals) = &self.signals else { return };
+        while let Some(signal) = listen::read_signal(signals) {
+            let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+            if self.state.is_stopping {
+                log::warn!("You insist... exiting now.");
+                std::process::exit(1);
+            }
+            log::warn!("Received {name} scheduling shutdown...");
+            self.state.stop_all();
+        }
+    }
+
+    fn execute_arrivals(&mut self) {
+        // First all requests of the pass are parsed and the places of their keys fetched, so that the misses overlap.
+        for arrival in &self.arrivals {
+            let bytes = self.ring.buffers.bytes(arrival.buffer, arrival.len);
+            self.state.foresee(arrival.index, arrival.generation, bytes);
+        }
+        for arrival in &self.arrivals {
+            self.state.fetch_entries(arrival.index);
+        }
+        for arrival in self.arrivals.drain(..) {
+            let bytes = self.ring.buffers.bytes(arrival.buffer, arrival.len);
+            self.state.arrived(arrival.index, arrival.generation, bytes);
+            self.ring.buffers.give_back(arrival.buffer);
+        }
+    }
+
+    /// Sends, receives, pauses and ends as the sessions that something happened to need it.
+    fn tend_sessions(&mut self) {
+        let mut dirty = std::mem::take(&mut self.state.dirty);
+        for index in dirty.drain(..) {
+            let Some(mut session) = self.state.sessions[index as usize].take() else { continue };
+            let is_over = self.tend(&mut session);
+            self.state.sessions[index as usize] = Some(session);
+            if is_over {
+                self.state.remove(index);
+            }
+        }
+        debug_assert!(self.state.dirty.is_empty(), "tending a session concerns no other");
+        self.state.dirty = dirty;
+    }
+
+    /// `true` if the session is over and nothing of it is left in the kernel.
+    fn tend(&mut self, session: &mut Session) -> bool {
+        self.check_limits(session);
+        let token = |operation| Token { operation, index: session.index, generation: session.generation };
+        let (receive, send) = (token(Operation::Receive), token(Operation::Send));
+        let fd = session.fd.as_raw_fd();
+        let owes = session.output.unsent() > 0;
+        if session.pending.is_nothing() && !owes {
+            if session.closing == Closing::AfterReplies && session.lingers_since.is_none() {
+                // The client reads the end after the last reply; what it still sends is read and dropped, because
+                // closing with unread input would take the replies from it.
+                session.lingers_since = Some(self.state.now);
+                listen::shut_down(&session.fd, libc::SHUT_WR);
+            }
+            if session.is_deaf && (!session.has_work() || session.closing != Closing::No) {
+                session.closing = Closing::Now;
+            }
+        }
+        if session.closing == Closing::Now && !session.is_shut {
+            session.is_shut = true;
+            session.output.abandon();
+            listen::shut_down(&session.fd, libc::SHUT_RDWR);
+            if session.is_receiving {
+                self.ring.cancel(receive);
+            }
+        }
+        if session.is_shut {
+            return !session.is_receiving && !session.output.is_sending && session.pending.is_nothing();
+        }
+        session.output.submit(&mut self.ring, fd, send);
+        let too_much = self.has_sent_too_much(session);
+        if session.is_receiving && too_much && !session.is_paused {
+            session.is_paused = true;
+            self.ring.cancel(receive);
+        } else if !session.is_receiving && !session.is_deaf && !too_much {
+            session.is_paused = false;
+            session.is_receiving = true;
+            self.ring.receive(fd, receive);
+        }
+        false
+    }
+
+    /// Has a client that is not being served sent more than we care to hold?
+    fn has_sent_too_much(&self, session: &Session) -> bool {
+        let held = session.input.len() - session.input_start;
+        if held <= UNREAD_BYTES_MAX {
+            return false;
+        }
+        if session.output.unsent() > crate::dispatch::OWED_BYTES_MAX {
+            // It may be writing a long pipeline before it reads: it gets as much room as one request could take.
+            return held > self.state.tuning.query_limit / 2;
+        }
+        !session.pending.is_nothing() || self.state.mesh.is_clogged()
+    }
+
+    fn check_limits(&mut self, session: &mut Session) {
+        if session.is_shut {
+            return;
+        }
+        let tuning = &self.state.tuning;
+        if session.query_bytes() > tuning.query_limit && session.closing != Closing::Now {
+            log::warn!("Closing client that reached max query buffer length: {}", session.view(self.state.now, 0).line);
+            self.state.statistics.query_limit_closed += 1;
+            session.closing = Closing::Now;
+        }
+        let unsent = session.output.unsent();
+        let over = |limit: usize| limit != 0 && unsent > limit;
+        let mut is_over = over(tuning.output_hard_limit);
+        if over(tuning.output_soft_limit) {
+            let since = *session.output.over_soft_limit_since.get_or_insert(self.state.now);
+            is_over |= self.state.now.0 - since.0 > tuning.output_soft_seconds * 1000;
+        } else {
+            session.output.over_soft_limit_since = None;
+        }
+        if is_over && session.closing != Closing::Now {
+            let line = session.view(self.state.now, 0).line;
+            log::warn!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits.");
+            self.state.statistics.output_limit_closed += 1;
+            session.closing = Closing::Now;
+        }
+    }
+
+    /// Periodic work: time-outs, buffers that are too large, rates.
+    fn tick(&mut self) -> bool {
+        let now = self.state.now;
+        if now.0 < self.next_tick_ms {
+            return false;
+        }
+        self.next_tick_ms = now.0 + 1000 / self.state.tuning.hz;
+        self.state.statistics.sample(now.0);
+        if self.state.is_cron_paused {
+            return false;
+        }
+        let timeout_ms = self.state.tuning.idle_timeout_s * 1000;
+        let mut active = 0;
+        for index in 0..self.state.sessions.len() {
+            let Some(session) = self.state.sessions[index].as_deref_mut() else { continue };
+            let idle = now.0 - session.last_active.0;
+            active += usize::from(idle < 100);
+            let lingers_too_long = session.lingers_since.is_some_and(|since| now.0 - since.0 > LINGER_MS);
+            let is_idle_too_long = timeout_ms > 0 && idle > timeout_ms && session.pending.is_nothing();
+            if (lingers_too_long || is_idle_too_long) && session.closing != Closing::Now {
+                session.closing = Closing::Now;
+                self.state.dirty.push(index as u32);
+            }
+            if session.output.over_soft_limit_since.is_some() {
+                self.state.dirty.push(index as u32);
+            }
+            session.shrink_input(idle > INPUT_IDLE_MS);
+        }
+        self.state.batch_wait.observe(active);
+        true
+    }
+
+    /// Waits for the next thing to do.
+    fn wait(&mut self) {
+        let until_tick = (self.next_tick_ms - clock::now().0).clamp(0, 1000) as u64;
+        let mut wait = self.state.batch_wait.wait(Duration::from_millis(until_tick.max(1)));
+        if self.has_more_upkeep || !self.state.ready.is_empty() {
+            wait.want = 0;
+        } else if self.state.mesh.is_clogged() {
+            wait.timeout = Duration::from_micros(100);
+            wait.want = 1;
+        }
+        let has_peers = self.state.mesh.count() > 1;
+        if has_peers && wait.want > 0 && !self.state.mesh.announce_sleep() {
+            wait.want = 0;
+        }
+        if let Err(error) = self.ring.submit_and_wait(wait) {
+            panic!("waiting for io_uring failed: {error}");
+        }
+        if has_peers {
+            self.state.mesh.announce_awake();
+        }
+    }
+
+    fn note_busy(&mut self, began: Instant) {
+        self.state.statistics.passes += 1;
+        self.state.statistics.busy_micros += began.elapsed().as_micros() as u64;
+    }
+}
+
+impl Core for CoreLoop {
+    fn pass(&mut self) -> Flow {
+        if self.has_stopped {
+            return Flow::Stop;
+        }
+        let began = clock::instant();
+        self.state.now = clock::now();
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.reap(&mut completions);
+        completions.drain(..).for_each(|completion| self.complete(completion));
+        self.completions = completions;
+        for from in 0..self.state.mesh.count() {
+            for _ in 0..LETTERS_MAX {
+                let Some(letter) = self.state.mesh.take(from) else { break };
+                self.state.receive(from, letter);
+            }
+        }
+        self.execute_arrivals();
+        self.state.settle();
+        let ticked = self.tick();
+        if let Some(new) = self.state.relisten.take() {
+            self.relisten(new);
+        }
+        self.tend_sessions();
+        self.state.settle();
+        self.state.post_outgoing();
+        let Self { ring, state, .. } = self;
+        let mut wakes = 0;
+        state.mesh.flush(|peer| {
+            wakes += 1;
+            ring.wake(peer);
+        });
+        state.statistics.wakes += wakes;
+        if self.state.is_stopping {
+            self.has_stopped = true;
+            // What is owed is handed to the kernel; the sockets close with the process.
+            let _ = self.ring.submit_and_wait(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });
+            return Flow::Stop;
+        }
+        self.note_busy(began);
+        self.wait();
+        if ticked { Flow::Upkeep } else { Flow::Continue }
+    }
+
+    fn upkeep(&mut self) -> bool {
+        self.state.now = clock::now();
+        let budget = UPKEEP_ENTRIES;
+        self.has_more_upkeep = self.state.site.upkeep(self.state.now, budget);
+        self.has_more_upkeep
+    }
+}

@@ -1,0 +1,528 @@
+//! From bytes to execution: requests are parsed in place, those for this core run at once, and stretches of a pipeline
+//! that touch other cores become jobs or flights.
+
+use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
+use crate::state::State;
+use ringkey_core::command::keys::KeySpec;
+use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
+use ringkey_core::keyspace::slot::KeyHash;
+use ringkey_core::resp::request::Progress;
+use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
+use ringkey_core::txn::batch::{Call, Reach};
+use ringkey_core::txn::flight::{Flight, Shape};
+use ringkey_core::txn::locks::Mode;
+use ringkey_core::units::{DbIndex, ShardId};
+use smallvec::SmallVec;
+
+/// Most requests of one client that are parsed ahead, and most calls of one stretch.
+const AHEAD_MAX: usize = 128;
+
+/// A client that is owed more than this executes nothing until it has read some of it, in bytes.
+pub const OWED_BYTES_MAX: usize = 4 << 20;
+
+/// Memory that the announced length of a large argument is trusted with, in bytes.
+const BIG_BYTES_AT_ONCE: usize = 4 << 20;
+
+/// What became of input.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// Bytes done with.
+    pub consumed: usize,
+    /// Bytes behind this are kept elsewhere already.
+    pub end: usize,
+}
+
+/// What a call needs.
+enum Plan {
+    /// It runs on one shard, with its reply as it comes.
+    On(ShardId),
+    /// Something that ends the stretch: it is carried out on its own.
+    Alone,
+}
+
+/// What became of a request.
+#[derive(PartialEq, Eq)]
+enum Done {
+    /// The next one may follow.
+    Next,
+    /// The session waits, or ends.
+    Stop,
+}
+
+impl State {
+    /// Parses and executes what `input` holds, until it is used up or the session waits for something.
+    pub fn drive(&mut self, session: &mut Session, input: &[u8]) -> Read {
+        let (mut consumed, mut end) = (0, session.foreseen.take().unwrap_or(input.len()));
+        while session.pending.is_nothing() && session.closing == Closing::No && self.may_owe_more(session) {
+            if session.next_parsed == session.parsed.len() {
+                session.parsed.clear();
+                session.spans.clear();
+                session.next_parsed = 0;
+                end = self.parse_ahead(session, &input[consumed..end]) + consumed;
+                self.prefetch_entries(session);
+            }
+            let rest = &input[consumed..end];
+            let done = self.execute_parsed(session, rest);
+            if session.next_parsed > 0 {
+                let used = session.parsed[session.next_parsed - 1].end;
+                session.consume(used);
+                consumed += used;
+            } else if session.parsed.is_empty() && self.finish_stage(session) {
+                break;
+            }
+            if done == Done::Stop {
+                break;
+            }
+        }
+        Read { consumed, end }
+    }
+
+    /// Nothing is left to execute: reports a breach of the protocol if one follows. `true` if the loop is over.
+    fn finish_stage(&mut self, session: &mut Session) -> bool {
+        if let Some(breach) = session.breach.take() {
+            let error = CommandError::owned(breach.to_string());
+            Reply::new(&mut session.output.pending, session.protocol).error(&error);
+            session.closing = Closing::AfterReplies;
+        }
+        true
+    }
+
+    fn may_owe_more(&self, session: &Session) -> bool {
+        session.output.unsent() <= OWED_BYTES_MAX.max(self.tuning.output_hard_limit)
+    }
+
+    /// Parses requests ahead, hashes their keys and has their places in the table fetched. Returns where the usable
+    /// input ends.
+    pub fn parse_ahead(&mut self, session: &mut Session, input: &[u8]) -> usize {
+        let limits =
+            RequestLimits { bulk_bytes_max: self.tuning.bulk_bytes_max, unauthenticated: !session.is_authenticated };
+        let mut end = input.len();
+        while session.parsed.len() < AHEAD_MAX && session.breach.is_none() {
+            let start = session.parse_offset;
+            let words_from = session.spans.len() as u32;
+            let progress = match session.parser.parse(&input[start..end], &limits, &mut session.spans) {
+                Ok(progress) => progress,
+                Err(breach) => {
+                    session.breach = Some(breach);
+                    break;
+                }
+            };
+            let (consumed, is_owned) = match progress {
+                Progress::Complete { consumed } => (consumed, false),
+                Progress::CompleteOwned { consumed } => {
+                    session.owned.push_back(session.parser.take_request());
+                    (consumed, true)
+                }
+                Progress::Incomplete => break,
+                Progress::BigArgument { consumed, len } => {
+                    let payload = &input[start + consumed..end];
+                    end = start + consumed;
+                    session.parse_offset = end;
+                    session.begin_big(len, payload);
+                    break;
+                }
+            };
+            session.parse_offset += consumed;
+            let words = (words_from, session.spans.len() as u32);
+            let parsed = Parsed { row: None, words, key: None, start, end: start + consumed, is_owned };
+            session.parsed.push(parsed);
+            self.look_up(session, input);
+        }
+        end
+    }
+
+    /// The first look at the keys has brought their buckets; this one brings their entries.
+    pub fn prefetch_entries(&self, session: &Session) {
+        for parsed in &session.parsed[session.next_parsed..] {
+            if let Some((_, hash)) = parsed.key
+                && self.map.shard_of(hash.slot) == self.me
+            {
+                self.site.shard.database(session.db).prefetch_entry(hash);
+            }
+        }
+    }
+
+    /// Finds the row and the key of the request parsed last.
+    fn look_up(&mut self, session: &mut Session, input: &[u8]) {
+        let parsed = *session.parsed.last().expect("a request was parsed just now");
+        let args = session.args_of(&parsed, input);
+        if args.is_empty() {
+            return;
+        }
+        let Some(row) = table::lookup(args.get(0)) else { return };
+        let mut key = None;
+        if let Some(index) = row.single_key()
+            && row.accepts(args.len())
+            && index < args.len()
+        {
+            let hash = self.site.shard.key(args.get(index)).hash;
+            if self.map.shard_of(hash.slot) == self.me {
+                self.site.shard.database(session.db).prefetch_bucket(hash);
+            }
+            key = Some((index as u32, hash));
+        }
+        let last = session.parsed.last_mut().expect("a request was parsed just now");
+        last.row = Some(row);
+        last.key = key;
+    }
+
+    fn execute_parsed(&mut self, session: &mut Session, input: &[u8]) -> Done {
+        while session.next_parsed < session.parsed.len() {
+            let parsed = session.parsed[session.next_parsed];
+            let done = self.execute(session, &parsed, input);
+            if done == Done::Stop {
+                return Done::Stop;
+            }
+            if session.output.unsent() > OWED_BYTES_MAX && !self.may_owe_more(session) {
+                return Done::Stop;
+            }
+        }
+        Done::Next
+    }
+
+    /// Executes the next request, or the stretch of requests that it begins; moves behind it.
+    fn execute(&mut self, session: &mut Session, parsed: &Parsed, input: &[u8]) -> Done {
+        if parsed.words.0 == parsed.words.1 && !parsed.is_owned {
+            session.next_parsed += 1;
+            return Done::Next;
+        }
+        let args = session.args_of(parsed, input);
+        let row = match self.admit(session, parsed.row, &args) {
+            Ok(row) => row,
+            Err(error) => return self.refuse(session, parsed, &error),
+        };
+        // The path of most requests: one key, at home, nothing locked.
+        if let (Some(key), Run::OnShard(_)) = (parsed.key, row.run)
+            && self.map.shard_of(key.1.slot) == self.me
+        {
+            let call = new_call(row, session, parsed.key);
+            if self.site.admits(&call, &args) {
+                return self.run_here(session, parsed, &call, input);
+            }
+        }
+        match self.plan(row, parsed.key, &args) {
+            Ok(Plan::On(shard)) if shard == self.me => {
+                let call = new_call(row, session, parsed.key);
+                if self.site.admits(&call, &args) {
+                    return self.run_here(session, parsed, &call, input);
+                }
+                self.begin_stretch(session, input)
+            }
+            Ok(Plan::On(_)) => self.begin_stretch(session, input),
+            Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
+            Err(error) => self.refuse(session, parsed, &error),
+        }
+    }
+
+    /// The checks before a command, in order.
+    fn admit(
+        &mut self,
+        session: &Session,
+        row: Option<&'static Command>,
+        args: &Args<'_>,
+    ) -> Result<&'static Command, CommandError> {
+        let row = match row {
+            Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => row,
+            _ => table::resolve(args)?,
+        };
+        if !session.is_authenticated && !row.flags.has(Flags::NO_AUTH) {
+            return Err(CommandError::NoAuth);
+        }
+        Ok(row)
+    }
+
+    #[cold]
+    fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError) -> Done {
+        self.site.errors += 1;
+        self.statistics.commands += 1;
+        session.next_parsed += 1;
+        if parsed.is_owned {
+            session.owned.pop_front();
+        }
+        let before = session.output.pending.mark();
+        Reply::new(&mut session.output.pending, session.protocol).error(error);
+        session.apply_reply_mode(before);
+        Done::Next
+    }
+
+    #[inline]
+    fn run_here(&mut self, session: &mut Session, parsed: &Parsed, call: &Call, input: &[u8]) -> Done {
+        let before = session.output.pending.mark();
+        // The request is taken apart from the session while its replies are written there.
+        let spans = std::mem::take(&mut session.spans);
+        let owned = if parsed.is_owned { session.owned.pop_front() } else { None };
+        let args = match &owned {
+            Some(request) => request.args(),
+            None => in_place(&spans, parsed, input),
+        };
+        self.site.run(self.now, call, &args, &mut session.output.pending);
+        session.spans = spans;
+        session.note_command(call.row);
+        self.statistics.commands += 1;
+        session.apply_reply_mode(before);
+        session.next_parsed += 1;
+        Done::Next
+    }
+
+    /// Where a call is to be executed.
+    fn plan(&self, row: &'static Command, key: Option<(u32, KeyHash)>, args: &Args<'_>) -> Result<Plan, CommandError> {
+        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+            return Ok(Plan::Alone);
+        }
+        if let Some((_, hash)) = key {
+            return Ok(Plan::On(self.map.shard_of(hash.slot)));
+        }
+        let mut shard = None;
+        let mut several = false;
+        let fits = row.visit_keys(args, |index, _: &KeySpec| {
+            let here = self.shard_of_key(args.get(index));
+            several |= shard.is_some_and(|known| known != here);
+            shard = Some(here);
+        });
+        match shard {
+            // Words that do not fit, or no key at all: the handler says what is wrong.
+            _ if !fits => Ok(Plan::On(self.me)),
+            None => Ok(Plan::On(self.me)),
+            Some(_) if several => Ok(Plan::Alone),
+            Some(shard) => Ok(Plan::On(shard)),
+        }
+    }
+
+    fn shard_of_key(&self, key: &[u8]) -> ShardId {
+        if self.map.shards() == 1 { self.me } else { self.map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) }
+    }
+
+    /// Collects the requests from the next one on that run on one shard each, and sends them there: as a job if it is
+    /// one shard for all, else as a flight that keeps program order.
+    fn begin_stretch(&mut self, session: &mut Session, input: &[u8]) -> Done {
+        let mut targets: SmallVec<[ShardId; AHEAD_MAX]> = SmallVec::new();
+        let mut rows: SmallVec<[&'static Command; AHEAD_MAX]> = SmallVec::new();
+        let most = if session.reply_mode == ReplyMode::On { AHEAD_MAX } else { 1 };
+        let first = session.next_parsed;
+        let mut owned = 0;
+        for at in first..session.parsed.len().min(first + most) {
+            let parsed = session.parsed[at];
+            let args = session.args_at(&parsed, input, owned);
+            if args.is_empty() {
+                break;
+            }
+            let Ok(row) = self.admit(session, parsed.row, &args) else { break };
+            let Ok(Plan::On(shard)) = self.plan(row, parsed.key, &args) else { break };
+            owned += usize::from(parsed.is_owned);
+            targets.push(shard);
+            rows.push(row);
+        }
+        let mut shards: SmallVec<[ShardId; 8]> = SmallVec::from_slice(&targets);
+        shards.sort_unstable();
+        shards.dedup();
+        let ticket = session.ticket();
+        if let [shard] = shards.as_slice() {
+            let shard = *shard;
+            let batch = self.open_remote_job(shard, ticket);
+            for (at, row) in rows.iter().enumerate() {
+                let parsed = session.parsed[first + at];
+                let call = new_call(row, session, parsed.key);
+                batch.push_call(&call, &session.args_of(&parsed, input));
+                session.leave_behind(&parsed);
+            }
+            session.pending = Pending::Remote;
+        } else {
+            let shape = Shape::Calls;
+            let mut flight =
+                Box::new(Flight::new(self.new_owner(), ticket, self.me, shape, Reach::Keys, &shards));
+            for (at, row) in rows.iter().enumerate() {
+                let parsed = session.parsed[first + at];
+                let call = new_call(row, session, parsed.key);
+                flight.push(targets[at], &call, &session.args_of(&parsed, input), None);
+                session.leave_behind(&parsed);
+            }
+            self.take_off(session, flight, None);
+        }
+        session.note_command(rows.last().expect("a stretch has at least one request"));
+        session.commands += rows.len() as u64 - 1;
+        self.statistics.commands += rows.len() as u64;
+        Done::Stop
+    }
+
+    fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
+        self.statistics.flights += 1;
+        let owner = flight.owner();
+        flight.start(&mut self.steps);
+        session.pending = Pending::Flight(flight, gathered);
+        self.carry_out_steps(owner);
+    }
+
+    /// Carries out what ends a stretch: commands of the process, and calls that span shards by themselves.
+    fn carry_out_alone(&mut self, session: &mut Session, row: &'static Command, parsed: &Parsed, input: &[u8]) -> Done {
+        // Rare enough to copy, which frees the session for whatever the command does with it.
+        let request = match parsed.is_owned {
+            true => session.owned.pop_front().unwrap_or_default(),
+            false => ringkey_core::resp::Request::copy_of(&session.args_of(parsed, input)),
+        };
+        session.next_parsed += 1;
+        session.note_command(row);
+        self.statistics.commands += 1;
+        let args = request.args();
+        let before = session.output.pending.mark();
+        match (row.run, row.spread) {
+            (Run::Admin(admin), _) => {
+                if let Err(error) = self.administer(session, admin, &args) {
+                    session.output.pending.rewind(before);
+                    self.site.errors += 1;
+                    Reply::new(&mut session.output.pending, session.protocol).error(&error);
+                }
+            }
+            (_, Spread::EachKey { stride, join }) => self.fly_each_key(session, row, &args, stride, Shape::Joined(join)),
+            (_, Spread::EveryShard { join, shared }) => {
+                self.fly_everywhere(session, row, &args, Shape::Joined(join), shared);
+            }
+            (_, Spread::Gather) => self.gather(session, row, request),
+        }
+        if session.pending.is_nothing() {
+            session.apply_reply_mode(before);
+            return if session.closing == Closing::No { Done::Next } else { Done::Stop };
+        }
+        Done::Stop
+    }
+
+    fn fly_each_key(&mut self, session: &mut Session, row: &'static Command, args: &Args<'_>, stride: u8, shape: Shape) {
+        let stride = stride as usize;
+        if (args.len() - 1) % stride != 0 {
+            // Words that do not pair up: the handler on this core says so and touches nothing.
+            let call = new_call(row, session, None);
+            return self.site.run(self.now, &call, args, &mut session.output.pending);
+        }
+        let targets: Vec<ShardId> =
+            (1..args.len()).step_by(stride).map(|index| self.shard_of_key(args.get(index))).collect();
+        let mut shards = targets.clone();
+        shards.sort_unstable();
+        shards.dedup();
+        let mut flight =
+            Box::new(Flight::new(self.new_owner(), session.ticket(), self.me, shape, Reach::Keys, &shards));
+        let call = new_call(row, session, None);
+        for (at, target) in targets.iter().enumerate() {
+            let from = 1 + at * stride;
+            flight.push(*target, &call, args, Some(from..from + stride));
+        }
+        self.take_off(session, flight, None);
+    }
+
+    /// Runs a command on every shard, at one moment.
+    pub fn fly_everywhere(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        args: &Args<'_>,
+        shape: Shape,
+        shared: bool,
+    ) {
+        let call = new_call(row, session, None);
+        if self.map.shards() == 1 && self.site.is_idle() && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot)) {
+            return self.site.run(self.now, &call, args, &mut session.output.pending);
+        }
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let reach = Reach::Whole(if shared { Mode::Shared } else { Mode::Exclusive });
+        let mut flight = Box::new(Flight::new(self.new_owner(), session.ticket(), self.me, shape, reach, &shards));
+        for shard in shards {
+            flight.push(shard, &call, args, None);
+        }
+        self.take_off(session, flight, None);
+    }
+
+    /// Has the entries of all keys lent to this core and runs the command over them.
+    fn gather(&mut self, session: &mut Session, row: &'static Command, request: ringkey_core::resp::Request) {
+        let args = request.args();
+        let mut keys: Vec<(ShardId, usize)> = Vec::new();
+        row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));
+        // A key that is named twice is lent once.
+        keys.sort_by(|a, b| (a.0, args.get(a.1)).cmp(&(b.0, args.get(b.1))));
+        keys.dedup_by(|a, b| args.get(a.1) == args.get(b.1));
+        let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
+        shards.dedup();
+        let owner = self.new_owner();
+        let mut flight =
+            Box::new(Flight::new(owner, session.ticket(), self.me, Shape::Gather, Reach::Keys, &shards));
+        let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
+        if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
+            && other != session.db
+            && other.0 < self.site.shard.database_count()
+        {
+            databases.push(other);
+        }
+        let mut call = new_call(row, session, None);
+        for shard in &shards {
+            let words: Vec<&[u8]> = keys.iter().filter(|key| key.0 == *shard).map(|key| args.get(key.1)).collect();
+            let words = ringkey_core::resp::Request::new(words);
+            for db in &databases {
+                call.db = *db;
+                flight.push_keys(*shard, &call, &words.args());
+            }
+        }
+        call.db = session.db;
+        let gathered = Box::new(GatheredCall { request: request.clone(), call });
+        self.take_off(session, flight, Some(gathered));
+    }
+
+    /// Carries out a command that the process answers, from the table's row.
+    fn administer(&mut self, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+        crate::admin::carry_out(self, session, admin, args)
+    }
+}
+
+/// A call of `row` by `session`.
+#[inline]
+pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32, KeyHash)>) -> Call {
+    Call { row, db: session.db, protocol: session.protocol, words: (0, 0), first_key, no_touch: session.facts.no_touch, keep: false }
+}
+
+fn in_place<'a>(spans: &'a [ringkey_core::resp::Span], parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
+    Args::new(&input[parsed.start..parsed.end], &spans[parsed.words.0 as usize..parsed.words.1 as usize], &[])
+}
+
+impl Session {
+    /// The words of the next parsed request.
+    fn args_of<'a>(&'a self, parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
+        self.args_at(parsed, input, 0)
+    }
+
+    /// The words of a parsed request with `owned_before` owned ones between the next one and it.
+    fn args_at<'a>(&'a self, parsed: &Parsed, input: &'a [u8], owned_before: usize) -> Args<'a> {
+        if parsed.is_owned {
+            return self.owned[owned_before].args();
+        }
+        in_place(&self.spans, parsed, input)
+    }
+
+    /// Moves behind a request whose words have been copied.
+    fn leave_behind(&mut self, parsed: &Parsed) {
+        self.next_parsed += 1;
+        if parsed.is_owned {
+            self.owned.pop_front();
+        }
+    }
+
+    fn begin_big(&mut self, len: usize, payload: &[u8]) {
+        // A length alone must not cost much memory: what is longer grows as it comes.
+        let mut data = Vec::with_capacity((len + 2).min(BIG_BYTES_AT_ONCE));
+        data.extend_from_slice(payload);
+        self.big = Some(crate::session::BigArgument { len, data });
+    }
+
+    fn note_command(&mut self, row: &'static Command) {
+        self.last_command = Some(row);
+        self.commands += 1;
+    }
+
+    /// Takes back what was written since `before` if the client wants no reply.
+    pub fn apply_reply_mode(&mut self, before: ringkey_core::resp::reply::Mark) {
+        match self.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => self.output.pending.rewind(before),
+            ReplyMode::SkipNext => self.reply_mode = ReplyMode::Skip,
+            ReplyMode::Skip => {
+                self.output.pending.rewind(before);
+                self.reply_mode = ReplyMode::On;
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Sockets that listen, and what is to be known of those that were accepted.
+
+use ringkey_core::settings::{Setting, Settings};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a client hears that protected mode turns away.
+pub const PROTECTED: &[u8] = b"-DENIED This server runs in protected mode: no password is set for the default user, so \
+it accepts connections from its own machine only. To connect from elsewhere, set a password with 'CONFIG SET requirepass', \
+or switch protected mode off with 'CONFIG SET protected-mode no' from the machine itself or 'protected-mode no' in the \
+configuration file, provided that the server cannot be reached from the internet.\r\n";
+
+/// A socket that listens.
+pub struct Listener {
+    socket: Socket,
+    /// The path of a Unix socket, removed when it is closed.
+    path: Option<PathBuf>,
+}
+
+impl Listener {
+    /// Its descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// Is it a Unix socket?
+    pub fn is_unix(&self) -> bool {
+        self.path.is_some()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Who is at the two ends of a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// The peer's address as CLIENT LIST shows it.
+    pub peer: String,
+    /// Our own address.
+    pub local: String,
+    /// Did it come through the Unix socket?
+    pub is_unix: bool,
+    /// Is the peer on this machine?
+    pub is_local: bool,
+}
+
+/// Why listening failed, as it is logged.
+#[derive(Debug)]
+pub struct ListenError(pub String);
+
+/// Opens all listeners that the settings ask for.
+///
+/// # Errors
+/// The first address that cannot be bound and is not optional (`-` before it).
+pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
+    let mut listeners = Vec::new();
+    let port = settings.int(Setting::Port) as u16;
+    let backlog = settings.int(Setting::TcpBacklog) as i32;
+    if port != 0 {
+        listeners = open_tcp(settings, port, backlog)?;
+    }
+    let path = settings.text(Setting::Unixsocket);
+    if !path.is_empty() {
+        let path = Path::new(std::ffi::OsStr::from_bytes(path));
+        let mode = settings.int(Setting::Unixsocketperm) as u32;
+        let listener = open_unix(path, mode, backlog)
+            .map_err(|error| ListenError(format!("Failed opening Unix socket: bind: {error}")))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Opens the listeners for `port` on all addresses of `bind`.
+///
+/// # Errors
+/// As [`open_all`].
+pub fn open_tcp(settings: &Settings, port: u16, backlog: i32) -> Result<Vec<Listener>, ListenError> {
+    let mut listeners = Vec::new();
+    for word in settings.words(Setting::Bind) {
+        let word = String::from_utf8_lossy(word).into_owned();
+        let (is_optional, name) = match word.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, word.as_str()),
+        };
+        match open_address(name, port, backlog) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                // An address family that the kernel lacks is no reason to stop for an optional address.
+                let is_absent = matches!(
+                    error.raw_os_error(),
+                    Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOPROTOOPT)
+                ) || error.kind() == io::ErrorKind::NotFound;
+                log::warn!("Warning: Could not create server TCP listening socket {name}:{port}: bind: {}", plain(&error));
+                if !(is_optional && is_absent) {
+                    return Err(ListenError(format!("Failed listening on port {port} (tcp), aborting.")));
+                }
+            }
+        }
+    }
+    if listeners.is_empty() {
+        return Err(ListenError(format!("Failed listening on port {port} (tcp), aborting.")));
+    }
+    Ok(listeners)
+}
+
+/// An error of the operating system without the number behind it.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn open_address(name: &str, port: u16, backlog: i32) -> io::Result<Listener> {
+    let address = match name {
+        "*" => SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port),
+        "::*" => SocketAddr::new(IpAddr::from([0u16; 8]), port),
+        name => (name, port)
+            .to_socket_addrs()
+            .map_err(|_| io::Error::new(io::ErrorKind::NotFound, "Name or service not known"))?
+            .next()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Name or service not known"))?,
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(Listener { socket, path: None })
+}
+
+fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
+    let _ = std::fs::remove_file(path);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(backlog)?;
+    if mode != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(Listener { socket, path: Some(path.to_owned()) })
+}
+
+/// Who is at the ends of an accepted connection.
+pub fn ends(fd: &OwnedFd, listener: &Listener) -> Ends {
+    if let Some(path) = &listener.path {
+        let name = format!("{}:0", path.display());
+        return Ends { peer: name.clone(), local: name, is_unix: true, is_local: true };
+    }
+    let socket = SockRef::from(fd);
+    let address = |address: io::Result<SockAddr>| address.ok().and_then(|address| address.as_socket());
+    let text = |address: &Option<SocketAddr>| address.map_or_else(|| "?:0".to_owned(), |address| address.to_string());
+    let (peer, local) = (address(socket.peer_addr()), address(socket.local_addr()));
+    let is_local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    Ends { peer: text(&peer), local: text(&local), is_unix: false, is_local }
+}
+
+/// Does protected mode turn clients of other machines away?
+pub fn is_protected(settings: &Settings) -> bool {
+    settings.bool(Setting::ProtectedMode) && settings.text(Setting::Requirepass).is_empty()
+}
+
+/// Sets the options of an accepted TCP connection; keepalive in seconds, 0: none.
+pub fn prepare(fd: &OwnedFd, keepalive_s: i64) {
+    let socket = SockRef::from(fd);
+    // A connection that dies at this moment is noticed by its first receive.
+    let _ = socket.set_tcp_nodelay(true);
+    if keepalive_s > 0 {
+        let interval = Duration::from_secs((keepalive_s as u64 / 3).max(1));
+        let options =
+            TcpKeepalive::new().with_time(Duration::from_secs(keepalive_s as u64)).with_interval(interval).with_retries(3);
+        let _ = socket.set_tcp_keepalive(&options);
+    }
+}
+
+/// Tells a connection why it is not served; it closes when the caller drops it.
+pub fn turn_away(fd: &OwnedFd, line: &[u8]) {
+    let socket = SockRef::from(fd);
+    let _ = socket.set_nonblocking(true);
+    let _ = socket.send(line);
+    // Requests that have come already would turn the close into a reset and take the line from the client.
+    let mut rest = [std::mem::MaybeUninit::uninit(); 1024];
+    while matches!(socket.recv(&mut rest), Ok(1..)) {}
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+}
+
+/// Shuts one or both directions of a socket down.
+pub fn shut_down(fd: &OwnedFd, how: libc::c_int) {
+    let how = if how == libc::SHUT_WR { std::net::Shutdown::Write } else { std::net::Shutdown::Both };
+    let _ = SockRef::from(fd).shutdown(how);
+}
+
+/// Blocks SIGTERM and SIGINT in this thread and those it starts, and returns a descriptor on which they arrive; ignores
+/// SIGPIPE and SIGHUP.
+///
+/// # Errors
+/// What the kernel refuses.
+#[allow(unsafe_code)]
+pub fn signal_descriptor() -> io::Result<OwnedFd> {
+    // SAFETY: the set lives on the stack and is filled by sigemptyset; the calls take no other memory of ours; the
+    // descriptor is new and owned by nobody else.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        match libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// The next signal that has arrived.
+#[allow(unsafe_code)]
+pub fn read_signal(fd: &OwnedFd) -> Option<libc::c_int> {
+    // SAFETY: a record of zeros is valid, and the kernel writes at most its size.
+    unsafe {
+        let mut info = std::mem::zeroed::<libc::signalfd_siginfo>();
+        let size = size_of::<libc::signalfd_siginfo>();
+        let read = libc::read(fd.as_raw_fd(), (&raw mut info).cast(), size);
+        (read == size as isize).then_some(info.ssi_signo as libc::c_int)
+    }
+}

@@ -1,0 +1,192 @@
+//! What cores write to each other.
+
+use crate::listen::Ends;
+use crate::session::SessionView;
+use ringkey_core::commands::key::DatabaseDigest;
+use ringkey_core::keyspace::Cursor;
+use ringkey_core::settings::Settings;
+use ringkey_core::txn::batch::Batch;
+use ringkey_core::units::{DbIndex, Millis};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A message from one core to another.
+pub enum Letter {
+    /// Calls for the receiver's shard, or calls that come home.
+    Batch(Box<Batch>),
+    /// Anything off the data path.
+    Notice(Notice),
+}
+
+/// Messages off the data path.
+pub enum Notice {
+    /// A new connection for the receiver to serve.
+    Adopt(Box<NewConnection>),
+    /// A question; the answer carries the same ticket.
+    Ask {
+        /// Who waits, in the words of the sender.
+        ticket: u64,
+        /// The question.
+        question: Question,
+    },
+    /// The answer to a question.
+    Answer {
+        /// Who waits.
+        ticket: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Does nothing; for tests.
+    Ping(u32),
+}
+
+/// A connection on its way to the core that will serve it.
+pub struct NewConnection {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Its client id.
+    pub id: u64,
+    /// Who is at its two ends.
+    pub ends: Ends,
+}
+
+/// What a core asks another.
+#[derive(Clone)]
+pub enum Question {
+    /// The counters of the core.
+    Sample,
+    /// Its sessions that the filter means.
+    Sessions(Arc<ClientFilter>),
+    /// Close these sessions; the answer tells how many.
+    Kill(Arc<ClientFilter>),
+    /// Adopt these settings from now on.
+    Settings(Arc<Settings>),
+    /// Change settings: only core 0 decides, so that two changes never cross.
+    /// The flag tells whether the client is on this machine.
+    ChangeSettings(Arc<Vec<(Vec<u8>, Vec<u8>)>>, bool),
+    /// Set the counters of INFO to zero.
+    ResetStatistics,
+    /// One page of a scan.
+    Scan(Box<ScanPage>),
+    /// A DEBUG subcommand for each shard.
+    Debug(DebugOrder),
+    /// Stop serving.
+    Stop,
+}
+
+/// A page of SCAN to be filled by the shard that owns the cursor.
+#[derive(Clone)]
+pub struct ScanPage {
+    /// The database.
+    pub db: DbIndex,
+    /// Where to go on.
+    pub cursor: Cursor,
+    /// The options.
+    pub options: ringkey_core::commands::key::ScanOptions,
+}
+
+/// DEBUG subcommands that concern every shard.
+#[derive(Clone, Debug)]
+pub enum DebugOrder {
+    /// Be busy for so long.
+    Sleep(Millis),
+    /// Switch active expiry on or off.
+    ActiveExpire(bool),
+    /// Stop or resume periodic work.
+    PauseCron(bool),
+    /// Create keys.
+    Populate {
+        /// In this database.
+        db: DbIndex,
+        /// So many over all shards.
+        count: u64,
+        /// With this prefix.
+        prefix: Vec<u8>,
+        /// With values of this size in bytes; 0: as long as they come.
+        size: usize,
+    },
+    /// The digests of all databases.
+    Digest,
+    /// The digests of the values of those keys that the shard owns.
+    DigestValues {
+        /// In this database.
+        db: DbIndex,
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+    },
+    /// How a key is kept.
+    Object {
+        /// In this database.
+        db: DbIndex,
+        /// The key.
+        key: Vec<u8>,
+        /// Leave out what takes long to find out.
+        fast: bool,
+    },
+}
+
+/// What a core answers.
+pub enum Answer {
+    /// Its counters.
+    Sample(Box<crate::admin::info::Sample>),
+    /// Its sessions.
+    Sessions(Vec<SessionView>),
+    /// A number of things done.
+    Count(u64),
+    /// A page of a scan: the keys, and where to go on in this shard.
+    Page(Vec<Vec<u8>>, Option<Cursor>),
+    /// The digests of its databases.
+    Digests(Vec<DatabaseDigest>),
+    /// Digests of values, with the places of their keys in the question.
+    ValueDigests(Vec<(usize, [u8; 20])>),
+    /// A line of text.
+    Text(String),
+    /// Settings were refused.
+    Refused(ringkey_core::resp::CommandError),
+    /// Done.
+    Done,
+}
+
+/// Which sessions CLIENT KILL and CLIENT LIST mean.
+#[derive(Clone, Debug, Default)]
+pub struct ClientFilter {
+    /// Any of these ids.
+    pub ids: Vec<u64>,
+    /// None of these ids.
+    pub not_ids: Vec<u64>,
+    /// This peer address.
+    pub addr: Option<Vec<u8>>,
+    /// This local address.
+    pub laddr: Option<Vec<u8>>,
+    /// This peer address, without its port.
+    pub ip: Option<Vec<u8>>,
+    /// This name.
+    pub name: Option<Vec<u8>>,
+    /// This client library.
+    pub lib_name: Option<Vec<u8>>,
+    /// This version of the client library.
+    pub lib_version: Option<Vec<u8>>,
+    /// This database.
+    pub db: Option<i64>,
+    /// Idle for so long at least, in seconds.
+    pub idle_s: Option<i64>,
+    /// This type (`normal`, `replica`, ...).
+    pub kind: Option<ClientKind>,
+    /// At least so old, in seconds.
+    pub max_age_s: Option<i64>,
+    /// Not this client (SKIPME).
+    pub skip: Option<u64>,
+}
+
+/// The types of clients that filters know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientKind {
+    /// Ordinary clients.
+    Normal,
+    /// Replicas.
+    Replica,
+    /// The primary's link.
+    Primary,
+    /// Subscribers.
+    Pubsub,
+}

@@ -1,0 +1,245 @@
+//! One core's place in the mesh: its mailboxes from all others, its rings to all others, and who sleeps.
+//!
+//! A pass collects what it has for each core and publishes it once ([`Mesh::flush`]). A full ring never blocks and
+//! never drops: letters wait in an overflow queue, in order, and [`Mesh::is_clogged`] tells the core to read no more
+//! requests that would add to it.
+
+use super::letter::Letter;
+use super::ring::{Receiver, Sender, ring};
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering, fence};
+
+/// Letters that a ring holds.
+const RING_CAPACITY: usize = 512;
+
+/// What all cores see of each other; written rarely.
+pub struct Cores {
+    seats: Box<[Seat]>,
+}
+
+/// One core as the others see it, on cache lines of its own.
+#[repr(align(128))]
+#[derive(Default)]
+struct Seat {
+    sleeps: AtomicBool,
+    ring_fd: AtomicI32,
+    connections: AtomicU32,
+}
+
+impl Cores {
+    /// Seats for `count` cores.
+    pub fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self { seats: (0..count).map(|_| Seat::default()).collect() })
+    }
+
+    /// How many cores there are.
+    pub fn count(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Announces the ring under which core `index` is woken.
+    pub fn announce(&self, index: usize, ring_fd: RawFd) {
+        self.seats[index].ring_fd.store(ring_fd, Ordering::Release);
+    }
+
+    /// The number of connections of core `index`.
+    pub fn connections(&self, index: usize) -> &AtomicU32 {
+        &self.seats[index].connections
+    }
+
+    /// The core with the fewest connections; among equals the next after `after`.
+    pub fn least_connected(&self, after: usize) -> usize {
+        let count = self.count();
+        (1..=count)
+            .map(|step| (after + step) % count)
+            .min_by_key(|index| self.seats[*index].connections.load(Ordering::Relaxed))
+            .unwrap_or(0)
+    }
+}
+
+/// One core's ends of all rings.
+pub struct Mesh {
+    me: usize,
+    cores: Arc<Cores>,
+    outgoing: Vec<Option<Outgoing>>,
+    incoming: Vec<Option<Receiver<Letter>>>,
+}
+
+struct Outgoing {
+    ring: Sender<Letter>,
+    overflow: VecDeque<Letter>,
+    is_dirty: bool,
+}
+
+impl Mesh {
+    /// The places of all cores.
+    pub fn build(cores: &Arc<Cores>) -> Vec<Mesh> {
+        let count = cores.count();
+        let mut all: Vec<Mesh> = (0..count)
+            .map(|me| Mesh {
+                me,
+                cores: Arc::clone(cores),
+                outgoing: (0..count).map(|_| None).collect(),
+                incoming: (0..count).map(|_| None).collect(),
+            })
+            .collect();
+        for from in 0..count {
+            for to in (0..count).filter(|to| *to != from) {
+                let (sender, receiver) = ring(RING_CAPACITY);
+                all[from].outgoing[to] =
+                    Some(Outgoing { ring: sender, overflow: VecDeque::new(), is_dirty: false });
+                all[to].incoming[from] = Some(receiver);
+            }
+        }
+        all
+    }
+
+    /// What all cores see of each other.
+    pub fn cores(&self) -> &Arc<Cores> {
+        &self.cores
+    }
+
+    /// How many cores there are.
+    pub fn count(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// Puts a letter on its way; it becomes visible with the next [`Mesh::flush`].
+    pub fn post(&mut self, to: usize, letter: Letter) {
+        let lane = self.outgoing[to].as_mut().expect("a core sends no letter to itself");
+        lane.is_dirty = true;
+        if !lane.overflow.is_empty() {
+            lane.overflow.push_back(letter);
+        } else if let Err(letter) = lane.ring.offer(letter) {
+            lane.overflow.push_back(letter);
+        }
+    }
+
+    /// Are letters waiting for room in a ring?
+    pub fn is_clogged(&self) -> bool {
+        self.outgoing.iter().flatten().any(|lane| !lane.overflow.is_empty())
+    }
+
+    /// How many letters wait for room in a ring.
+    pub fn overflow(&self) -> usize {
+        self.outgoing.iter().flatten().map(|lane| lane.overflow.len()).sum()
+    }
+
+    /// Publishes what was posted and calls `wake` for each receiver that sleeps, with the descriptor of its ring.
+    pub fn flush(&mut self, mut wake: impl FnMut(RawFd)) {
+        let mut any = false;
+        for lane in self.outgoing.iter_mut().flatten() {
+            while let Some(letter) = lane.overflow.pop_front() {
+                if let Err(letter) = lane.ring.offer(letter) {
+                    lane.overflow.push_front(letter);
+                    break;
+                }
+                lane.is_dirty = true;
+            }
+            if lane.is_dirty {
+                lane.ring.publish();
+                any = true;
+            }
+        }
+        if !any {
+            return;
+        }
+        // Either this core sees that the other sleeps, or the other, which looks at its mailboxes after announcing its
+        // sleep, sees the letters: both fences order the store before the load.
+        fence(Ordering::SeqCst);
+        for (to, lane) in self.outgoing.iter_mut().enumerate() {
+            let Some(lane) = lane else { continue };
+            if std::mem::take(&mut lane.is_dirty) {
+                let seat = &self.cores.seats[to];
+                if seat.sleeps.load(Ordering::Relaxed) && seat.sleeps.swap(false, Ordering::Relaxed) {
+                    wake(seat.ring_fd.load(Ordering::Acquire));
+                }
+            }
+        }
+    }
+
+    /// The next letter from core `from`.
+    pub fn take(&mut self, from: usize) -> Option<Letter> {
+        self.incoming[from].as_mut()?.take()
+    }
+
+    /// Announces that this core is about to sleep. `false` if there is mail: then it must not.
+    pub fn announce_sleep(&self) -> bool {
+        let seat = &self.cores.seats[self.me];
+        seat.sleeps.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.incoming.iter().flatten().any(Receiver::has_mail) {
+            seat.sleeps.store(false, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Announces that this core is awake.
+    pub fn announce_awake(&self) {
+        self.cores.seats[self.me].sleeps.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::mailbox::letter::Notice;
+
+    fn number(letter: Letter) -> u32 {
+        match letter {
+            Letter::Notice(Notice::Ping(n)) => n,
+            _ => panic!("only pings are sent here"),
+        }
+    }
+
+    #[test]
+    fn overflow_keeps_order_and_loses_nothing() {
+        let cores = Cores::new(2);
+        let mut mesh = Mesh::build(&cores);
+        let (mut one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
+        let count = 3 * RING_CAPACITY as u32;
+        for n in 0..count {
+            zero.post(1, Letter::Notice(Notice::Ping(n)));
+        }
+        assert!(zero.is_clogged());
+        let mut seen = 0;
+        while seen < count {
+            zero.flush(|_| panic!("nobody sleeps"));
+            while let Some(letter) = one.take(0) {
+                assert_eq!(number(letter), seen);
+                seen += 1;
+            }
+        }
+        assert!(!zero.is_clogged());
+    }
+
+    #[test]
+    fn only_sleepers_are_woken_and_only_once() {
+        let cores = Cores::new(2);
+        cores.announce(1, 77);
+        let mut mesh = Mesh::build(&cores);
+        let (one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
+        assert!(one.announce_sleep());
+        let mut woken = Vec::new();
+        zero.post(1, Letter::Notice(Notice::Ping(1)));
+        zero.flush(|fd| woken.push(fd));
+        zero.post(1, Letter::Notice(Notice::Ping(2)));
+        zero.flush(|fd| woken.push(fd));
+        assert_eq!(woken, [77]);
+        assert!(!one.announce_sleep(), "there is mail");
+    }
+
+    #[test]
+    fn the_least_connected_core_comes_next() {
+        let cores = Cores::new(3);
+        assert_eq!(cores.least_connected(0), 1);
+        cores.connections(1).store(5, Ordering::Relaxed);
+        assert_eq!(cores.least_connected(0), 2);
+        cores.connections(2).store(9, Ordering::Relaxed);
+        assert_eq!(cores.least_connected(0), 0);
+    }
+}

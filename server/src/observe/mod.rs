@@ -1,0 +1,3 @@
+//! What the outside may see of the process.
+
+pub mod log;

@@ -1,0 +1,445 @@
+//! One client: its socket, what it has sent, what it is owed, and what it has chosen.
+//!
+//! A session has at most one thing under way away from its core ([`Pending`]); until that is back it executes nothing
+//! further, so replies keep the order of requests and memory in flight is bounded by the number of clients.
+
+pub mod output;
+
+use crate::listen::Ends;
+use crate::mailbox::letter::{Answer, ClientKind, ClientFilter, NewConnection};
+use bytes::Bytes;
+use output::Output;
+use ringkey_core::command::Command;
+use ringkey_core::keyspace::slot::KeyHash;
+use ringkey_core::resp::request::ProtocolError;
+use ringkey_core::resp::reply::Mark;
+use ringkey_core::resp::{Protocol, ReplyBuffer, Request, RequestParser, Span};
+use ringkey_core::txn::flight::Flight;
+use ringkey_core::units::{DbIndex, Millis};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+/// An empty input buffer keeps no more than so many bytes.
+const KEPT_INPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// A request that was parsed and waits for its turn in the pass.
+#[derive(Clone, Copy)]
+pub struct Parsed {
+    /// Its row, if the name is known.
+    pub row: Option<&'static Command>,
+    /// Where its words are in the session's spans, which count from the start of the request.
+    pub words: (u32, u32),
+    /// The place and hash of its only key, for commands that have one at a fixed place.
+    pub key: Option<(u32, KeyHash)>,
+    /// Where the request starts in the input, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// Does it lie in `Session::owned` instead of the input?
+    pub is_owned: bool,
+}
+
+/// A large argument under way.
+pub struct BigArgument {
+    /// Its length without the line end.
+    pub len: usize,
+    /// What has come so far.
+    pub data: Vec<u8>,
+}
+
+/// What a session waits for.
+#[derive(Default)]
+pub enum Pending {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The replies of calls sent to one other core.
+    Remote,
+    /// A flight over several cores.
+    Flight(Box<Flight>, Option<Box<GatheredCall>>),
+    /// Answers of other cores.
+    Answers(Box<Gathering>),
+}
+
+impl Pending {
+    /// Does the session wait for nothing?
+    #[inline]
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
+/// The command that runs over lent entries.
+pub struct GatheredCall {
+    /// Its words.
+    pub request: Request,
+    /// The call.
+    pub call: ringkey_core::txn::batch::Call,
+}
+
+/// Questions to other cores whose answers are still to come.
+pub struct Gathering {
+    /// How many answers are missing.
+    pub missing: usize,
+    /// Those that came, with the core that gave them.
+    pub answers: Vec<(usize, Answer)>,
+    /// What is to be done with them.
+    pub then: crate::admin::Then,
+}
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ReplyMode {
+    /// Every command is answered.
+    #[default]
+    On,
+    /// No command is answered.
+    Off,
+    /// The next command is not answered.
+    SkipNext,
+    /// This command is not answered.
+    Skip,
+}
+
+/// Why and how a session ends.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Closing {
+    /// It does not.
+    #[default]
+    No,
+    /// As soon as everything owed has been sent.
+    AfterReplies,
+    /// Now.
+    Now,
+}
+
+/// One client.
+pub struct Session {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// The client id.
+    pub id: u64,
+    /// Its place in the core's table.
+    pub index: u32,
+    /// Tells it from earlier users of its place.
+    pub generation: u32,
+    /// The protocol it speaks.
+    pub protocol: Protocol,
+    /// The database it has chosen.
+    pub db: DbIndex,
+    /// Has it authenticated, or need it not?
+    pub is_authenticated: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// How it ends.
+    pub closing: Closing,
+    /// What it waits for.
+    pub pending: Pending,
+    /// Reads requests.
+    pub parser: RequestParser,
+    /// What came and has not been consumed; empty while everything is consumed in place.
+    pub input: Vec<u8>,
+    /// How much of `input` has been consumed.
+    pub input_start: usize,
+    /// Where the parser goes on, counted from `input_start` (or from the start of bytes read in place).
+    pub parse_offset: usize,
+    /// Requests that do not lie in the input (quoted words, large arguments), in order.
+    pub owned: VecDeque<Request>,
+    /// A breach of the protocol behind the parsed requests.
+    pub breach: Option<ProtocolError>,
+    /// A large argument under way.
+    pub big: Option<BigArgument>,
+    /// Requests parsed and not yet executed, from `next_parsed` on.
+    pub parsed: Vec<Parsed>,
+    /// The next of `parsed` to be executed.
+    pub next_parsed: usize,
+    /// The words of `parsed`.
+    pub spans: Vec<Span>,
+    /// What is owed and being sent.
+    pub output: Output,
+    /// Is a receive operation under way?
+    pub is_receiving: bool,
+    /// Is it being cancelled because the client sends too fast?
+    pub is_paused: bool,
+    /// Has the client said that nothing more comes, or has the socket failed?
+    pub is_deaf: bool,
+    /// Since when it only waits for the client to read the end.
+    pub lingers_since: Option<Millis>,
+    /// The bytes that arrived were parsed ahead; this much of them is input.
+    pub foreseen: Option<usize>,
+    /// Has the socket been shut down?
+    pub is_shut: bool,
+    /// Rarely used facts.
+    pub facts: Box<Facts>,
+    /// When it last did anything.
+    pub last_active: Millis,
+    /// Its last command.
+    pub last_command: Option<&'static Command>,
+    /// Commands executed.
+    pub commands: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+}
+
+/// What a client told about itself and where it comes from.
+#[derive(Default)]
+pub struct Facts {
+    /// Who is at the two ends.
+    pub ends: Ends,
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_version: Vec<u8>,
+    /// When it connected.
+    pub since: Millis,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+}
+
+impl Session {
+    /// A session for a new connection.
+    pub fn new(new: NewConnection, index: u32, generation: u32, now: Millis, is_authenticated: bool) -> Self {
+        Self {
+            fd: new.fd,
+            id: new.id,
+            index,
+            generation,
+            protocol: Protocol::Resp2,
+            db: DbIndex(0),
+            is_authenticated,
+            reply_mode: ReplyMode::On,
+            closing: Closing::No,
+            pending: Pending::Nothing,
+            parser: RequestParser::default(),
+            input: Vec::new(),
+            input_start: 0,
+            parse_offset: 0,
+            owned: VecDeque::new(),
+            breach: None,
+            next_parsed: 0,
+            big: None,
+            parsed: Vec::new(),
+            spans: Vec::new(),
+            output: Output::default(),
+            is_receiving: false,
+            is_paused: false,
+            is_deaf: false,
+            lingers_since: None,
+            foreseen: None,
+            is_shut: false,
+            facts: Box::new(Facts {
+                ends: new.ends,
+                since: now,
+                ..Facts::default()
+            }),
+            last_active: now,
+            last_command: None,
+            commands: 0,
+            bytes_in: 0,
+        }
+    }
+
+    /// Is the client on this machine?
+    pub fn is_local(&self) -> bool {
+        self.facts.ends.is_local
+    }
+
+    /// Is there something that it could execute, were it not waiting?
+    pub fn has_work(&self) -> bool {
+        self.pending.is_nothing()
+            && self.closing == Closing::No
+            && (self.next_parsed < self.parsed.len() || self.breach.is_some() || self.parse_offset < self.input.len() - self.input_start)
+    }
+
+    /// Keeps bytes that were not consumed in place.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.input.capacity() == 0 {
+            // The rest of a request seldom comes alone.
+            self.input.reserve_exact(KEPT_INPUT_BYTES_MAX.max(bytes.len()));
+        }
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// Gives memory of the input buffer back; `is_idle`: nothing has come for a while.
+    pub fn shrink_input(&mut self, is_idle: bool) {
+        let used = self.input.len() - self.input_start;
+        if self.input.capacity() > KEPT_INPUT_BYTES_MAX.max(2 * used) || (is_idle && self.input.capacity() > used) {
+            self.input.drain(..self.input_start);
+            self.input_start = 0;
+            self.input.shrink_to_fit();
+        }
+        if is_idle && let Some(big) = &mut self.big {
+            big.data.shrink_to_fit();
+        }
+    }
+
+    /// Memory that it holds, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of::<Facts>()
+            + self.input.capacity()
+            + self.big.as_ref().map_or(0, |big| big.data.capacity())
+            + self.parser.held_bytes()
+            + self.parsed.capacity() * size_of::<Parsed>()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.output.held_bytes()
+    }
+
+    /// Is it neither ending nor ended?
+    pub fn is_open(&self) -> bool {
+        self.closing != Closing::Now && !self.is_shut
+    }
+
+    /// The ticket under which batches and answers find this session again.
+    pub fn ticket(&self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Takes bytes for the large argument under way; returns what is left of `bytes`.
+    pub fn feed_big<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(big) = &mut self.big else { return bytes };
+        let missing = big.len + 2 - big.data.len();
+        let (mine, rest) = bytes.split_at(missing.min(bytes.len()));
+        big.data.extend_from_slice(mine);
+        if big.data.len() == big.len + 2 {
+            let mut data = std::mem::take(&mut big.data);
+            data.truncate(big.len);
+            self.big = None;
+            self.parser.supply(Bytes::from(data));
+        }
+        rest
+    }
+
+    /// Appends replies that came from elsewhere, unless the client wants none.
+    pub fn append_replies(&mut self, from: &ReplyBuffer, start: Mark, end: Mark) {
+        if self.reply_mode == ReplyMode::On {
+            self.output.pending.append_range(from, start, end);
+        } else if self.reply_mode == ReplyMode::Skip {
+            self.reply_mode = ReplyMode::On;
+        }
+    }
+
+    /// Notes that `consumed` bytes at the front of the input are done with.
+    pub fn consume(&mut self, consumed: usize) {
+        self.parse_offset -= consumed;
+        for parsed in &mut self.parsed[self.next_parsed..] {
+            parsed.start -= consumed;
+            parsed.end -= consumed;
+        }
+        if self.next_parsed == self.parsed.len() {
+            self.parsed.clear();
+            self.spans.clear();
+            self.next_parsed = 0;
+        }
+    }
+
+    /// Lets go of consumed input.
+    pub fn compact_input(&mut self) {
+        if self.input_start == self.input.len() {
+            self.input.clear();
+            self.input_start = 0;
+            self.input.shrink_to(KEPT_INPUT_BYTES_MAX);
+        } else if self.input_start > self.input.len() / 2 {
+            self.input.drain(..self.input_start);
+            self.input_start = 0;
+        }
+    }
+
+    /// What the client has sent and we hold, in bytes.
+    pub fn query_bytes(&self) -> usize {
+        self.input.len() - self.input_start + self.big.as_ref().map_or(0, |big| big.data.len()) + self.parser.held_bytes()
+    }
+
+    /// Does a filter mean this session?
+    pub fn matches(&self, filter: &ClientFilter, now: Millis) -> bool {
+        let facts = &self.facts;
+        let is = |wanted: &Option<Vec<u8>>, have: &[u8]| wanted.as_ref().is_none_or(|wanted| wanted == have);
+        filter.skip != Some(self.id)
+            && (filter.ids.is_empty() || filter.ids.contains(&self.id))
+            && !filter.not_ids.contains(&self.id)
+            && is(&filter.addr, facts.ends.peer.as_bytes())
+            && is(&filter.laddr, facts.ends.local.as_bytes())
+            && is(&filter.name, &facts.name)
+            && is(&filter.lib_name, &facts.lib_name)
+            && is(&filter.lib_version, &facts.lib_version)
+            && filter.ip.as_ref().is_none_or(|ip| facts.ends.peer.rsplit_once(':').map(|(peer, _)| peer.as_bytes()) == Some(ip))
+            && filter.db.is_none_or(|db| db == i64::from(self.db.0))
+            && filter.idle_s.is_none_or(|idle| (now.0 - self.last_active.0) / 1000 >= idle)
+            && filter.kind.is_none_or(|kind| kind == ClientKind::Normal)
+            && filter.max_age_s.is_none_or(|age| (now.0 - facts.since.0) / 1000 >= age)
+    }
+
+    /// What CLIENT LIST shows of it.
+    pub fn view(&self, now: Millis, core: usize) -> SessionView {
+        let facts = &self.facts;
+        let mut flags = String::new();
+        if self.closing == Closing::AfterReplies {
+            flags.push('c');
+        }
+        if self.closing == Closing::Now {
+            flags.push('A');
+        }
+        if facts.ends.is_unix {
+            flags.push('U');
+        }
+        if facts.no_evict {
+            flags.push('e');
+        }
+        if facts.no_touch {
+            flags.push('T');
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let query = self.query_bytes();
+        let held = self.output.held_bytes();
+        SessionView {
+            id: self.id,
+            line: format!(
+                "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa= db={} sub=0 psub=0 ssub=0 multi=-1 \
+                 watch=0 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll={} omem={} tot-mem={} events={} \
+                 cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
+                self.id,
+                facts.ends.peer,
+                facts.ends.local,
+                std::os::fd::AsRawFd::as_raw_fd(&self.fd),
+                String::from_utf8_lossy(&facts.name),
+                (now.0 - facts.since.0).max(0) / 1000,
+                (now.0 - self.last_active.0).max(0) / 1000,
+                flags,
+                self.db.0,
+                query,
+                self.input.capacity() + self.big.as_ref().map_or(0, |big| big.data.capacity()) - self.big.as_ref().map_or(0, |big| big.data.len()) - self.input.len(),
+                self.output.unsent(),
+                0,
+                held,
+                self.held_bytes(),
+                if self.output.unsent() > 0 { "rw" } else { "r" },
+                self.last_command.map_or("NULL", |row| row.name),
+                if self.protocol == Protocol::Resp3 { 3 } else { 2 },
+                String::from_utf8_lossy(&facts.lib_name),
+                String::from_utf8_lossy(&facts.lib_version),
+                self.bytes_in,
+                self.output.total_sent,
+                self.commands,
+                core,
+            ),
+        }
+    }
+}
+
+/// What CLIENT LIST shows of a session.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The client id.
+    pub id: u64,
+    /// Its line.
+    pub line: String,
+}

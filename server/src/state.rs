@@ -1,0 +1,537 @@
+//! Everything one core owns except its ring: shard, sessions, mailboxes, counters. Split from the ring so that requests
+//! are executed in place while they lie in the ring's buffers.
+
+use crate::batch_wait::BatchWait;
+use crate::listen::Listener;
+use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
+use crate::mailbox::mesh::Mesh;
+use crate::memory::ThreadMemory;
+use crate::session::{Closing, Pending, Session};
+use crate::statistics::Statistics;
+use crate::tuning::Tuning;
+use ringkey_core::keyspace::slot::ShardMap;
+use ringkey_core::settings::Settings;
+use ringkey_core::txn::batch::{Batch, Order, Reach};
+use ringkey_core::txn::flight::{Flight, Progress, Step};
+use ringkey_core::txn::locks::Owner;
+use ringkey_core::txn::site::{Site, Workbench};
+use ringkey_core::units::{Millis, ShardId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What all cores know of the process.
+pub struct Process {
+    /// The program.
+    pub executable: String,
+    /// The configuration file, if any.
+    pub config_file: String,
+    /// A random name of this run: 40 hexadecimal digits.
+    pub run_id: String,
+    /// When it started.
+    pub started: Millis,
+    /// The kernel, as INFO shows it.
+    pub os: String,
+    /// Secret seed of everything that must not be guessed.
+    pub seed: u64,
+    /// The listeners, as INFO shows them.
+    pub listeners: Vec<String>,
+    peak_memory: AtomicU64,
+    startup_memory: AtomicU64,
+}
+
+impl Process {
+    /// The facts, and a name for this run.
+    pub fn new(config_file: String, os: String, seed: u64, listeners: Vec<String>) -> Self {
+        let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
+        let mut random = fastrand::Rng::with_seed(seed);
+        let run_id = (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect();
+        Self {
+            executable,
+            config_file,
+            run_id,
+            started: crate::clock::now(),
+            os,
+            seed,
+            listeners,
+            peak_memory: AtomicU64::new(0),
+            startup_memory: AtomicU64::new(0),
+        }
+    }
+
+    /// The seeds of the hash of keys, the same on all cores.
+    pub fn hash_seeds(&self) -> [u64; 4] {
+        let mut random = fastrand::Rng::with_seed(self.seed.rotate_left(32));
+        [(); 4].map(|()| random.u64(..))
+    }
+
+    /// Notes how much memory is used now and returns the most that was ever seen.
+    pub fn raise_peak(&self, used: u64) -> u64 {
+        self.peak_memory.fetch_max(used, Ordering::Relaxed).max(used)
+    }
+
+    /// Notes how much memory was used when the server had started.
+    pub fn set_startup_memory(&self, used: u64) {
+        self.startup_memory.store(used, Ordering::Relaxed);
+    }
+
+    /// Memory used when the server had started, in bytes.
+    pub fn startup_memory(&self) -> u64 {
+        self.startup_memory.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything one core owns except its ring.
+pub struct State {
+    /// Which core this is.
+    pub me: ShardId,
+    /// Which shard owns which slot.
+    pub map: ShardMap,
+    /// The shard and its locks.
+    pub site: Site,
+    /// Where commands run over entries lent by several shards.
+    pub workbench: Workbench,
+    /// The way to the other cores.
+    pub mesh: Mesh,
+    /// The sessions, by index.
+    pub sessions: Vec<Option<Box<Session>>>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    /// Sessions that may go on with requests they have sent already.
+    pub ready: VecDeque<u32>,
+    /// Sessions with something for the ring: output, a receive to arm or to cancel, an end.
+    pub dirty: Vec<u32>,
+    /// Jobs for each other core that this pass has collected.
+    outgoing: Vec<Option<Box<Batch>>>,
+    /// Legs of flights for each other core, sent behind `outgoing`.
+    legs: Vec<Vec<Box<Batch>>>,
+    /// Batches for this core's own shard.
+    inbound: VecDeque<Box<Batch>>,
+    /// Batches that have come home, and from where.
+    homecoming: VecDeque<(usize, Box<Batch>)>,
+    pool: Vec<Box<Batch>>,
+    done: Vec<Box<Batch>>,
+    /// Steps of flights to be carried out.
+    pub steps: Vec<Step>,
+    next_owner: u64,
+    /// The time of this pass.
+    pub now: Millis,
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// Those that the data path reads.
+    pub tuning: Tuning,
+    /// The counters of this core.
+    pub statistics: Statistics,
+    /// Facts of the process.
+    pub process: Arc<Process>,
+    /// Randomness for what is drawn by lot.
+    pub random: fastrand::Rng,
+    /// Sockets that listen (core 0 only).
+    pub listeners: Vec<Listener>,
+    /// Sockets that are to take their place.
+    pub relisten: Option<Vec<Listener>>,
+    /// How long to wait for a small batch.
+    pub batch_wait: BatchWait,
+    /// What this core's thread has allocated.
+    pub memory: Option<ThreadMemory>,
+    /// DEBUG PAUSE-CRON.
+    pub is_cron_paused: bool,
+    /// The core has been told to stop.
+    pub is_stopping: bool,
+    /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
+    notices: VecDeque<Notice>,
+    /// Answers that this core collects for others.
+    pub errands: crate::admin::Errands,
+}
+
+/// Batches kept for reuse.
+const POOL_MAX: usize = 64;
+
+impl State {
+    /// A core with nothing to do yet.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        me: ShardId,
+        map: ShardMap,
+        site: Site,
+        workbench: Workbench,
+        mesh: Mesh,
+        settings: Arc<Settings>,
+        process: Arc<Process>,
+        now: Millis,
+    ) -> Self {
+        let cores = mesh.count();
+        let random = fastrand::Rng::with_seed(process.seed ^ u64::from(me.0).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Self {
+            me,
+            map,
+            site,
+            workbench,
+            mesh,
+            sessions: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            outgoing: (0..cores).map(|_| None).collect(),
+            legs: (0..cores).map(|_| Vec::new()).collect(),
+            inbound: VecDeque::new(),
+            homecoming: VecDeque::new(),
+            pool: Vec::new(),
+            done: Vec::new(),
+            steps: Vec::new(),
+            next_owner: 0,
+            now,
+            tuning: Tuning::new(&settings),
+            settings,
+            statistics: Statistics::default(),
+            process,
+            random,
+            listeners: Vec::new(),
+            relisten: None,
+            batch_wait: BatchWait::default(),
+            memory: ThreadMemory::of_this_thread(),
+            is_cron_paused: false,
+            is_stopping: false,
+            notices: VecDeque::new(),
+            errands: crate::admin::Errands::default(),
+        }
+    }
+
+    /// Takes a connection in and returns its index.
+    pub fn adopt(&mut self, new: NewConnection) -> u32 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.generations.push(0);
+            self.sessions.len() as u32 - 1
+        });
+        let at = index as usize;
+        self.generations[at] = (self.generations[at] + 1) & 0xff_ffff;
+        let is_authenticated = !self.tuning.needs_password;
+        let session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
+        self.sessions[at] = Some(Box::new(session));
+        self.statistics.connections_received += 1;
+        self.dirty.push(index);
+        index
+    }
+
+    /// The session at `index`, if it is still of this generation.
+    pub fn session(&mut self, index: u32, generation: u32) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(index as usize)?.as_deref_mut()?;
+        (session.generation == generation).then_some(session)
+    }
+
+    /// Lets the session at `index` go.
+    pub fn remove(&mut self, index: u32) {
+        if self.sessions[index as usize].take().is_some() {
+            self.free.push(index);
+            self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len() - self.free.len()
+    }
+
+    /// A new owner of locks, unique over all cores.
+    pub fn new_owner(&mut self) -> Owner {
+        self.next_owner += 1;
+        Owner(u64::from(self.me.0) << 48 | self.next_owner)
+    }
+
+    fn take_batch(&mut self) -> Box<Batch> {
+        let mut batch = self.pool.pop().unwrap_or_default();
+        batch.home = self.me;
+        batch
+    }
+
+    fn recycle(&mut self, mut batch: Box<Batch>) {
+        if self.pool.len() < POOL_MAX {
+            batch.recycle();
+            self.pool.push(batch);
+        }
+    }
+
+    /// The batch that this pass collects for `shard`, with a job for `session` opened in it.
+    pub fn open_remote_job(&mut self, shard: ShardId, ticket: u64) -> &mut Batch {
+        let owner = self.new_owner();
+        if self.outgoing[shard.index()].is_none() {
+            self.outgoing[shard.index()] = Some(self.take_batch());
+        }
+        let batch = self.outgoing[shard.index()].as_mut().expect("it was made just now");
+        batch.open_job(ticket, owner, Order::Run, Reach::Keys);
+        batch
+    }
+
+    /// Carries out the steps of a flight.
+    pub fn carry_out_steps(&mut self, owner: Owner) {
+        let mut steps = std::mem::take(&mut self.steps);
+        for step in steps.drain(..) {
+            match step {
+                Step::Send(shard, batch) if shard == self.me => {
+                    self.flush_own_releases();
+                    self.inbound.push_back(batch);
+                }
+                Step::Send(shard, batch) => self.legs[shard.index()].push(batch),
+                Step::Release(shard) => {
+                    if self.outgoing[shard.index()].is_none() {
+                        self.outgoing[shard.index()] = Some(self.take_batch());
+                    }
+                    let batch = self.outgoing[shard.index()].as_mut().expect("it was made just now");
+                    batch.releases.push(owner);
+                }
+            }
+        }
+        self.steps = steps;
+    }
+
+    /// Puts releases for this core's own shard in front of what follows.
+    fn flush_own_releases(&mut self) {
+        if let Some(batch) = self.outgoing[self.me.index()].take() {
+            self.inbound.push_back(batch);
+        }
+    }
+
+    /// Takes a letter from core `from`.
+    pub fn receive(&mut self, from: usize, letter: Letter) {
+        match letter {
+            Letter::Batch(batch) if batch.is_answer => self.homecoming.push_back((from, batch)),
+            Letter::Batch(batch) => {
+                self.statistics.hops_in += 1;
+                self.statistics.calls_in += batch.calls.len() as u64;
+                self.inbound.push_back(batch);
+            }
+            Letter::Notice(notice) => self.heed(from, notice),
+        }
+    }
+
+    fn heed(&mut self, from: usize, notice: Notice) {
+        match notice {
+            Notice::Adopt(new) => {
+                self.adopt(*new);
+            }
+            Notice::Ask { ticket, question } => {
+                self.answer((from != self.me.index()).then_some(from), ticket, question);
+            }
+            Notice::Answer { ticket, answer } => self.take_answer(from, ticket, answer),
+            Notice::Ping(_) => {}
+        }
+    }
+
+    /// Sends an answer to core `to`, or to this one.
+    pub fn reply_to(&mut self, to: Option<usize>, ticket: u64, answer: Answer) {
+        match to {
+            Some(to) => self.mesh.post(to, Letter::Notice(Notice::Answer { ticket, answer })),
+            None => self.notices.push_back(Notice::Answer { ticket, answer }),
+        }
+    }
+
+    /// Asks core `to`, which may be this one.
+    pub fn ask(&mut self, to: usize, ticket: u64, question: Question) {
+        if to == self.me.index() {
+            self.notices.push_back(Notice::Ask { ticket, question });
+        } else {
+            self.mesh.post(to, Letter::Notice(Notice::Ask { ticket, question }));
+        }
+    }
+
+    /// Works until nothing more can be done without hearing from elsewhere.
+    pub fn settle(&mut self) {
+        loop {
+            if self.outgoing[self.me.index()].is_some() {
+                self.flush_own_releases();
+            }
+            if let Some(batch) = self.inbound.pop_front() {
+                self.deliver(batch);
+            } else if let Some((from, batch)) = self.homecoming.pop_front() {
+                self.come_home(from, batch);
+            } else if let Some(notice) = self.notices.pop_front() {
+                self.heed(self.me.index(), notice);
+            } else if let Some(index) = self.ready.pop_front() {
+                self.resume(index);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn deliver(&mut self, batch: Box<Batch>) {
+        let mut done = std::mem::take(&mut self.done);
+        self.site.deliver(self.now, batch, &mut done);
+        for batch in done.drain(..) {
+            let expects_answer = batch.jobs.iter().any(|job| job.order != Order::Return);
+            if batch.home == self.me {
+                if expects_answer {
+                    self.homecoming.push_back((self.me.index(), batch));
+                } else {
+                    self.recycle(batch);
+                }
+            } else {
+                // Also an empty batch goes home: its buffers serve again.
+                self.mesh.post(batch.home.index(), Letter::Batch(batch));
+            }
+        }
+        self.done = done;
+    }
+
+    fn come_home(&mut self, from: usize, batch: Box<Batch>) {
+        if let [job] = batch.jobs.as_slice() {
+            if job.order == Order::Return {
+                return self.recycle(batch);
+            }
+            let (index, generation) = (job.ticket as u32, (job.ticket >> 32) as u32);
+            if let Some(session) = self.session(index, generation)
+                && matches!(session.pending, Pending::Flight(..))
+            {
+                let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
+                return self.leg_returned(from, batch, flight, gathered, index);
+            }
+        }
+        for job in &batch.jobs {
+            let (index, generation) = (job.ticket as u32, (job.ticket >> 32) as u32);
+            let Some(session) = self.session(index, generation) else { continue };
+            let end = if job.calls.0 == job.calls.1 { job.replies_from } else { batch.ends[job.calls.1 as usize - 1] };
+            session.append_replies(&batch.replies, job.replies_from, end);
+            session.pending = Pending::Nothing;
+            self.ready.push_back(index);
+        }
+        self.recycle(batch);
+    }
+
+    fn leg_returned(
+        &mut self,
+        from: usize,
+        batch: Box<Batch>,
+        mut flight: Box<Flight>,
+        gathered: Option<Box<crate::session::GatheredCall>>,
+        index: u32,
+    ) {
+        let owner = flight.owner();
+        let progress = flight.arrived(batch, ShardId(from as u16), &mut self.steps);
+        if progress == Progress::UnderWay {
+            let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+            session.pending = Pending::Flight(flight, gathered);
+            return self.carry_out_steps(owner);
+        }
+        let mut out = ringkey_core::resp::ReplyBuffer::default();
+        match gathered {
+            Some(gathered) => {
+                let args = gathered.request.args();
+                let mut lent = flight.lent_batches();
+                let tally = self.workbench.run(&self.site.rules, self.now, &gathered.call, &args, &mut lent, &mut out);
+                drop(lent);
+                self.site.tally(tally);
+                let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
+                self.site.shard.stats.add(&stats);
+                flight.give_back(&mut self.steps);
+            }
+            None => flight.assemble(self.random.u64(..), &mut out),
+        }
+        self.carry_out_steps(owner);
+        let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+        session.append_replies(&out, ringkey_core::resp::reply::Mark::default(), out.mark());
+        session.pending = Pending::Nothing;
+        self.ready.push_back(index);
+        for batch in flight.into_batches() {
+            self.recycle(batch);
+        }
+    }
+
+    /// Posts what this pass has for other cores.
+    pub fn post_outgoing(&mut self) {
+        for to in 0..self.mesh.count() {
+            if to == self.me.index() {
+                continue;
+            }
+            if let Some(batch) = self.outgoing[to].take() {
+                self.statistics.hops_out += 1;
+                self.statistics.calls_out += batch.calls.len() as u64;
+                self.mesh.post(to, Letter::Batch(batch));
+            }
+            let mut legs = std::mem::take(&mut self.legs[to]);
+            for batch in legs.drain(..) {
+                self.statistics.hops_out += 1;
+                self.statistics.calls_out += batch.calls.len() as u64;
+                self.mesh.post(to, Letter::Batch(batch));
+            }
+            self.legs[to] = legs;
+        }
+    }
+
+    /// Continues a session whose answers have come or whose output has left.
+    pub fn resume(&mut self, index: u32) {
+        let Some(mut session) = self.sessions[index as usize].take() else { return };
+        if session.pending.is_nothing() && session.closing != Closing::Now {
+            let mut input = std::mem::take(&mut session.input);
+            let start = session.input_start;
+            let read = self.drive(&mut session, &input[start..]);
+            input.truncate(start + read.end);
+            session.input = input;
+            session.input_start += read.consumed;
+            session.compact_input();
+        }
+        self.dirty.push(index);
+        self.sessions[index as usize] = Some(session);
+    }
+
+    /// Looks ahead into bytes that arrived: parses requests and has the places of their keys fetched.
+    pub fn foresee(&mut self, index: u32, generation: u32, bytes: &[u8]) {
+        let Some(mut session) = self.take_session(index, generation) else { return };
+        let is_idle = session.pending.is_nothing() && session.closing == Closing::No && session.big.is_none();
+        if is_idle && session.input.is_empty() && session.parsed.is_empty() && session.foreseen.is_none() {
+            session.foreseen = Some(self.parse_ahead(&mut session, bytes));
+        }
+        self.sessions[index as usize] = Some(session);
+    }
+
+    /// Has the entries of foreseen keys fetched.
+    pub fn fetch_entries(&self, index: u32) {
+        if let Some(session) = self.sessions[index as usize].as_deref() {
+            self.prefetch_entries(session);
+        }
+    }
+
+    /// Takes a session out of the table, for as long as something is done with it and the rest of the core.
+    fn take_session(&mut self, index: u32, generation: u32) -> Option<Box<Session>> {
+        let place = self.sessions.get_mut(index as usize)?;
+        if place.as_deref()?.generation != generation { None } else { place.take() }
+    }
+
+    /// Takes bytes that arrived for a session and executes what they complete.
+    pub fn arrived(&mut self, index: u32, generation: u32, bytes: &[u8]) {
+        let Some(mut session) = self.take_session(index, generation) else { return };
+        session.bytes_in += bytes.len() as u64;
+        session.last_active = self.now;
+        self.statistics.net_in += bytes.len() as u64;
+        self.statistics.reads += 1;
+        let bytes = if session.foreseen.is_some() { bytes } else { session.feed_big(bytes) };
+        if session.closing == Closing::No {
+            if session.input.is_empty() && session.pending.is_nothing() {
+                let read = self.drive(&mut session, bytes);
+                session.keep(&bytes[read.consumed..read.end]);
+            } else {
+                session.keep(bytes);
+                if session.pending.is_nothing() {
+                    self.ready.push_back(index);
+                }
+            }
+        }
+        session.foreseen = None;
+        self.dirty.push(index);
+        self.sessions[index as usize] = Some(session);
+    }
+
+    /// Has the shard and the handlers act by the settings in force.
+    pub fn apply_rules(&mut self) {
+        self.site.rules = Tuning::rules(&self.settings);
+        self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
+        self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
+    }
+
+    /// The wait for batches, as INFO shows it.
+    pub fn batch_wait_text(&self) -> String {
+        let wait = self.batch_wait.wait(Default::default());
+        format!("want={},min_wait_us={}", wait.want, wait.min_wait.as_micros())
+    }
+}

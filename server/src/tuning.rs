@@ -1,0 +1,66 @@
+//! The settings that the data path reads, as plain values.
+
+use ringkey_core::commands::Rules;
+use ringkey_core::keyspace::shard::LazyFree;
+use ringkey_core::settings::{Setting, Settings};
+
+/// Settings as the data path needs them.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// `proto-max-bulk-len` in bytes.
+    pub bulk_bytes_max: i64,
+    /// Must clients authenticate?
+    pub needs_password: bool,
+    /// The hard limit of `client-output-buffer-limit normal` in bytes, 0: none.
+    pub output_hard_limit: usize,
+    /// The soft limit in bytes, 0: none.
+    pub output_soft_limit: usize,
+    /// How long a client may be over the soft limit, in seconds.
+    pub output_soft_seconds: i64,
+    /// `client-query-buffer-limit` in bytes.
+    pub query_limit: usize,
+    /// `timeout` in seconds, 0: none.
+    pub idle_timeout_s: i64,
+    /// `maxclients`.
+    pub clients_max: u32,
+    /// `hz`: how often periodic work is done, per second.
+    pub hz: i64,
+}
+
+impl Tuning {
+    /// The values of `settings`.
+    pub fn new(settings: &Settings) -> Self {
+        let normal = settings.output_limits()[0];
+        Self {
+            bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
+            needs_password: !settings.text(Setting::Requirepass).is_empty(),
+            output_hard_limit: normal.hard as usize,
+            output_soft_limit: normal.soft as usize,
+            output_soft_seconds: normal.soft_seconds as i64,
+            query_limit: settings.memory(Setting::ClientQueryBufferLimit) as usize,
+            idle_timeout_s: settings.int(Setting::Timeout),
+            clients_max: settings.int(Setting::Maxclients).clamp(1, i64::from(u32::MAX)) as u32,
+            hz: settings.int(Setting::Hz).clamp(1, 500),
+        }
+    }
+
+    /// The settings that command handlers obey.
+    pub fn rules(settings: &Settings) -> Rules {
+        Rules {
+            bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
+            counts_use: settings.choice(Setting::MaxmemoryPolicy).contains("lfu"),
+            ..Rules::default()
+        }
+    }
+
+    /// Which removals leave the freeing for later.
+    pub fn lazy_free(settings: &Settings) -> LazyFree {
+        LazyFree {
+            eviction: settings.bool(Setting::LazyfreeLazyEviction),
+            expire: settings.bool(Setting::LazyfreeLazyExpire),
+            server_del: settings.bool(Setting::LazyfreeLazyServerDel),
+            user_del: settings.bool(Setting::LazyfreeLazyUserDel),
+            user_flush: settings.bool(Setting::LazyfreeLazyUserFlush),
+        }
+    }
+}
