@@ -174,6 +174,11 @@ fn digests_are_those_of_valkey() {
     populate(&mut bench.context(), 2, b"foo", 20, |_| true);
     assert_eq!(hex(value_digest(&mut bench.context(), b"foo:1")), "8c4826742fd0dcf962fcc3939bf6132aabbe7a38");
     assert_eq!(hex(value_digest(&mut bench.context(), b"nope")), "0".repeat(40));
+    bench.check(&[("flushall", "+OK"), ("set b 1", "+OK")]);
+    assert_eq!(total(&mut bench), "1fbd4c933fdc33432ddf57c8585b36cd806fedfe");
+    bench.db = DbIndex(1);
+    bench.run("set q 1");
+    assert_eq!(total(&mut bench), "011af59604f2e14e877a1557e4a370909da35a87");
 }
 
 #[test]
