@@ -187,8 +187,35 @@ fn random_commands_do_what_the_model_does() {
 
 /// All words that mean something anywhere, and some that never do.
 const SALAD: &[&str] = &[
-    "a", "b", "c", "0", "1", "2", "-1", "7.5", "x", "", "nx", "xx", "get", "ifeq", "keepttl", "persist", "ex", "px",
-    "exat", "pxat", "gt", "lt", "db", "replace", "idx", "len", "100", "1500", "9223372036854775807",
+    "a",
+    "b",
+    "c",
+    "0",
+    "1",
+    "2",
+    "-1",
+    "7.5",
+    "x",
+    "",
+    "nx",
+    "xx",
+    "get",
+    "ifeq",
+    "keepttl",
+    "persist",
+    "ex",
+    "px",
+    "exat",
+    "pxat",
+    "gt",
+    "lt",
+    "db",
+    "replace",
+    "idx",
+    "len",
+    "100",
+    "1500",
+    "9223372036854775807",
 ];
 
 /// Commands with their smallest and largest number of words.
@@ -282,8 +309,7 @@ fn replay(replica: &mut Bench, outcome: &Outcome, given: &[&[u8]]) {
         let mut out = ReplyBuffer::default();
         let mut context = replica.context();
         context.expiry = Expiry::Ignore;
-        let (_, result) =
-            context.run(handler(&words), &request.args(), &mut Reply::new(&mut out, Protocol::Resp2));
+        let (_, result) = context.run(handler(&words), &request.args(), &mut Reply::new(&mut out, Protocol::Resp2));
         assert_eq!(result, Ok(()), "the journal holds only what can be carried out: {words:?}");
     }
     assert_eq!(replica.db, DbIndex(0), "the journal comes back to its database");

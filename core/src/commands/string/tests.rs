@@ -284,8 +284,7 @@ fn large_arguments_are_stored_and_sent_without_a_copy() {
     let mut words = Request::new([&b"SET"[..], b"k"]);
     words.push_shared(big.clone());
     let mut out = ReplyBuffer::default();
-    let (_, result) =
-        bench.context().run(super::set, &words.args(), &mut Reply::new(&mut out, Protocol::Resp2));
+    let (_, result) = bench.context().run(super::set, &words.args(), &mut Reply::new(&mut out, Protocol::Resp2));
     result.unwrap();
     out.clear();
     let get = Request::new([&b"GET"[..], b"k"]);
