@@ -68,15 +68,27 @@ pub struct Context<'a> {
     pub expiry: Expiry,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
-    /// Expired keys that were come across, to be removed when the handler is done.
+    /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
     expired: Vec<(DbIndex, Box<[u8]>)>,
+    /// How many of them have been removed already.
+    removed: usize,
 }
 
 impl<'a> Context<'a> {
     /// A context with nothing known beforehand and nothing out of the ordinary.
     #[inline]
     pub fn new(shard: &'a mut Shard, db: DbIndex, now: Millis, rules: &'a Rules) -> Self {
-        Self { shard, db, now, rules, first_key: None, expiry: Expiry::Remove, no_touch: false, expired: Vec::new() }
+        Self {
+            shard,
+            db,
+            now,
+            rules,
+            first_key: None,
+            expiry: Expiry::Remove,
+            no_touch: false,
+            expired: Vec::new(),
+            removed: 0,
+        }
     }
 
     /// Runs a handler. The outcome holds also what happened besides: the removal of expired keys. It counts even
@@ -102,18 +114,13 @@ impl<'a> Context<'a> {
     /// For calls that are not made through [`Context::run`]; `args` is the call that `outcome` may refer to.
     #[cold]
     pub fn settle(&mut self, outcome: Outcome, args: &Args<'_>) -> Outcome {
+        self.remove_expired();
+        self.removed = 0;
         let mut expired = std::mem::take(&mut self.expired);
         expired.sort_unstable();
         expired.dedup();
-        let now = self.now;
         let mut calls = Vec::new();
         for (db, name) in &expired {
-            let key = self.shard.key(name);
-            let database = self.shard.database_mut(*db);
-            // The command may have overwritten or removed it by now.
-            if database.find(&key).is_some_and(|entry| entry.is_expired(now)) {
-                database.remove(&key);
-            }
             self.shard.stats.expired_keys += 1;
             if self.shard.journaling {
                 self.push_in_database(&mut calls, *db, self.removal_of(name));
@@ -130,6 +137,28 @@ impl<'a> Context<'a> {
         Outcome::rewritten(outcome.changes, calls)
     }
 
+    /// Removes the expired keys that were come across since the last time.
+    #[cold]
+    fn remove_expired(&mut self) {
+        for (db, name) in &self.expired[self.removed..] {
+            let key = self.shard.key(name);
+            let database = self.shard.database_mut(*db);
+            // It may be gone already: keys are named as often as they are come across.
+            if database.find(&key).is_some_and(|entry| entry.is_expired(self.now)) {
+                database.remove(&key);
+            }
+        }
+        self.removed = self.expired.len();
+    }
+
+    /// Makes room for a new value where [`Context::find`] found nothing: an expired key may still lie there.
+    #[inline]
+    pub fn make_room(&mut self) {
+        if self.removed < self.expired.len() {
+            self.remove_expired();
+        }
+    }
+
     /// Adds a call for a database that need not be the one the client chose.
     fn push_in_database(&self, calls: &mut Vec<EffectCall>, db: DbIndex, call: EffectCall) {
         if db == self.db {
@@ -143,7 +172,7 @@ impl<'a> Context<'a> {
     /// The database the client chose.
     #[inline]
     pub fn database(&mut self) -> &mut Database {
-        &mut self.shard.database_mut(self.db)
+        self.shard.database_mut(self.db)
     }
 
     /// Argument `index` as a key.
@@ -225,6 +254,7 @@ impl<'a> Context<'a> {
     /// Writes a value over whatever is there.
     #[inline]
     pub fn write(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>) {
+        self.make_room();
         let fresh = self.fresh_access();
         let access = self.rules.access;
         let database = self.database();

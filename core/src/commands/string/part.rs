@@ -46,6 +46,7 @@ pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     }
     ctx.check_string_len(offset, part.len())?;
     let offset = offset as usize;
+    ctx.make_room();
     let fresh = ctx.fresh_access();
     ctx.database().write_range(&key, offset, part);
     if !found {
