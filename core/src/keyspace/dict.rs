@@ -391,12 +391,7 @@ impl Dict {
     }
 
     /// Removes the expired keys of a segment, and says how many entries it looked at. `removed` sees each first.
-    pub(super) fn expire_segment(
-        &mut self,
-        index: u32,
-        now: Millis,
-        removed: &mut dyn FnMut(&EntryRef<'_>),
-    ) -> usize {
+    pub(super) fn expire_segment(&mut self, index: u32, now: Millis, removed: &mut dyn FnMut(&EntryRef<'_>)) -> usize {
         let words: Words = self.segments.get(index).table.words().filter(|word| word.is_volatile()).collect();
         let mut earliest = NEVER;
         for (at, word) in words.iter().enumerate() {

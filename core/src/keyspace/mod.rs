@@ -17,6 +17,9 @@ mod chunks;
 mod directory;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use database::Database;
 pub use entry::{EntryRef, NewValue, OwnedEntry, Value, ValueKind};
 pub use scan::Cursor;

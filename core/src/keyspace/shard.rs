@@ -193,12 +193,7 @@ impl Shard {
         more
     }
 
-    fn expire(
-        &mut self,
-        now: Millis,
-        budget_entries: usize,
-        expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>),
-    ) -> bool {
+    fn expire(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>)) -> bool {
         // Whatever runs out of budget is first the next time, so no database waits for another one for ever.
         for step in 0..self.databases.len() {
             let index = (self.next + step) % self.databases.len();
