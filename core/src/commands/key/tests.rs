@@ -269,3 +269,14 @@ fn a_random_key_is_one_that_is_there() {
     bench.run("del a");
     assert_eq!(random_key(&mut bench.context()), None);
 }
+
+#[test]
+fn a_hash_known_from_routing_is_used() {
+    let mut bench = Bench::new();
+    let request = Request::new([&b"GET"[..], b"a", b"b"]);
+    let hash = bench.shard.key(b"a").hash;
+    let mut context = bench.context();
+    context.first_key = Some((1, hash));
+    assert_eq!(context.key(&request.args(), 1).hash, hash);
+    assert_ne!(context.key(&request.args(), 2).hash, hash);
+}
