@@ -8,6 +8,7 @@
 //! - a [`keyspace::shard::Shard`] has one owner and is `Send`;
 //! - input from a client cannot cause a panic.
 
+pub mod access;
 pub mod command;
 pub mod commands;
 pub mod glob;

@@ -63,7 +63,7 @@ impl LongDouble {
     }
 
     /// The sum; `None` where it is not a number.
-    pub fn add(self, other: Self) -> Option<Self> {
+    pub fn plus(self, other: Self) -> Option<Self> {
         match (self.infinite, other.infinite) {
             (true, true) => return (self.negative == other.negative).then_some(self),
             (true, false) => return Some(self),
@@ -366,7 +366,7 @@ mod tests {
 
     fn sum(a: &str, b: &str) -> String {
         let (a, b) = (LongDouble::parse(a.as_bytes()).unwrap(), LongDouble::parse(b.as_bytes()).unwrap());
-        String::from_utf8(a.add(b).unwrap().text()).unwrap()
+        String::from_utf8(a.plus(b).unwrap().text()).unwrap()
     }
 
     #[test]
@@ -393,14 +393,16 @@ mod tests {
 
     #[test]
     fn what_is_no_number() {
-        for text in ["", " 1", "1 ", "1e", "e1", ".", "-", "+-1", "nan", "0x", "0xp1", "1e5000", "1e-5000", "1.2.3", "1_0"] {
+        for text in
+            ["", " 1", "1 ", "1e", "e1", ".", "-", "+-1", "nan", "0x", "0xp1", "1e5000", "1e-5000", "1.2.3", "1_0"]
+        {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text:?}");
         }
         let infinite = LongDouble::parse(b"-Infinity").unwrap();
         assert!(infinite.is_infinite());
-        assert_eq!(infinite.add(LongDouble::parse(b"inf").unwrap()), None);
+        assert_eq!(infinite.plus(LongDouble::parse(b"inf").unwrap()), None);
         let largest = LongDouble::parse(b"1.18e4932").unwrap();
-        assert!(largest.add(largest).unwrap().is_infinite());
+        assert!(largest.plus(largest).unwrap().is_infinite());
     }
 
     #[test]

@@ -45,8 +45,7 @@ impl Bench {
         let mut out = ReplyBuffer::default();
         let protocol = self.protocol;
         let handler = handler(words);
-        let (outcome, result) =
-            self.context().run(handler, &request.args(), &mut Reply::new(&mut out, protocol));
+        let (outcome, result) = self.context().run(handler, &request.args(), &mut Reply::new(&mut out, protocol));
         self.last = outcome;
         if let Err(error) = result {
             assert!(out.is_empty(), "a refused command has written no reply: {words:?}");

@@ -10,6 +10,7 @@ pub(crate) mod harness;
 #[cfg(test)]
 mod model_tests;
 
+use crate::access::AccessRule;
 use crate::command::Handler;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, Shard};
 use crate::limits::SHARED_VALUE_BYTES_MIN;
@@ -18,23 +19,20 @@ use crate::resp::{Args, CommandError, Reply};
 use crate::units::{DbIndex, Millis};
 use bytes::Bytes;
 
-/// The bits of the clock of accesses.
-const ACCESS_CLOCK_MASK: u32 = 0xff_ffff;
-
 /// The settings that handlers obey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// `proto-max-bulk-len`: longest string that a command may build, in bytes.
     pub bulk_bytes_max: i64,
-    /// Does `maxmemory-policy` count how often keys are used?
-    pub counts_use: bool,
+    /// What is kept about the use of keys.
+    pub access: AccessRule,
     /// Is this a node of a cluster, with its single database?
     pub cluster: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { bulk_bytes_max: 512 * 1024 * 1024, counts_use: false, cluster: false }
+        Self { bulk_bytes_max: 512 * 1024 * 1024, access: AccessRule::default(), cluster: false }
     }
 }
 
@@ -85,15 +83,27 @@ pub struct Context<'a> {
     pub expiry: Expiry,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
-    /// Expired keys that were come across, to be removed when the handler is done.
+    /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
     expired: Vec<(DbIndex, Box<[u8]>)>,
+    /// How many of them have been removed already.
+    removed: usize,
 }
 
 impl<'a> Context<'a> {
     /// A context with nothing known beforehand and nothing out of the ordinary.
     #[inline]
     pub fn new(shard: &'a mut Shard, db: DbIndex, now: Millis, rules: &'a Rules) -> Self {
-        Self { shard, db, now, rules, first_key: None, expiry: Expiry::Remove, no_touch: false, expired: Vec::new() }
+        Self {
+            shard,
+            db,
+            now,
+            rules,
+            first_key: None,
+            expiry: Expiry::Remove,
+            no_touch: false,
+            expired: Vec::new(),
+            removed: 0,
+        }
     }
 
     /// Runs a handler. The outcome holds also what happened besides: the removal of expired keys. It counts even
@@ -119,18 +129,13 @@ impl<'a> Context<'a> {
     /// For calls that are not made through [`Context::run`]; `args` is the call that `outcome` may refer to.
     #[cold]
     pub fn settle(&mut self, outcome: Outcome, args: &Args<'_>) -> Outcome {
+        self.remove_expired();
+        self.removed = 0;
         let mut expired = std::mem::take(&mut self.expired);
         expired.sort_unstable();
         expired.dedup();
-        let now = self.now;
         let mut calls = Vec::new();
         for (db, name) in &expired {
-            let key = self.shard.key(name);
-            let database = &mut self.shard.databases[db.index()];
-            // The command may have overwritten or removed it by now.
-            if database.find(&key).is_some_and(|entry| entry.is_expired(now)) {
-                database.remove(&key);
-            }
             self.shard.stats.expired_keys += 1;
             if self.shard.journaling {
                 self.push_in_database(&mut calls, *db, self.removal_of(name));
@@ -147,6 +152,28 @@ impl<'a> Context<'a> {
         Outcome::rewritten(outcome.changes, calls)
     }
 
+    /// Removes the expired keys that were come across since the last time.
+    #[cold]
+    fn remove_expired(&mut self) {
+        for (db, name) in &self.expired[self.removed..] {
+            let key = self.shard.key(name);
+            let database = self.shard.database_mut(*db);
+            // It may be gone already: keys are named as often as they are come across.
+            if database.find(&key).is_some_and(|entry| entry.is_expired(self.now)) {
+                database.remove(&key);
+            }
+        }
+        self.removed = self.expired.len();
+    }
+
+    /// Makes room for a new value where [`Context::find`] found nothing: an expired key may still lie there.
+    #[inline]
+    pub fn make_room(&mut self) {
+        if self.removed < self.expired.len() {
+            self.remove_expired();
+        }
+    }
+
     /// Adds a call for a database that need not be the one the client chose.
     fn push_in_database(&self, calls: &mut Vec<EffectCall>, db: DbIndex, call: EffectCall) {
         if db == self.db {
@@ -157,16 +184,10 @@ impl<'a> Context<'a> {
         calls.extend([select(db), call, select(self.db)]);
     }
 
-    /// The current time as entries keep it: seconds, going round in 24 bits.
-    #[inline]
-    fn access_clock(&self) -> u32 {
-        self.now.as_seconds() as u32 & ACCESS_CLOCK_MASK
-    }
-
     /// The database the client chose.
     #[inline]
     pub fn database(&mut self) -> &mut Database {
-        &mut self.shard.databases[self.db.index()]
+        self.shard.database_mut(self.db)
     }
 
     /// Argument `index` as a key.
@@ -189,31 +210,20 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Looks up a key in order to read it: counts a hit or a miss and moves the access time on.
+    /// Looks up a key in order to read it: counts a hit or a miss and is a use of the key.
     #[inline]
     pub fn read(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
-        let clock = self.access_clock();
-        let touches = !self.no_touch;
-        let entry = self.peek(key)?;
-        if touches {
-            entry.touch(clock);
-        }
-        Some(entry)
+        let uses = !self.no_touch;
+        self.look_up(self.db, key, true, uses)
     }
 
     /// Looks up a key in order to read something about it: counts a hit or a miss, but is no use of the key.
     #[inline]
     pub fn peek(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
-        let entry = live(&self.shard.databases[self.db.index()], self.db, key, self.now, self.expiry, &mut self.expired);
-        let stats = &mut self.shard.stats;
-        match entry {
-            Some(_) => stats.keyspace_hits += 1,
-            None => stats.keyspace_misses += 1,
-        }
-        entry
+        self.look_up(self.db, key, true, false)
     }
 
-    /// Looks up a key in order to change it: uncounted.
+    /// Looks up a key in order to change it: no hit, no miss, but a use.
     #[inline]
     pub fn find(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         self.find_in(self.db, key)
@@ -222,26 +232,63 @@ impl<'a> Context<'a> {
     /// Looks up a key of any database in order to change it.
     #[inline]
     pub fn find_in(&mut self, db: DbIndex, key: &Key<'_>) -> Option<EntryRef<'_>> {
-        let clock = self.access_clock();
-        let touches = !self.no_touch;
-        let entry = live(&self.shard.databases[db.index()], db, key, self.now, self.expiry, &mut self.expired)?;
-        if touches {
-            entry.touch(clock);
+        let uses = !self.no_touch;
+        self.look_up(db, key, false, uses)
+    }
+
+    /// Finds a key unless its time has passed; notes down one whose time has.
+    #[inline(always)]
+    fn look_up(&mut self, db: DbIndex, key: &Key<'_>, counts: bool, uses: bool) -> Option<EntryRef<'_>> {
+        let Shard { databases, stats, prng, .. } = &mut *self.shard;
+        let mut entry = databases[db.index()].find(key);
+        if entry.is_some_and(|entry| entry.is_expired(self.now)) && self.expiry != Expiry::Ignore {
+            entry = None;
+            if self.expiry == Expiry::Remove {
+                self.expired.push((db, key.bytes.into()));
+            }
+        }
+        match entry {
+            Some(_) if counts => stats.keyspace_hits += 1,
+            None if counts => stats.keyspace_misses += 1,
+            _ => {}
+        }
+        let entry = entry?;
+        if uses {
+            entry.touch(self.rules.access.used(entry.access(), self.now, prng));
         }
         Some(entry)
     }
 
-    /// Can there be an expired key at all? Where there is none, a write need not look what it overwrites.
+    /// Must a write look at what it overwrites, even if it does not depend on it? It may be an expired key, whose end
+    /// is to be noticed, or it may carry a count of uses.
     #[inline]
-    pub fn may_hold_expired(&self) -> bool {
-        self.shard.databases[self.db.index()].volatile() > 0
+    pub fn must_look(&self) -> bool {
+        self.rules.access != AccessRule::LastUse || self.shard.database(self.db).volatile() > 0
     }
 
     /// Writes a value over whatever is there.
     #[inline]
     pub fn write(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>) {
-        let clock = self.access_clock();
-        self.database().store(key, value, expire, clock);
+        self.make_room();
+        let fresh = self.fresh_access();
+        let access = self.rules.access;
+        let database = self.database();
+        match access {
+            AccessRule::LastUse => {
+                database.store(key, value, expire, fresh);
+            }
+            AccessRule::Count { .. } => {
+                if !database.set(key, value, expire) {
+                    database.touch(key, fresh);
+                }
+            }
+        }
+    }
+
+    /// The access bits of a key that is made now.
+    #[inline]
+    pub fn fresh_access(&self) -> u32 {
+        self.rules.access.fresh(self.now)
     }
 
     /// Gives a key that exists another value; its expiry time stays.
@@ -298,24 +345,4 @@ impl<'a> Context<'a> {
     fn removal_of(&self, name: &[u8]) -> EffectCall {
         EffectCall::new([if self.shard.lazy_free.expire { &b"UNLINK"[..] } else { b"DEL" }, name])
     }
-}
-
-/// Finds a key whose time has not passed; notes down one whose time has.
-#[inline]
-fn live<'s>(
-    database: &'s Database,
-    db: DbIndex,
-    key: &Key<'_>,
-    now: Millis,
-    expiry: Expiry,
-    expired: &mut Vec<(DbIndex, Box<[u8]>)>,
-) -> Option<EntryRef<'s>> {
-    let entry = database.find(key)?;
-    if !entry.is_expired(now) || expiry == Expiry::Ignore {
-        return Some(entry);
-    }
-    if expiry == Expiry::Remove {
-        expired.push((db, key.bytes.into()));
-    }
-    None
 }

@@ -64,7 +64,7 @@ pub fn database_digests(ctx: &mut Context<'_>) -> Vec<DatabaseDigest> {
                 let mut digest = Digest::default();
                 mix(&mut digest, entry.key());
                 mix_value(&mut digest, &entry);
-                xor_digest(&mut sum.digest, &digest);
+                xor(&mut sum.digest, &digest);
                 sum.keys += 1;
             });
             sum

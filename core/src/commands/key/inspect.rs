@@ -1,7 +1,8 @@
 //! Looking behind keys: OBJECT and parts of DEBUG.
 
+use crate::access::AccessRule;
 use crate::commands::Context;
-use crate::keyspace::{EntryRef, NewValue, Value};
+use crate::keyspace::{NewValue, Value};
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -39,10 +40,9 @@ pub fn object_refcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
 /// `OBJECT IDLETIME key`
 pub fn object_idletime(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 2);
-    let (clock, counts_use) = (ctx.access_clock(), ctx.rules.counts_use);
+    let (rule, now) = (ctx.rules.access, ctx.now);
     match ctx.peek(&key) {
-        Some(_) if counts_use => return Err(USE_COUNTED),
-        Some(entry) => reply.integer(idle_seconds(&entry, clock).into()),
+        Some(entry) => reply.integer(rule.idle_seconds(entry.access(), now).ok_or(USE_COUNTED)?.into()),
         None => reply.null(),
     }
     Ok(Outcome::unchanged())
@@ -51,24 +51,18 @@ pub fn object_idletime(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
 /// `OBJECT FREQ key`
 pub fn object_freq(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 2);
-    let counts_use = ctx.rules.counts_use;
+    let (rule, now) = (ctx.rules.access, ctx.now);
     match ctx.peek(&key) {
-        Some(entry) if counts_use => reply.integer(i64::from(entry.access() & 0xff)),
-        Some(_) => return Err(USE_NOT_COUNTED),
+        Some(entry) => reply.integer(rule.frequency(entry.access(), now).ok_or(USE_NOT_COUNTED)?.into()),
         None => reply.null(),
     }
     Ok(Outcome::unchanged())
 }
 
-/// The clock of accesses goes round in 24 bits.
-fn idle_seconds(entry: &EntryRef<'_>, clock: u32) -> u32 {
-    clock.wrapping_sub(entry.access()) & crate::commands::ACCESS_CLOCK_MASK
-}
-
 /// The text of DEBUG OBJECT; `fast` leaves out what takes long to find out. Works on expired keys.
 pub fn debug_object(ctx: &mut Context<'_>, name: &[u8], fast: bool) -> Result<String, CommandError> {
     let key = ctx.shard.key(name);
-    let clock = ctx.access_clock();
+    let now = ctx.now;
     let entry = ctx.database().find(&key).ok_or(CommandError::NoSuchKey)?;
     let length = if fast { String::new() } else { format!(" serializedlength:{}", saved_bytes(&entry.value())) };
     Ok(format!(
@@ -76,7 +70,7 @@ pub fn debug_object(ctx: &mut Context<'_>, name: &[u8], fast: bool) -> Result<St
         entry.key().as_ptr(),
         entry.encoding(),
         entry.access(),
-        idle_seconds(&entry, clock),
+        AccessRule::LastUse.idle_seconds(entry.access(), now).unwrap_or(0),
     ))
 }
 
@@ -94,13 +88,7 @@ fn saved_bytes(value: &Value<'_>) -> usize {
 
 /// DEBUG POPULATE: creates the keys `prefix:0` to `prefix:<count - 1>` that are absent and for which `owns` is true,
 /// with values `value:<n>`, cut or filled up with zero bytes to `size` unless that is 0.
-pub fn populate(
-    ctx: &mut Context<'_>,
-    count: u64,
-    prefix: &[u8],
-    size: usize,
-    mut owns: impl FnMut(&[u8]) -> bool,
-) {
+pub fn populate(ctx: &mut Context<'_>, count: u64, prefix: &[u8], size: usize, mut owns: impl FnMut(&[u8]) -> bool) {
     let mut name = prefix.to_vec();
     name.push(b':');
     let stem = name.len();

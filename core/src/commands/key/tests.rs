@@ -1,7 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
-use super::{ScanOptions, combine_digests, database_digests, debug_object, parse_cursor, populate, value_digest};
+use super::{
+    ScanOptions, combine_digests, database_digests, debug_object, parse_cursor, populate, random_key, scan_page,
+    value_digest,
+};
+use crate::access::AccessRule;
 use crate::commands::harness::Bench;
+use crate::keyspace::Cursor;
+use crate::outcome::Outcome;
 use crate::resp::{CommandError, Request};
 use crate::units::DbIndex;
 
@@ -81,10 +87,7 @@ fn renaming_and_copying() {
         ("copy b b db 16", "ERR DB index is out of range"),
         ("copy b b db x", "ERR value is not an integer or out of range"),
         ("copy b c db", "ERR syntax error"),
-        (
-            "copy b c db 99999999999",
-            "ERR value is out of range, value must between -2147483648 and 2147483647",
-        ),
+        ("copy b c db 99999999999", "ERR value is out of range, value must between -2147483648 and 2147483647"),
         ("copy nope c", ":0"),
         ("copy b c", ":1"),
         ("copy b c", ":0"),
@@ -124,10 +127,24 @@ fn objects() {
     ]);
     assert!(bench.run("object freq a").starts_with("ERR An LFU maxmemory policy is not selected"));
     bench.now += 7_000;
-    bench.context().no_touch = true;
     let text = debug_object(&mut bench.context(), b"a", false).unwrap();
     assert!(text.contains(" refcount:1 encoding:int serializedlength:2 lru:1005 lru_seconds_idle:7"), "{text}");
     assert_eq!(debug_object(&mut bench.context(), b"nope", true), Err(CommandError::NoSuchKey));
+    let request = Request::new([&b"GET"[..], b"a"]);
+    let mut context = bench.context();
+    context.no_touch = true;
+    let key = context.key(&request.args(), 1);
+    context.read(&key).unwrap();
+    bench.check(&[("object idletime a", ":7"), ("set a 2", "+OK"), ("object idletime a", ":0")]);
+    bench.rules.access = AccessRule::Count { log_factor: 0, decay_minutes: 1 };
+    bench.check(&[
+        ("set new 1", "+OK"),
+        ("object freq new", ":5"),
+        ("get new", "'1'"),
+        ("set new 2", "+OK"),
+        ("object freq new", ":7"),
+    ]);
+    assert!(bench.run("object idletime a").starts_with("ERR An LFU maxmemory policy is selected"));
 }
 
 #[test]
@@ -174,6 +191,11 @@ fn digests_are_those_of_valkey() {
     populate(&mut bench.context(), 2, b"foo", 20, |_| true);
     assert_eq!(hex(value_digest(&mut bench.context(), b"foo:1")), "8c4826742fd0dcf962fcc3939bf6132aabbe7a38");
     assert_eq!(hex(value_digest(&mut bench.context(), b"nope")), "0".repeat(40));
+    bench.check(&[("flushall", "+OK"), ("set b 1", "+OK")]);
+    assert_eq!(total(&mut bench), "1fbd4c933fdc33432ddf57c8585b36cd806fedfe");
+    bench.db = DbIndex(1);
+    bench.run("set q 1");
+    assert_eq!(total(&mut bench), "011af59604f2e14e877a1557e4a370909da35a87");
 }
 
 #[test]
@@ -206,4 +228,55 @@ fn scan_arguments() {
     for text in ["", "-1", "x", "1x", "18446744073709551616"] {
         assert_eq!(parse_cursor(text.as_bytes()), Err(CommandError::text("invalid cursor")), "{text}");
     }
+}
+
+#[test]
+fn a_scan_gives_every_key_that_fits_once() {
+    let mut bench = Bench::new();
+    populate(&mut bench.context(), 500, b"k", 0, |_| true);
+    bench.run("set k:7 x px 5");
+    bench.run("set k:8 x px 5");
+    bench.now += 6;
+    let request = Request::new([&b"scan"[..], b"0", b"match", b"k:?", b"count", b"20"]);
+    let options = ScanOptions::parse(&request.args()).unwrap();
+    let (mut cursor, mut names, mut pages) = (Some(Cursor::default()), Vec::new(), 0);
+    let mut context = bench.context();
+    context.shard.journaling = true;
+    while let Some(at) = cursor {
+        cursor = scan_page(&mut context, at, &options, &mut names);
+        pages += 1;
+    }
+    let outcome = context.settle(Outcome::unchanged(), &request.args());
+    assert!(pages > 5, "a page shows about as many keys as it was asked for");
+    names.sort();
+    let text: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    assert_eq!(text, ["k:0", "k:1", "k:2", "k:3", "k:4", "k:5", "k:6", "k:9"]);
+    bench.last = outcome;
+    assert_eq!(bench.journal(), "0 UNLINK k:7; UNLINK k:8");
+    bench.check(&[("dbsize", ":498")]);
+}
+
+#[test]
+fn a_random_key_is_one_that_is_there() {
+    let mut bench = Bench::new();
+    assert_eq!(random_key(&mut bench.context()), None);
+    bench.run("mset a 1 b 2");
+    bench.run("pexpire b 5");
+    bench.now += 6;
+    for _ in 0..20 {
+        assert_eq!(random_key(&mut bench.context()).as_deref(), Some(&b"a"[..]));
+    }
+    bench.run("del a");
+    assert_eq!(random_key(&mut bench.context()), None);
+}
+
+#[test]
+fn a_hash_known_from_routing_is_used() {
+    let mut bench = Bench::new();
+    let request = Request::new([&b"GET"[..], b"a", b"b"]);
+    let hash = bench.shard.key(b"a").hash;
+    let mut context = bench.context();
+    context.first_key = Some((1, hash));
+    assert_eq!(context.key(&request.args(), 1).hash, hash);
+    assert_ne!(context.key(&request.args(), 2).hash, hash);
 }

@@ -58,7 +58,7 @@ pub fn move_key(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     let moves = ctx.find(&key).is_some() && ctx.find_in(target, &key).is_none();
     if moves {
         let entry = ctx.database().remove(&key).expect("the key has just been found");
-        ctx.shard.databases[target.index()].put(&key, entry);
+        ctx.shard.database_mut(target).put(&key, entry);
     }
     reply.integer(moves.into());
     Ok(Outcome::changed(moves.into()))
@@ -73,7 +73,7 @@ fn database_index(ctx: &Context<'_>, text: &[u8]) -> Result<DbIndex, CommandErro
         return Err(CommandError::text("value is out of range, value must between -2147483648 and 2147483647"));
     }
     match u32::try_from(index) {
-        Ok(index) if (index as usize) < ctx.shard.databases.len() => Ok(DbIndex(index)),
+        Ok(index) if index < ctx.shard.database_count() => Ok(DbIndex(index)),
         _ => Err(CommandError::DbIndexOutOfRange),
     }
 }
@@ -115,7 +115,8 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         reply.integer(0);
         return Ok(Outcome::unchanged());
     }
-    ctx.shard.databases[target.index()].put(&to, copy);
+    copy.as_ref().touch(ctx.fresh_access());
+    ctx.shard.database_mut(target).put(&to, copy);
     reply.integer(1);
     Ok(Outcome::changed(1))
 }

@@ -32,12 +32,7 @@ pub fn decrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 }
 
 #[inline]
-fn add(
-    ctx: &mut Context<'_>,
-    args: &Args<'_>,
-    reply: &mut Reply<'_>,
-    increment: i64,
-) -> Result<Outcome, CommandError> {
+fn add(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, increment: i64) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 1);
     let old = match ctx.find(&key) {
         None => None,
@@ -69,7 +64,7 @@ pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
         }),
     };
     let increment = LongDouble::parse(args.get(2)).ok_or(CommandError::NotAFloat)?;
-    let sum = old.unwrap_or(LongDouble::from(0)).add(increment).filter(|sum| !sum.is_infinite());
+    let sum = old.unwrap_or(LongDouble::from(0)).plus(increment).filter(|sum| !sum.is_infinite());
     let text = sum.ok_or(CommandError::text("increment would produce NaN or Infinity"))?.text();
     // The sum is text even where it looks like an integer.
     match old {

@@ -111,9 +111,7 @@ impl<'a> Table<'a> {
         let width = b.len() + 1;
         let cells = (a.len() as u128 + 1) * width as u128;
         if cells * size_of::<u32>() as u128 > bytes_max.max(0) as u128 {
-            return Err(CommandError::text(
-                "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-            ));
+            return Err(CommandError::text("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"));
         }
         let mut lengths = Vec::new();
         if lengths.try_reserve_exact(cells as usize).is_err() {
@@ -124,8 +122,7 @@ impl<'a> Table<'a> {
             let (above, below) = lengths.split_at_mut((row + 1) * width);
             let above = &above[row * width..];
             for (column, y) in b.iter().enumerate() {
-                below[column + 1] =
-                    if x == y { above[column] + 1 } else { above[column + 1].max(below[column]) };
+                below[column + 1] = if x == y { above[column] + 1 } else { above[column + 1].max(below[column]) };
             }
         }
         Ok(Self { a, b, lengths })

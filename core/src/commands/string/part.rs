@@ -36,9 +36,9 @@ pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     }
     let part = args.get(3);
     let key = ctx.key(args, 1);
-    let old_len = match ctx.find(&key) {
-        None => 0,
-        Some(entry) => Text::of(&string(&entry)?).len(),
+    let (found, old_len) = match ctx.find(&key) {
+        None => (false, 0),
+        Some(entry) => (true, Text::of(&string(&entry)?).len()),
     };
     if part.is_empty() {
         reply.integer(old_len as i64);
@@ -46,9 +46,12 @@ pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     }
     ctx.check_string_len(offset, part.len())?;
     let offset = offset as usize;
-    let clock = ctx.access_clock();
+    ctx.make_room();
+    let fresh = ctx.fresh_access();
     ctx.database().write_range(&key, offset, part);
-    ctx.database().touch(&key, clock);
+    if !found {
+        ctx.database().touch(&key, fresh);
+    }
     reply.integer(old_len.max(offset + part.len()) as i64);
     Ok(Outcome::changed(1))
 }

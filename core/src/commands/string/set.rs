@@ -59,7 +59,7 @@ impl Request {
 
 /// `SET key value [NX | XX | IFEQ value] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]`
 pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    if args.len() == 3 && !ctx.may_hold_expired() {
+    if args.len() == 3 && !ctx.must_look() {
         // Nothing to decide and nothing to find out: most of all writes.
         let key = ctx.key(args, 1);
         let value = ctx.value(args, 2);
@@ -200,7 +200,7 @@ fn set_for(
 ) -> Result<Outcome, CommandError> {
     let when = ExpiryArgument { unit, index: 2 }.resolve(args, ctx.now, command)?;
     let key = ctx.key(args, 1);
-    if ctx.may_hold_expired() {
+    if ctx.must_look() {
         // Only to notice an expired value before it is overwritten.
         ctx.find(&key);
     }

@@ -25,10 +25,10 @@ pub fn mget(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
 /// `MSET key value [key value ...]`
 pub fn mset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     check_pairs(args, "mset")?;
-    let notice = ctx.may_hold_expired();
+    let look = ctx.must_look();
     for index in (1..args.len()).step_by(2) {
         let key = ctx.key(args, index);
-        if notice {
+        if look {
             ctx.find(&key);
         }
         let value = ctx.value(args, index + 1);

@@ -227,13 +227,15 @@ fn expired_keys_leave_before_the_command_takes_effect() {
         ("mset a 1 a 2", "2 UNLINK a; mset a 1 a 2"),
         ("incr a", "1 UNLINK a; incr a"),
         ("append a x", "1 UNLINK a; append a x"),
+        ("setrange a 1 x", "1 UNLINK a; setrange a 1 x"),
+        ("msetex 1 a 2 pxat 1", "1 UNLINK a; msetex 1 a 2 pxat 1"),
         ("setex a 10 x", "1 UNLINK a; SET a x PXAT 1010100"),
         ("del a", "0 UNLINK a"),
         ("rename a b", "0 UNLINK a"),
     ] {
         bench.now = 1_000_000;
         bench.run("flushall");
-        bench.run("set a 1 px 50");
+        bench.run("set a old px 50");
         bench.now = 1_000_050;
         assert_eq!(bench.run("exists a"), ":1", "a key lives through its last millisecond");
         bench.now = 1_000_100;
@@ -284,8 +286,7 @@ fn large_arguments_are_stored_and_sent_without_a_copy() {
     let mut words = Request::new([&b"SET"[..], b"k"]);
     words.push_shared(big.clone());
     let mut out = ReplyBuffer::default();
-    let (_, result) =
-        bench.context().run(super::set, &words.args(), &mut Reply::new(&mut out, Protocol::Resp2));
+    let (_, result) = bench.context().run(super::set, &words.args(), &mut Reply::new(&mut out, Protocol::Resp2));
     result.unwrap();
     out.clear();
     let get = Request::new([&b"GET"[..], b"k"]);
