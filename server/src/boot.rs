@@ -78,8 +78,9 @@ fn apply_text(settings: &mut Settings, text: &[u8], depth: usize) -> Result<(), 
             Applied::Set(Setting::Dir) => {
                 // Relative paths in later lines and at run time start from there.
                 let path = Path::new(OsStr::from_bytes(settings.text(Setting::Dir))).to_owned();
-                std::env::set_current_dir(&path)
-                    .map_err(|error| refuse(format!("Can't chdir to '{}': {}", path.display(), listen::plain(&error))))?;
+                std::env::set_current_dir(&path).map_err(|error| {
+                    refuse(format!("Can't chdir to '{}': {}", path.display(), listen::plain(&error)))
+                })?;
                 resolve_directory(settings);
             }
             Applied::Set(_) | Applied::Retired => {}
@@ -181,13 +182,15 @@ fn kernel_name() -> String {
 /// # Errors
 /// Why the server cannot start.
 pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError> {
-    let log_path = PathBuf::from(OsStr::from_bytes(settings.text(Setting::Logfile)));
-    log_setup::start(&log_path, settings.choice(Setting::Loglevel))
-        .map_err(|error| BootError::Config(ConfigError::general(format!("Can't open the log file: {}", listen::plain(&error)))))?;
+    let log_path = PathBuf::from(OsStr::from_bytes(settings.text(Setting::LogFile)));
+    log_setup::start(&log_path, settings.choice(Setting::LogLevel)).map_err(|error| {
+        BootError::Config(ConfigError::general(format!("Can't open the log file: {}", listen::plain(&error))))
+    })?;
+    report_panics();
     banner(&settings, &config_file);
     probe::check().map_err(BootError::Missing)?;
     let signals = listen::signal_descriptor().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
-    let wanted = settings.int(Setting::Maxclients) as u64;
+    let wanted = settings.int(Setting::MaxClients) as u64;
     let granted = raise_open_files(wanted);
     if granted < wanted {
         log::warn!(
@@ -203,7 +206,7 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
     if listeners.is_empty() {
         return Err(BootError::Other("Configured to not listen anywhere, exiting.".to_owned()));
     }
-    let pid_file = PathBuf::from(OsStr::from_bytes(settings.text(Setting::Pidfile)));
+    let pid_file = PathBuf::from(OsStr::from_bytes(settings.text(Setting::PidFile)));
     if !pid_file.as_os_str().is_empty()
         && let Err(error) = std::fs::write(&pid_file, format!("{}\n", std::process::id()))
     {
@@ -223,6 +226,20 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
     Ok(())
 }
 
+/// Has a panic anywhere end the process with a report: half a server is worse than none.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let backtrace = std::backtrace::Backtrace::force_capture();
+        log::error!(
+            "=== RINGKEY BUG REPORT START: Cut & paste starting from here ===\nRingkey {VERSION} crashed on {}: {panic}\n\
+             {backtrace}\n=== RINGKEY BUG REPORT END. ===",
+            thread.name().unwrap_or("a thread without a name")
+        );
+        std::process::abort();
+    }));
+}
+
 /// The listeners as INFO shows them.
 fn describe(settings: &Settings) -> Vec<String> {
     let mut all = Vec::new();
@@ -232,7 +249,7 @@ fn describe(settings: &Settings) -> Vec<String> {
         let binds: Vec<String> = words.map(|word| format!("bind={}", String::from_utf8_lossy(word))).collect();
         all.push(format!("name=tcp,{},port={port}", binds.join(",")));
     }
-    let path = settings.text(Setting::Unixsocket);
+    let path = settings.text(Setting::UnixSocket);
     if !path.is_empty() {
         all.push(format!("name=unix,bind={}", String::from_utf8_lossy(path)));
     }
@@ -267,7 +284,10 @@ fn start_cores(
     // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
     let pins = count <= processors.len();
     let port = settings.int(Setting::Port);
-    log::info!("Running mode=standalone, port={port}, cores={count}{}.", if pins { ", pinned" } else { ", not pinned" });
+    log::info!(
+        "Running mode=standalone, port={port}, cores={count}{}.",
+        if pins { ", pinned" } else { ", not pinned" }
+    );
     let map = ShardMap::new(count as u16);
     let hasher = KeyHasher::new(process.hash_seeds());
     let cores = Cores::new(count);
@@ -276,7 +296,7 @@ fn start_cores(
     let mut listeners = Some(listeners);
     let mut signals = Some(signals);
     let is_tcp = port != 0;
-    let is_unix = !settings.text(Setting::Unixsocket).is_empty();
+    let is_unix = !settings.text(Setting::UnixSocket).is_empty();
     let mut threads = Vec::new();
     for (index, mesh) in Mesh::build(&cores).into_iter().enumerate() {
         let (settings, process, hasher, ready, cores) =

@@ -55,6 +55,8 @@ pub struct CoreLoop {
 impl CoreLoop {
     /// A core that listens if it has listeners.
     pub fn new(ring: Ring, state: State, signals: Option<OwnedFd>) -> Self {
+        // The first connection goes to core 0.
+        let last_dealt = state.mesh.count() - 1;
         let mut this = Self {
             ring,
             state,
@@ -64,7 +66,7 @@ impl CoreLoop {
             listener_generation: 0,
             next_tick_ms: 0,
             next_client: 0,
-            last_dealt: usize::MAX - 1,
+            last_dealt,
             has_more_upkeep: false,
             has_stopped: false,
         };
@@ -116,7 +118,10 @@ impl CoreLoop {
         } else if result != -libc::ECANCELED {
             log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
         }
-        if !more && is_current && let Some(listener) = self.state.listeners.get(token.index as usize) {
+        if !more
+            && is_current
+            && let Some(listener) = self.state.listeners.get(token.index as usize)
+        {
             self.ring.accept(listener.fd(), token);
         }
     }
@@ -138,7 +143,7 @@ impl CoreLoop {
         if !ends.is_unix {
             listen::prepare(&fd, self.state.settings.int(Setting::TcpKeepalive));
         }
-        let core = cores.least_connected(self.last_dealt.wrapping_add(0));
+        let core = cores.least_connected(self.last_dealt);
         self.last_dealt = core;
         cores.connections(core).fetch_add(1, Ordering::Relaxed);
         self.next_client += 1;

@@ -328,8 +328,7 @@ impl State {
             session.pending = Pending::Remote;
         } else {
             let shape = Shape::Calls;
-            let mut flight =
-                Box::new(Flight::new(self.new_owner(), ticket, self.me, shape, Reach::Keys, &shards));
+            let mut flight = Box::new(Flight::new(self.new_owner(), ticket, self.me, shape, Reach::Keys, &shards));
             for (at, row) in rows.iter().enumerate() {
                 let parsed = session.parsed[first + at];
                 let call = new_call(row, session, parsed.key);
@@ -372,7 +371,9 @@ impl State {
                     Reply::new(&mut session.output.pending, session.protocol).error(&error);
                 }
             }
-            (_, Spread::EachKey { stride, join }) => self.fly_each_key(session, row, &args, stride, Shape::Joined(join)),
+            (_, Spread::EachKey { stride, join }) => {
+                self.fly_each_key(session, row, &args, stride, Shape::Joined(join))
+            }
             (_, Spread::EveryShard { join, shared }) => {
                 self.fly_everywhere(session, row, &args, Shape::Joined(join), shared);
             }
@@ -385,7 +386,14 @@ impl State {
         Done::Stop
     }
 
-    fn fly_each_key(&mut self, session: &mut Session, row: &'static Command, args: &Args<'_>, stride: u8, shape: Shape) {
+    fn fly_each_key(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        args: &Args<'_>,
+        stride: u8,
+        shape: Shape,
+    ) {
         let stride = stride as usize;
         if (args.len() - 1) % stride != 0 {
             // Words that do not pair up: the handler on this core says so and touches nothing.
@@ -417,7 +425,10 @@ impl State {
         shared: bool,
     ) {
         let call = new_call(row, session, None);
-        if self.map.shards() == 1 && self.site.is_idle() && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot)) {
+        if self.map.shards() == 1
+            && self.site.is_idle()
+            && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot))
+        {
             return self.site.run(self.now, &call, args, &mut session.output.pending);
         }
         let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
@@ -440,8 +451,7 @@ impl State {
         let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
         shards.dedup();
         let owner = self.new_owner();
-        let mut flight =
-            Box::new(Flight::new(owner, session.ticket(), self.me, Shape::Gather, Reach::Keys, &shards));
+        let mut flight = Box::new(Flight::new(owner, session.ticket(), self.me, Shape::Gather, Reach::Keys, &shards));
         let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
         if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
             && other != session.db
@@ -472,7 +482,15 @@ impl State {
 /// A call of `row` by `session`.
 #[inline]
 pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32, KeyHash)>) -> Call {
-    Call { row, db: session.db, protocol: session.protocol, words: (0, 0), first_key, no_touch: session.facts.no_touch, keep: false }
+    Call {
+        row,
+        db: session.db,
+        protocol: session.protocol,
+        words: (0, 0),
+        first_key,
+        no_touch: session.facts.no_touch,
+        keep: false,
+    }
 }
 
 fn in_place<'a>(spans: &'a [ringkey_core::resp::Span], parsed: &Parsed, input: &'a [u8]) -> Args<'a> {

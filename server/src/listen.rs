@@ -71,10 +71,10 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
     if port != 0 {
         listeners = open_tcp(settings, port, backlog)?;
     }
-    let path = settings.text(Setting::Unixsocket);
+    let path = settings.text(Setting::UnixSocket);
     if !path.is_empty() {
         let path = Path::new(std::ffi::OsStr::from_bytes(path));
-        let mode = settings.int(Setting::Unixsocketperm) as u32;
+        let mode = settings.int(Setting::UnixSocketPerm) as u32;
         let listener = open_unix(path, mode, backlog)
             .map_err(|error| ListenError(format!("Failed opening Unix socket: bind: {error}")))?;
         listeners.push(listener);
@@ -102,7 +102,10 @@ pub fn open_tcp(settings: &Settings, port: u16, backlog: i32) -> Result<Vec<List
                     error.raw_os_error(),
                     Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOPROTOOPT)
                 ) || error.kind() == io::ErrorKind::NotFound;
-                log::warn!("Warning: Could not create server TCP listening socket {name}:{port}: bind: {}", plain(&error));
+                log::warn!(
+                    "Warning: Could not create server TCP listening socket {name}:{port}: bind: {}",
+                    plain(&error)
+                );
                 if !(is_optional && is_absent) {
                     return Err(ListenError(format!("Failed listening on port {port} (tcp), aborting.")));
                 }
@@ -168,7 +171,7 @@ pub fn ends(fd: &OwnedFd, listener: &Listener) -> Ends {
 
 /// Does protected mode turn clients of other machines away?
 pub fn is_protected(settings: &Settings) -> bool {
-    settings.bool(Setting::ProtectedMode) && settings.text(Setting::Requirepass).is_empty()
+    settings.bool(Setting::ProtectedMode) && settings.text(Setting::RequirePass).is_empty()
 }
 
 /// Sets the options of an accepted TCP connection; keepalive in seconds, 0: none.
@@ -178,8 +181,10 @@ pub fn prepare(fd: &OwnedFd, keepalive_s: i64) {
     let _ = socket.set_tcp_nodelay(true);
     if keepalive_s > 0 {
         let interval = Duration::from_secs((keepalive_s as u64 / 3).max(1));
-        let options =
-            TcpKeepalive::new().with_time(Duration::from_secs(keepalive_s as u64)).with_interval(interval).with_retries(3);
+        let options = TcpKeepalive::new()
+            .with_time(Duration::from_secs(keepalive_s as u64))
+            .with_interval(interval)
+            .with_retries(3);
         let _ = socket.set_tcp_keepalive(&options);
     }
 }

@@ -12,9 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 /// The reason why it cannot be put into effect, as CONFIG SET tells it.
 pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Result<(), String> {
     match setting {
-        Setting::Loglevel => log_setup::set_level(settings.choice(Setting::Loglevel)),
-        Setting::Maxclients => {
-            let wanted = settings.int(Setting::Maxclients) as u64;
+        Setting::LogLevel => log_setup::set_level(settings.choice(Setting::LogLevel)),
+        Setting::MaxClients => {
+            let wanted = settings.int(Setting::MaxClients) as u64;
             let granted = crate::boot::raise_open_files(wanted);
             if granted < wanted {
                 return Err(format!(

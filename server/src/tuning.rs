@@ -1,5 +1,6 @@
 //! The settings that the data path reads, as plain values.
 
+use ringkey_core::access::AccessRule;
 use ringkey_core::commands::Rules;
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{Setting, Settings};
@@ -33,13 +34,13 @@ impl Tuning {
         let normal = settings.output_limits()[0];
         Self {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
-            needs_password: !settings.text(Setting::Requirepass).is_empty(),
+            needs_password: !settings.text(Setting::RequirePass).is_empty(),
             output_hard_limit: normal.hard as usize,
             output_soft_limit: normal.soft as usize,
             output_soft_seconds: normal.soft_seconds as i64,
             query_limit: settings.memory(Setting::ClientQueryBufferLimit) as usize,
             idle_timeout_s: settings.int(Setting::Timeout),
-            clients_max: settings.int(Setting::Maxclients).clamp(1, i64::from(u32::MAX)) as u32,
+            clients_max: settings.int(Setting::MaxClients).clamp(1, i64::from(u32::MAX)) as u32,
             hz: settings.int(Setting::Hz).clamp(1, 500),
         }
     }
@@ -48,7 +49,13 @@ impl Tuning {
     pub fn rules(settings: &Settings) -> Rules {
         Rules {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
-            counts_use: settings.choice(Setting::MaxmemoryPolicy).contains("lfu"),
+            access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
+                true => AccessRule::Count {
+                    log_factor: settings.int(Setting::LfuLogFactor) as u32,
+                    decay_minutes: settings.int(Setting::LfuDecayTime) as u32,
+                },
+                false => AccessRule::LastUse,
+            },
             ..Rules::default()
         }
     }

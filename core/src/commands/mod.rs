@@ -4,7 +4,6 @@
 //! keys count as absent, reads count hits and misses, access times move on) and leaves the rest, such as the
 //! removal of the expired keys it came across, to [`Context::run`].
 
-
 #[cfg(test)]
 pub(crate) mod harness;
 #[cfg(test)]

@@ -225,7 +225,9 @@ impl Batch {
             }
             let args = self.args(call);
             if job.order == Order::Lend {
-                let keys = args.iter().map(|key| LockRequest { fingerprint: Fingerprint(hash(key).hash), mode: Mode::Exclusive });
+                let keys = args
+                    .iter()
+                    .map(|key| LockRequest { fingerprint: Fingerprint(hash(key).hash), mode: Mode::Exclusive });
                 requests.extend(keys);
                 continue;
             }

@@ -40,7 +40,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             if args.len() % 2 != 0 {
                 return Err(CommandError::Arity("config|set".into()));
             }
-            let changes = (2..args.len()).step_by(2).map(|at| (args.get(at).to_vec(), args.get(at + 1).to_vec())).collect();
+            let changes =
+                (2..args.len()).step_by(2).map(|at| (args.get(at).to_vec(), args.get(at + 1).to_vec())).collect();
             let question = Question::ChangeSettings(Arc::new(changes), session.is_local());
             state.gather_answers(session, [0], &question, Then::Ok);
         }
@@ -60,10 +61,11 @@ pub fn change(
     is_local: bool,
 ) -> Result<Arc<Settings>, CommandError> {
     let mut settings = (*state.settings).clone();
-    let changed = settings.set_many(changes, Caller { is_local, while_loading: false }).map_err(|error| match error {
-        SetError::Loading => CommandError::Coded("LOADING", "the dataset is being loaded".into()),
-        error => CommandError::owned(error.to_string()),
-    })?;
+    let changed =
+        settings.set_many(changes, Caller { is_local, while_loading: false }).map_err(|error| match error {
+            SetError::Loading => CommandError::Coded("LOADING", "the dataset is being loaded".into()),
+            error => CommandError::owned(error.to_string()),
+        })?;
     for setting in &changed {
         crate::settings_effect::apply(state, &mut settings, *setting)
             .map_err(|reason| CommandError::owned(SetError::refused(*setting, reason).to_string()))?;

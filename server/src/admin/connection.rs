@@ -49,7 +49,7 @@ fn password_fits(wanted: &[u8], given: &[u8]) -> bool {
 }
 
 fn authenticate(state: &State, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    let wanted = state.settings.text(ringkey_core::settings::Setting::Requirepass);
+    let wanted = state.settings.text(ringkey_core::settings::Setting::RequirePass);
     if user == b"default" && (wanted.is_empty() || password_fits(wanted, password)) {
         return Ok(());
     }

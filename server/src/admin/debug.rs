@@ -7,9 +7,10 @@ use crate::state::State;
 use ringkey_core::commands::Context;
 use ringkey_core::commands::key::{combine_digests, database_digests, debug_object, populate, value_digest};
 use ringkey_core::number::parse_integer;
+use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::settings::Setting;
-use ringkey_core::units::Millis;
+use ringkey_core::units::{DbIndex, Millis};
 
 const HELP: &[&str] = &[
     "DIGEST",
@@ -94,29 +95,34 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
 pub fn carry_out(state: &mut State, order: &DebugOrder) -> Answer {
     let rules = state.site.rules.clone();
     let (now, me, map) = (state.now, state.me, state.map);
-    let mut context = |db| Context::new(&mut state.site.shard, db, now, &rules);
+    let shard = &mut state.site.shard;
     match order {
         DebugOrder::Sleep(duration) => std::thread::sleep(std::time::Duration::from_millis(duration.0 as u64)),
-        DebugOrder::ActiveExpire(active) => state.site.shard.active_expire = *active,
+        DebugOrder::ActiveExpire(active) => shard.active_expire = *active,
         DebugOrder::PauseCron(paused) => state.is_cron_paused = *paused,
         DebugOrder::Populate { db, count, prefix, size } => {
-            populate(&mut context(*db), *count, prefix, *size, |key| {
+            let mut context = Context::new(shard, *db, now, &rules);
+            populate(&mut context, *count, prefix, *size, |key| {
                 map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) == me
             });
+            let _ = context.settle(Outcome::unchanged(), &Args::new(&[], &[], &[]));
         }
-        DebugOrder::Digest => return Answer::Digests(database_digests(&mut context(Default::default()))),
+        DebugOrder::Digest => {
+            return Answer::Digests(database_digests(&mut Context::new(shard, DbIndex(0), now, &rules)));
+        }
         DebugOrder::DigestValues { db, keys } => {
-            let mine = keys.iter().enumerate().filter(|(_, key)| {
-                map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) == me
-            });
+            let mine = keys
+                .iter()
+                .enumerate()
+                .filter(|(_, key)| map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) == me);
             let mut found = Vec::new();
             for (at, key) in mine {
-                found.push((at, value_digest(&mut context(*db), key)));
+                found.push((at, value_digest(&mut Context::new(shard, *db, now, &rules), key)));
             }
             return Answer::ValueDigests(found);
         }
         DebugOrder::Object { db, key, fast } => {
-            return match debug_object(&mut context(*db), key, *fast) {
+            return match debug_object(&mut Context::new(shard, *db, now, &rules), key, *fast) {
                 Ok(text) => Answer::Text(text),
                 Err(error) => Answer::Refused(error),
             };

@@ -213,10 +213,19 @@ fn clients(text: &mut String, state: &State, samples: &[Sample]) {
         "client_recent_max_input_buffer": samples.iter().map(|s| s.largest_query).max().unwrap_or(0),
         "client_recent_max_output_buffer": samples.iter().map(|s| s.largest_output).max().unwrap_or(0),
     );
-    zeros(text, &[
-        "blocked_clients", "tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table",
-        "total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey",
-    ]);
+    zeros(
+        text,
+        &[
+            "blocked_clients",
+            "tracking_clients",
+            "pubsub_clients",
+            "watching_clients",
+            "clients_in_timeout_table",
+            "total_watched_keys",
+            "total_blocking_keys",
+            "total_blocking_keys_on_nokey",
+        ],
+    );
     fields!(text, "paused_reason": "none", "paused_actions": "none", "paused_timeout_milliseconds": 0);
 }
 
@@ -252,19 +261,26 @@ fn memory_section(text: &mut String, state: &State, samples: &[Sample]) {
     );
     zeros(text, &["used_memory_lua", "used_memory_vm_eval"]);
     fields!(text, "used_memory_lua_human": "0B");
-    zeros(text, &[
-        "used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries",
-        "used_memory_vm_functions", "used_memory_vm_total",
-    ]);
+    zeros(
+        text,
+        &[
+            "used_memory_scripts_eval",
+            "number_of_cached_scripts",
+            "number_of_functions",
+            "number_of_libraries",
+            "used_memory_vm_functions",
+            "used_memory_vm_total",
+        ],
+    );
     fields!(text, "used_memory_vm_total_human": "0B", "used_memory_functions": 0, "used_memory_scripts": 0, "used_memory_scripts_human": "0B");
-    let limit = state.settings.memory(Setting::Maxmemory);
+    let limit = state.settings.memory(Setting::MaxMemory);
     let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
     let (active, allocated) = (allocator.active as u64, allocator.allocated as u64);
     let held = allocator.resident as u64;
     fields!(text,
         "maxmemory": limit,
         "maxmemory_human": human(limit),
-        "maxmemory_policy": state.settings.choice(Setting::MaxmemoryPolicy),
+        "maxmemory_policy": state.settings.choice(Setting::MaxMemoryPolicy),
         "allocator_frag_ratio": format_args!("{:.2}", ratio(active, allocated)),
         "allocator_frag_bytes": active.saturating_sub(allocated),
         "allocator_rss_ratio": format_args!("{:.2}", ratio(held, active)),
@@ -274,14 +290,28 @@ fn memory_section(text: &mut String, state: &State, samples: &[Sample]) {
         "mem_fragmentation_ratio": format_args!("{:.2}", ratio(resident, used)),
         "mem_fragmentation_bytes": resident as i64 - used as i64,
     );
-    zeros(text, &[
-        "mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers",
-        "mem_replicas_repl_buffer", "mem_clients_slaves",
-    ]);
+    zeros(
+        text,
+        &[
+            "mem_not_counted_for_evict",
+            "mem_replication_backlog",
+            "mem_total_replication_buffers",
+            "mem_replicas_repl_buffer",
+            "mem_clients_slaves",
+        ],
+    );
     fields!(text, "mem_clients_normal": clients);
     zeros(text, &["mem_cluster_links", "mem_cluster_slot_import", "mem_cluster_slot_export", "mem_aof_buffer"]);
     fields!(text, "mem_allocator": "jemalloc-5.3.0");
-    zeros(text, &["mem_overhead_db_hashtable_rehashing", "active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects"]);
+    zeros(
+        text,
+        &[
+            "mem_overhead_db_hashtable_rehashing",
+            "active_defrag_running",
+            "lazyfree_pending_objects",
+            "lazyfreed_objects",
+        ],
+    );
 }
 
 /// What the cores have allocated, and what the rest of the process holds.
@@ -302,11 +332,30 @@ fn persistence(text: &mut String, state: &State, samples: &[Sample]) {
         "rdb_last_bgsave_time_sec": -1,
         "rdb_current_bgsave_time_sec": -1,
     );
-    zeros(text, &["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded", "aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    zeros(
+        text,
+        &[
+            "rdb_saves",
+            "rdb_last_cow_size",
+            "rdb_last_load_keys_expired",
+            "rdb_last_load_keys_loaded",
+            "aof_enabled",
+            "aof_rewrite_in_progress",
+            "aof_rewrite_scheduled",
+        ],
+    );
     fields!(text, "aof_last_rewrite_time_sec": -1, "aof_current_rewrite_time_sec": -1, "aof_last_bgrewrite_status": "ok");
     zeros(text, &["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     fields!(text, "aof_last_write_status": "ok");
-    zeros(text, &["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size", "slot_migration_fork_in_progress"]);
+    zeros(
+        text,
+        &[
+            "aof_last_cow_size",
+            "module_fork_in_progress",
+            "module_fork_last_cow_size",
+            "slot_migration_fork_in_progress",
+        ],
+    );
 }
 
 fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
@@ -319,7 +368,15 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
         "total_net_input_bytes": sum(|s| s.net_in),
         "total_net_output_bytes": sum(|s| s.net_out),
     );
-    zeros(text, &["total_net_repl_input_bytes", "total_net_repl_output_bytes", "total_net_cluster_slot_import_bytes", "total_net_cluster_slot_export_bytes"]);
+    zeros(
+        text,
+        &[
+            "total_net_repl_input_bytes",
+            "total_net_repl_output_bytes",
+            "total_net_cluster_slot_import_bytes",
+            "total_net_cluster_slot_export_bytes",
+        ],
+    );
     fields!(text,
         "instantaneous_input_kbps": format_args!("{:.2}", kilobytes(|s| s.rates.bytes_in)),
         "instantaneous_output_kbps": format_args!("{:.2}", kilobytes(|s| s.rates.bytes_out)),
@@ -337,29 +394,54 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": total(samples, |s| s.stats.evicted_keys),
     );
-    zeros(text, &["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    zeros(
+        text,
+        &["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"],
+    );
     fields!(text,
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),
     );
-    zeros(text, &[
-        "pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks",
-        "migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
-        "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time",
-        "current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
-        "unexpected_error_replies",
-    ]);
+    zeros(
+        text,
+        &[
+            "pubsub_channels",
+            "pubsub_patterns",
+            "pubsubshard_channels",
+            "latest_fork_usec",
+            "total_forks",
+            "migrate_cached_sockets",
+            "slave_expires_tracked_keys",
+            "active_defrag_hits",
+            "active_defrag_misses",
+            "active_defrag_key_hits",
+            "active_defrag_key_misses",
+            "total_active_defrag_time",
+            "current_active_defrag_time",
+            "tracking_total_keys",
+            "tracking_total_items",
+            "tracking_total_prefixes",
+            "unexpected_error_replies",
+        ],
+    );
     fields!(text,
         "total_error_replies": total(samples, |s| s.errors),
         "dump_payload_sanitizations": 0,
         "total_reads_processed": sum(|s| s.reads),
         "total_writes_processed": sum(|s| s.writes),
     );
-    zeros(text, &[
-        "io_threaded_reads_processed", "io_threaded_writes_processed", "io_threaded_freed_objects",
-        "io_threaded_accept_processed", "io_threaded_poll_processed", "io_threaded_total_prefetch_batches",
-        "io_threaded_total_prefetch_entries",
-    ]);
+    zeros(
+        text,
+        &[
+            "io_threaded_reads_processed",
+            "io_threaded_writes_processed",
+            "io_threaded_freed_objects",
+            "io_threaded_accept_processed",
+            "io_threaded_poll_processed",
+            "io_threaded_total_prefetch_batches",
+            "io_threaded_total_prefetch_entries",
+        ],
+    );
     fields!(text,
         "client_query_buffer_limit_disconnections": sum(|s| s.query_limit_closed),
         "client_output_buffer_limit_disconnections": sum(|s| s.output_limit_closed),
@@ -372,7 +454,16 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
         "instantaneous_eventloop_duration_usec": 0,
         "acl_access_denied_auth": sum(|s| s.auth_denied),
     );
-    zeros(text, &["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel", "acl_access_denied_tls_cert", "acl_access_denied_db"]);
+    zeros(
+        text,
+        &[
+            "acl_access_denied_cmd",
+            "acl_access_denied_key",
+            "acl_access_denied_channel",
+            "acl_access_denied_tls_cert",
+            "acl_access_denied_db",
+        ],
+    );
 }
 
 fn replication(text: &mut String, state: &State, _: &[Sample]) {
@@ -427,7 +518,8 @@ fn keyspace(text: &mut String, _: &State, samples: &[Sample]) {
         }
         let ttl_sum: i64 = parts().map(|part| part.average_ttl * part.volatile as i64).sum();
         let average = ttl_sum / (volatile.max(1) as i64);
-        let _ = write!(text, "db{index}:keys={keys},expires={volatile},avg_ttl={average},keys_with_volatile_items=0\r\n");
+        let _ =
+            write!(text, "db{index}:keys={keys},expires={volatile},avg_ttl={average},keys_with_volatile_items=0\r\n");
     }
 }
 
@@ -440,9 +532,22 @@ fn cores(text: &mut String, _: &State, samples: &[Sample]) {
             text,
             "core{index}:connections={},commands={},keys={keys},hops_in={},hops_out={},calls_in={},calls_out={},flights={},\
              lock_waits={},waiting={},overflow={},passes={},busy_usec={},wakes={},memory={},cpu_user={:.3},cpu_sys={:.3}\r\n",
-            sample.sessions, s.commands, s.hops_in, s.hops_out, s.calls_in, s.calls_out, s.flights, sample.lock_waits,
-            sample.waiting, sample.overflow, s.passes, s.busy_micros, s.wakes, sample.memory,
-            sample.cpu.0.as_secs_f64(), sample.cpu.1.as_secs_f64(),
+            sample.sessions,
+            s.commands,
+            s.hops_in,
+            s.hops_out,
+            s.calls_in,
+            s.calls_out,
+            s.flights,
+            sample.lock_waits,
+            sample.waiting,
+            sample.overflow,
+            s.passes,
+            s.busy_micros,
+            s.wakes,
+            sample.memory,
+            sample.cpu.0.as_secs_f64(),
+            sample.cpu.1.as_secs_f64(),
         );
     }
 }

@@ -41,7 +41,9 @@ pub fn shutdown(state: &mut State, session: &mut Session, args: &Args<'_>) -> Re
         return Err(CommandError::text("No shutdown in progress."));
     }
     if save {
-        return Err(CommandError::text("Errors trying to SHUTDOWN: this version keeps no data on disk. Use SHUTDOWN NOSAVE."));
+        return Err(CommandError::text(
+            "Errors trying to SHUTDOWN: this version keeps no data on disk. Use SHUTDOWN NOSAVE.",
+        ));
     }
     log::warn!("User requested shutdown...");
     session.closing = Closing::Now;

@@ -88,8 +88,7 @@ impl Mesh {
         for from in 0..count {
             for to in (0..count).filter(|to| *to != from) {
                 let (sender, receiver) = ring(RING_CAPACITY);
-                all[from].outgoing[to] =
-                    Some(Outgoing { ring: sender, overflow: VecDeque::new(), is_dirty: false });
+                all[from].outgoing[to] = Some(Outgoing { ring: sender, overflow: VecDeque::new(), is_dirty: false });
                 all[to].incoming[from] = Some(receiver);
             }
         }

@@ -61,12 +61,8 @@ pub struct Receiver<T> {
 pub fn ring<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity.is_power_of_two(), "positions are taken modulo the capacity by a mask");
     let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
-    let shared =
-        Arc::new(Shared { slots, head: Position(AtomicUsize::new(0)), tail: Position(AtomicUsize::new(0)) });
-    (
-        Sender { ring: Arc::clone(&shared), tail: 0, head_seen: 0 },
-        Receiver { ring: shared, head: 0, tail_seen: 0 },
-    )
+    let shared = Arc::new(Shared { slots, head: Position(AtomicUsize::new(0)), tail: Position(AtomicUsize::new(0)) });
+    (Sender { ring: Arc::clone(&shared), tail: 0, head_seen: 0 }, Receiver { ring: shared, head: 0, tail_seen: 0 })
 }
 
 impl<T: Send> Sender<T> {

@@ -38,15 +38,8 @@ impl BufferRing {
         if entries.is_null() || memory.is_null() {
             handle_alloc_error(memory_layout);
         }
-        let mut this = Self {
-            entries: entries.cast(),
-            entries_layout,
-            memory,
-            memory_layout,
-            count,
-            buffer_bytes,
-            tail: 0,
-        };
+        let mut this =
+            Self { entries: entries.cast(), entries_layout, memory, memory_layout, count, buffer_bytes, tail: 0 };
         // SAFETY: the entries live until `Drop`, which comes after the ring is gone: `Ring` declares it first.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, count, Self::GROUP, 0)? };
         for id in 0..count {
@@ -57,7 +50,10 @@ impl BufferRing {
 
     /// What the kernel wrote into buffer `id`.
     pub fn bytes(&self, id: u16, len: usize) -> &[u8] {
-        assert!(id < self.count && len <= self.buffer_bytes as usize, "the kernel names only buffers that it was given");
+        assert!(
+            id < self.count && len <= self.buffer_bytes as usize,
+            "the kernel names only buffers that it was given"
+        );
         // SAFETY: the range lies inside the allocation, was zeroed at first, and the kernel does not write to a buffer
         // between the completion that names it and `give_back`.
         unsafe { std::slice::from_raw_parts(self.memory.add(usize::from(id) * self.buffer_bytes as usize), len) }

@@ -1,6 +1,6 @@
 //! Is what we need here? Asked at start, so that a machine that cannot run us says so in one line, with the mend.
 
-use io_uring::{IoUring, Probe, opcode};
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue};
 use std::fmt;
 
 /// Something that the machine lacks.
@@ -53,15 +53,19 @@ fn check_kernel(release: &str) -> Result<(), Missing> {
 }
 
 fn check_ring() -> Result<(), Missing> {
-    let built = IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun().build(8);
+    let built = IoUring::<squeue::Entry, cqueue::Entry>::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .build(8);
     let ring = match built {
         Ok(ring) => ring,
         Err(error) => return Err(explain(&error)),
     };
     let mut probe = Probe::new();
-    ring.submitter()
-        .register_probe(&mut probe)
-        .map_err(|error| missing(format!("io_uring cannot be asked what it supports: {error}"), "Install a newer kernel."))?;
+    ring.submitter().register_probe(&mut probe).map_err(|error| {
+        missing(format!("io_uring cannot be asked what it supports: {error}"), "Install a newer kernel.")
+    })?;
     let needed = [
         (opcode::AcceptMulti::CODE, "accept"),
         (opcode::RecvMulti::CODE, "recv"),
@@ -116,7 +120,11 @@ fn check_locked_memory() -> Result<(), Missing> {
         return Ok(());
     }
     Err(missing(
-        format!("Only {} KiB of memory may be locked, {} KiB are needed", limit.rlim_cur / 1024, LOCKED_BYTES_MIN / 1024),
+        format!(
+            "Only {} KiB of memory may be locked, {} KiB are needed",
+            limit.rlim_cur / 1024,
+            LOCKED_BYTES_MIN / 1024
+        ),
         "Raise the limit: 'ulimit -l unlimited', or 'LimitMEMLOCK=infinity' in the systemd unit.",
     ))
 }

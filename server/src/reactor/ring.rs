@@ -128,7 +128,10 @@ impl Ring {
 
     /// Accepts connections on `fd` until cancelled.
     pub fn accept(&mut self, fd: RawFd, token: Token) {
-        self.push(opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).build(), token);
+        self.push(
+            opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).build(),
+            token,
+        );
     }
 
     /// Receives from `fd` into provided buffers until cancelled or out of buffers.

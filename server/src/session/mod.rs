@@ -6,13 +6,13 @@
 pub mod output;
 
 use crate::listen::Ends;
-use crate::mailbox::letter::{Answer, ClientKind, ClientFilter, NewConnection};
+use crate::mailbox::letter::{Answer, ClientFilter, ClientKind, NewConnection};
 use bytes::Bytes;
 use output::Output;
 use ringkey_core::command::Command;
 use ringkey_core::keyspace::slot::KeyHash;
-use ringkey_core::resp::request::ProtocolError;
 use ringkey_core::resp::reply::Mark;
+use ringkey_core::resp::request::ProtocolError;
 use ringkey_core::resp::{Protocol, ReplyBuffer, Request, RequestParser, Span};
 use ringkey_core::txn::flight::Flight;
 use ringkey_core::units::{DbIndex, Millis};
@@ -231,11 +231,7 @@ impl Session {
             lingers_since: None,
             foreseen: None,
             is_shut: false,
-            facts: Box::new(Facts {
-                ends: new.ends,
-                since: now,
-                ..Facts::default()
-            }),
+            facts: Box::new(Facts { ends: new.ends, since: now, ..Facts::default() }),
             last_active: now,
             last_command: None,
             commands: 0,
@@ -252,7 +248,9 @@ impl Session {
     pub fn has_work(&self) -> bool {
         self.pending.is_nothing()
             && self.closing == Closing::No
-            && (self.next_parsed < self.parsed.len() || self.breach.is_some() || self.parse_offset < self.input.len() - self.input_start)
+            && (self.next_parsed < self.parsed.len()
+                || self.breach.is_some()
+                || self.parse_offset < self.input.len() - self.input_start)
     }
 
     /// Keeps bytes that were not consumed in place.
@@ -354,7 +352,9 @@ impl Session {
 
     /// What the client has sent and we hold, in bytes.
     pub fn query_bytes(&self) -> usize {
-        self.input.len() - self.input_start + self.big.as_ref().map_or(0, |big| big.data.len()) + self.parser.held_bytes()
+        self.input.len() - self.input_start
+            + self.big.as_ref().map_or(0, |big| big.data.len())
+            + self.parser.held_bytes()
     }
 
     /// Does a filter mean this session?
@@ -369,7 +369,10 @@ impl Session {
             && is(&filter.name, &facts.name)
             && is(&filter.lib_name, &facts.lib_name)
             && is(&filter.lib_version, &facts.lib_version)
-            && filter.ip.as_ref().is_none_or(|ip| facts.ends.peer.rsplit_once(':').map(|(peer, _)| peer.as_bytes()) == Some(ip))
+            && filter
+                .ip
+                .as_ref()
+                .is_none_or(|ip| facts.ends.peer.rsplit_once(':').map(|(peer, _)| peer.as_bytes()) == Some(ip))
             && filter.db.is_none_or(|db| db == i64::from(self.db.0))
             && filter.idle_s.is_none_or(|idle| (now.0 - self.last_active.0) / 1000 >= idle)
             && filter.kind.is_none_or(|kind| kind == ClientKind::Normal)
@@ -416,7 +419,9 @@ impl Session {
                 flags,
                 self.db.0,
                 query,
-                self.input.capacity() + self.big.as_ref().map_or(0, |big| big.data.capacity()) - self.big.as_ref().map_or(0, |big| big.data.len()) - self.input.len(),
+                self.input.capacity() + self.big.as_ref().map_or(0, |big| big.data.capacity())
+                    - self.big.as_ref().map_or(0, |big| big.data.len())
+                    - self.input.len(),
                 self.output.unsent(),
                 0,
                 held,

@@ -45,7 +45,10 @@ impl Output {
 
     /// Memory that the output holds, in bytes.
     pub fn held_bytes(&self) -> usize {
-        self.pending.bytes.capacity() + self.sending.bytes.capacity() + self.pending.shared_bytes + self.sending.shared_bytes
+        self.pending.bytes.capacity()
+            + self.sending.bytes.capacity()
+            + self.pending.shared_bytes
+            + self.sending.shared_bytes
     }
 
     /// Submits a send if there is something to send and none is under way. `true` if it did.
