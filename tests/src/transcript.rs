@@ -7,7 +7,7 @@
 //! > SET k "v\r\n" EX 10           a command, quoted as in valkey-cli
 //! +OK                             its reply, in the notation of `reply.rs`
 //! > TTL k
-//! :{int 9..10}                    a pattern: {int}, {int a..b}, {float}, {any}; `{...}` alone takes any reply
+//! :{int 9..10}                    a pattern: {int}, {int a..b}, {float}, {any}; `{...}` alone takes any one reply of its depth
 //! ```
 //!
 //! Values known only at run time: `${now+10}` and `${nowms+10}` (the clock, in seconds and milliseconds),
@@ -410,12 +410,28 @@ fn double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Result<&'a [u8],
     }
 }
 
-/// True if the reply is as expected; no expectation at all never fits.
+/// True if the reply is as expected; no expectation at all never fits. A line `{...}` takes one whole
+/// reply of its depth, elements included.
 fn matches_all(expected: &[String], actual: &[String]) -> bool {
-    if expected.len() == 1 && expected[0] == "{...}" {
-        return !actual[0].starts_with("(failed");
+    if actual.first().is_some_and(|line| line.starts_with("(failed")) {
+        return false;
     }
-    expected.len() == actual.len() && expected.iter().zip(actual).all(|(pattern, line)| matches(pattern, line))
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = actual.iter().peekable();
+    for pattern in expected {
+        let Some(line) = lines.next() else { return false };
+        if pattern.trim_start() != "{...}" {
+            if !matches(pattern, line) {
+                return false;
+            }
+            continue;
+        }
+        if depth(line) != depth(pattern) {
+            return false;
+        }
+        while lines.next_if(|next| depth(next) > depth(pattern)).is_some() {}
+    }
+    lines.next().is_none()
 }
 
 /// Matches one line against a pattern.
@@ -477,6 +493,15 @@ mod tests {
         assert!(matches("\"{user}1\"", "\"{user}1\""));
         assert!(!matches(":{int}", ":"));
         assert!(matches("\"{float}\"", "\"0.25\""));
+    }
+
+    #[test]
+    fn a_whole_reply_by_pattern() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        assert!(matches_all(&lines("*2\n  {...}\n  :1"), &lines("*2\n  *1\n    :5\n  :1")));
+        assert!(!matches_all(&lines("*2\n  {...}\n  :1"), &lines("*2\n  *1\n    :5\n  :2")));
+        assert!(matches_all(&lines("{...}"), &lines("*1\n  :5")));
+        assert!(!matches_all(&[], &lines(":5")));
     }
 
     #[test]
