@@ -7,7 +7,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::client::encoded;
+use ringkey_tests::careless::{self, Fault};
+use ringkey_tests::client::{Address, encoded};
 use ringkey_tests::rng::Rng;
 use ringkey_tests::runner::{Runner, Workload};
 use ringkey_tests::server::Setup;
@@ -42,23 +43,52 @@ fn keys(prefix: &str) -> Vec<String> {
     (0..CORES).map(|core| key_on_core(prefix, core, CORES, 0)).collect()
 }
 
-fn judge_rounds(workload: &Workload) {
-    let _alone = alone();
+/// Plays rounds until time is up or one of them is refused; the number of rounds or the refusal.
+fn play_rounds(address: &Address, workload: &Workload, time: Duration) -> Result<usize, String> {
     let seed = seed();
     let mut rng = Rng::new(seed);
-    let server = Setup::new().cores(CORES).start();
-    let mut runner = Runner::new(&server, workload);
-    let end = Instant::now() + seconds();
+    let mut runner = Runner::new(address, workload);
+    let end = Instant::now() + time;
     let mut rounds = 0;
     while Instant::now() < end {
-        let scripts = workload.scripts(&mut rng);
-        let history = runner.round(&scripts);
+        let history = runner.round(&workload.scripts(&mut rng));
         rounds += 1;
-        if let Err(violation) = linear::check(&history, &workload.keys) {
-            panic!("round {rounds} of seed {seed} is not linearizable: {violation}");
-        }
+        linear::check(&history, &workload.keys)
+            .map_err(|violation| format!("round {rounds} of seed {seed} is not linearizable: {violation}"))?;
     }
-    assert!(rounds >= 20, "only {rounds} rounds in {:?}", seconds());
+    Ok(rounds)
+}
+
+fn judge_rounds(workload: &Workload) {
+    let _alone = alone();
+    let server = Setup::new().cores(CORES).start();
+    match play_rounds(&server.address(), workload, seconds()) {
+        Ok(rounds) => assert!(rounds >= 20, "only {rounds} rounds in {:?}", seconds()),
+        Err(refusal) => panic!("{refusal}"),
+    }
+}
+
+/// The rounds must find what is wrong with a wrong server, and nothing wrong with a right one.
+#[test]
+fn careless_servers_are_found_out() {
+    let _alone = alone();
+    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1 };
+    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6 };
+    let faults = [
+        (Fault::NoTransactions, &single),
+        (Fault::NoTransactions, &pipelines),
+        (Fault::NoProgramOrder, &pipelines),
+        (Fault::StaleReads, &single),
+    ];
+    for (fault, workload) in faults {
+        let address = careless::start(&workload.keys, CORES, fault).unwrap();
+        let result = play_rounds(&address, workload, Duration::from_secs(20));
+        assert!(result.is_err(), "{fault:?} was not found in {result:?} rounds");
+    }
+    for workload in [&single, &pipelines] {
+        let address = careless::start(&workload.keys, CORES, Fault::None).unwrap();
+        play_rounds(&address, workload, Duration::from_secs(1)).unwrap();
+    }
 }
 
 #[test]
@@ -84,8 +114,11 @@ fn two_keys_of_one_core_and_two_of_another() {
     judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3 });
 }
 
+/// Something that goes on until it is told to stop.
+type Part<'a> = Box<dyn FnOnce(&dyn Fn() -> bool) + Send + 'a>;
+
 /// Runs the parts until time is up or one of them fails.
-fn side_by_side(parts: Vec<Box<dyn FnOnce(&dyn Fn() -> bool) + Send + '_>>, time: Duration) {
+fn side_by_side(parts: Vec<Part<'_>>, time: Duration) {
     let failed = AtomicBool::new(false);
     let end = Instant::now() + time;
     std::thread::scope(|scope| {
@@ -161,7 +194,7 @@ fn watch_pair(server: &Server, first: &str, second: &str, time: Duration) {
             compare(later, number(&other.command(&["GET", first])), "two connections");
         }
     };
-    let parts: Vec<Box<dyn FnOnce(&dyn Fn() -> bool) + Send>> =
+    let parts: Vec<Part> =
         vec![Box::new(writer), Box::new(separate), Box::new(in_one_write), Box::new(from_two_connections)];
     side_by_side(parts, time);
 }
@@ -231,7 +264,7 @@ fn multi_key_writes_are_all_or_nothing() {
             }
         }
     };
-    let mut parts: Vec<Box<dyn FnOnce(&dyn Fn() -> bool) + Send>> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     (0..3).for_each(|name| parts.push(Box::new(writer(name))));
     [false, true, false].into_iter().for_each(|pipelines| parts.push(Box::new(reader(pipelines))));
     side_by_side(parts, seconds());
@@ -273,7 +306,7 @@ fn a_renamed_key_is_never_lost_nor_doubled() {
             }
         }
     };
-    let parts: Vec<Box<dyn FnOnce(&dyn Fn() -> bool) + Send>> =
+    let parts: Vec<Part> =
         vec![Box::new(player(0)), Box::new(player(1)), Box::new(player(2)), Box::new(watcher()), Box::new(watcher())];
     side_by_side(parts, seconds());
 }

@@ -117,8 +117,10 @@ fn odd_requests_that_are_fine() {
 fn random_bytes_harm_nobody() {
     let server = Setup::new().cores(4).start();
     let mut rng = Rng::new(2024);
-    let pieces: &[&[u8]] =
-        &[b"*", b"$", b"\r\n", b"\n", b"\r", b"3", b"-1", b"999999", b"SET", b"GET", b"k", b" ", b"\"", b"\0", b"'", b"\xff"];
+    let pieces: &[&[u8]] = &[
+        b"*", b"$", b"\r\n", b"\n", b"\r", b"3", b"-1", b"999999", b"SET", b"GET", b"k", b" ", b"\"", b"\0", b"'",
+        b"\xff",
+    ];
     for _ in 0..400 {
         let mut client = server.client();
         let mut bytes = Vec::new();
@@ -454,14 +456,10 @@ fn databases_are_apart_on_every_core() {
     zero.run("SET only zero");
     assert_eq!(zero.run("DBSIZE").integer(), 201);
     assert_eq!(three.run("DBSIZE").integer(), 200);
-    assert_eq!(three.run("MGET k1 k2 k3 k4 only").lines(), [
-        "*5",
-        "  \"three\"",
-        "  \"three\"",
-        "  \"three\"",
-        "  \"three\"",
-        "  (nil)"
-    ]);
+    assert_eq!(
+        three.run("MGET k1 k2 k3 k4 only").lines(),
+        ["*5", "  \"three\"", "  \"three\"", "  \"three\"", "  \"three\"", "  (nil)"]
+    );
     // In one pipeline, SELECT counts for what follows it and for nothing before.
     zero.send(b"GET k5\r\nSELECT 3\r\nGET k5\r\nSELECT 0\r\nGET k5\r\n").unwrap();
     let lines: Vec<String> = (0..5).flat_map(|_| zero.read_reply().unwrap().lines()).collect();

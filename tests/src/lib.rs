@@ -5,8 +5,10 @@
 //! here can be pointed at a real Valkey as well (`RINGKEY_TARGET=reference`): a test that the
 //! reference fails is a wrong test.
 
+pub mod careless;
 pub mod client;
 pub mod linear;
+pub mod program;
 pub mod reply;
 pub mod rng;
 pub mod runner;

@@ -63,7 +63,7 @@ pub struct Event {
 pub type History = Vec<Vec<Event>>;
 
 /// Values by key number; the state that every round starts from is empty.
-type State = Vec<Option<String>>;
+pub type State = Vec<Option<String>>;
 
 /// Why a history is refused: the longest order that was found, and what could not follow it.
 #[derive(Debug)]
@@ -106,8 +106,36 @@ impl Op {
         }
     }
 
+    /// The operation that these words ask for, if it is one of the rounds'.
+    pub fn parse(args: &[String], keys: &[String]) -> Option<Self> {
+        let key = |place: usize| keys.iter().position(|key| Some(key) == args.get(place));
+        let value = |place: usize| args.get(place).cloned();
+        let list = || (1..args.len()).map(key).collect::<Option<Vec<Key>>>();
+        let pairs = || {
+            let pair = |place| Some((key(place)?, value(place + 1)?));
+            (1..args.len()).step_by(2).map(pair).collect::<Option<Vec<_>>>()
+        };
+        Some(match args.first()?.as_str() {
+            "SET" => Self::Set(key(1)?, value(2)?),
+            "GETSET" => Self::GetSet(key(1)?, value(2)?),
+            "APPEND" => Self::Append(key(1)?, value(2)?),
+            "GET" => Self::Get(key(1)?),
+            "INCR" => Self::Incr(key(1)?),
+            "DEL" => Self::Del(list()?),
+            "EXISTS" => Self::Exists(list()?),
+            "MGET" => Self::MGet(list()?),
+            "MSET" => Self::MSet(pairs()?),
+            "MSETNX" => Self::MSetNx(pairs()?),
+            "RENAME" => Self::Rename(key(1)?, key(2)?),
+            "RENAMENX" => Self::RenameNx(key(1)?, key(2)?),
+            "COPY" => Self::Copy(key(1)?, key(2)?),
+            "DBSIZE" => Self::DbSize,
+            _ => return None,
+        })
+    }
+
     /// Performs the operation on the model and returns the reply that it must have got.
-    fn apply(&self, state: &mut State) -> Reply {
+    pub fn apply(&self, state: &mut State) -> Reply {
         let ok = || Reply::Simple(b"OK".to_vec());
         match self {
             Self::Set(key, value) => {

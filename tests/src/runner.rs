@@ -1,9 +1,8 @@
 //! Plays rounds of concurrent operations against a server and writes down what happened.
 
-use crate::client::{Client, encoded};
+use crate::client::{Address, Client, encoded};
 use crate::linear::{Event, History, Key, Op};
 use crate::rng::Rng;
-use crate::server::Server;
 use std::sync::Barrier;
 use std::time::Instant;
 
@@ -85,8 +84,9 @@ pub struct Runner {
 
 impl Runner {
     /// Connects the clients of the workload.
-    pub fn new(server: &Server, workload: &Workload) -> Self {
-        let clients = (0..workload.clients).map(|_| server.client()).collect();
+    pub fn new(address: &Address, workload: &Workload) -> Self {
+        let connect = || Client::connect(address).expect("the server takes connections");
+        let clients = (0..workload.clients).map(|_| connect()).collect();
         Self { clients, keys: workload.keys.clone() }
     }
 

@@ -90,7 +90,8 @@ impl Setup {
 
     fn try_start(&self) -> Result<Server, String> {
         let dir = tempfile::Builder::new().prefix("ringkey-test-").tempdir().map_err(|error| error.to_string())?;
-        let program = program(self.kind).ok_or_else(|| format!("no program for {:?}: build or fetch it first", self.kind))?;
+        let program =
+            program(self.kind).ok_or_else(|| format!("no program for {:?}: build or fetch it first", self.kind))?;
         let port = free_port();
         let log_path = dir.path().join("log");
         let log = File::create(&log_path).map_err(|error| error.to_string())?;
