@@ -44,6 +44,10 @@ pub struct Setup {
     cores: usize,
     options: Vec<(String, String)>,
     unix: bool,
+    bind: String,
+    port: Option<u16>,
+    config: Option<String>,
+    config_on_stdin: bool,
 }
 
 impl Setup {
@@ -54,7 +58,16 @@ impl Setup {
 
     /// A server of this kind.
     pub fn of(kind: Kind) -> Self {
-        Self { kind, cores: 2, options: Vec::new(), unix: false }
+        Self {
+            kind,
+            cores: 2,
+            options: Vec::new(),
+            unix: false,
+            bind: "127.0.0.1".to_owned(),
+            port: None,
+            config: None,
+            config_on_stdin: false,
+        }
     }
 
     /// How many cores ours runs; the reference has no such thing.
@@ -75,6 +88,38 @@ impl Setup {
         self
     }
 
+    /// Listens on these addresses; 127.0.0.1 must be among them.
+    pub fn bind(mut self, addresses: &str) -> Self {
+        addresses.clone_into(&mut self.bind);
+        self
+    }
+
+    /// Listens on this port and no other, taken or not.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// A config file with this text; the options of the command line come after it.
+    pub fn config(mut self, text: &str) -> Self {
+        self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Gives the config text on standard input instead of in a file.
+    pub fn config_on_stdin(mut self) -> Self {
+        self.config_on_stdin = true;
+        self
+    }
+
+    /// Starts a server that must refuse to start, and returns what it printed.
+    pub fn start_refused(self) -> String {
+        match self.try_start() {
+            Ok(_) => panic!("the server started, but it should have refused"),
+            Err(log) => log,
+        }
+    }
+
     /// Starts the server and waits until it answers.
     pub fn start(self) -> Server {
         // A free port may be taken by another test between choosing it and using it.
@@ -92,31 +137,44 @@ impl Setup {
         let dir = tempfile::Builder::new().prefix("ringkey-test-").tempdir().map_err(|error| error.to_string())?;
         let program =
             program(self.kind).ok_or_else(|| format!("no program for {:?}: build or fetch it first", self.kind))?;
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let log_path = dir.path().join("log");
         let log = File::create(&log_path).map_err(|error| error.to_string())?;
-        let mut command = Command::new(&program);
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.arg("--dir").arg(dir.path());
-        if self.kind == Kind::Ringkey {
-            command.args(["--cores", &self.cores.to_string()]);
-        }
-        if self.unix {
-            command.arg("--unixsocket").arg(dir.path().join("socket"));
-        }
-        for (name, value) in &self.options {
-            command.arg(format!("--{name}"));
-            // `client-output-buffer-limit normal 1mb 0 0` is several words of one directive.
-            let words: Vec<&str> = value.split(' ').collect();
-            command.args(words);
-        }
+        let mut command = self.command(&program, dir.path(), port).map_err(|error| error.to_string())?;
         let errors = log.try_clone().map_err(|error| error.to_string())?;
-        command.stdin(Stdio::null()).stdout(log).stderr(errors).current_dir(dir.path());
+        command.stdout(log).stderr(errors);
         let child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Server { child, dir, log_path, address, kind: self.kind, ended: false };
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    fn command(&self, program: &Path, dir: &Path, port: u16) -> std::io::Result<Command> {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null()).current_dir(dir);
+        if let Some(text) = &self.config {
+            let path = dir.join("test.conf");
+            std::fs::write(&path, text)?;
+            if self.config_on_stdin {
+                command.arg("-").stdin(File::open(&path)?);
+            } else {
+                command.arg(&path);
+            }
+        }
+        command.args(["--port", &port.to_string(), "--save", "", "--bind"]).args(self.bind.split(' '));
+        command.arg("--dir").arg(dir);
+        if self.kind == Kind::Ringkey {
+            command.args(["--cores", &self.cores.to_string()]);
+        }
+        if self.unix {
+            command.arg("--unixsocket").arg(dir.join("socket"));
+        }
+        for (name, value) in &self.options {
+            // `client-output-buffer-limit normal 1mb 0 0` is several words of one directive.
+            command.arg(format!("--{name}")).args(value.split(' '));
+        }
+        Ok(command)
     }
 }
 
@@ -240,8 +298,10 @@ impl Server {
                 self.ended = true;
                 return Err(format!("ended with {status}\n{}", self.log()));
             }
-            // A reply of any kind will do: a server with a password answers NOAUTH.
-            if Client::connect(&self.address()).and_then(|mut client| client.try_command(&["PING"])).is_ok() {
+            // The log first: on a port that was taken meanwhile, somebody else would answer. Then a reply of
+            // any kind will do: a server with a password answers NOAUTH.
+            let ready = self.log().contains("Ready to accept connections");
+            if ready && Client::connect(&self.address()).and_then(|mut client| client.try_command(&["PING"])).is_ok() {
                 return Ok(());
             }
             if Instant::now() > end {
