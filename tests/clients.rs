@@ -1,6 +1,6 @@
 //! Real clients: the Rust `redis` crate, redis-py and valkey-py, valkey-cli and valkey-benchmark.
 //!
-//! The Python libraries come from `RINGKEY_PYTHON` or `.venv/bin/python` (`python/requirements.txt`), the
+//! The Python libraries come from `RINGKEY_PYTHON` or `.venv/bin/python` (`requirements.txt`), the
 //! Valkey programs from `RINGKEY_PEERS` or `.peers/bin`. What is absent is skipped, except with `CI=true`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -23,7 +23,7 @@ fn python() -> Option<PathBuf> {
 
 fn python_client(module: &str, protocol: u8) {
     let Some(python) = python() else {
-        skip("no Python with the client libraries: see tests/python/requirements.txt");
+        skip("no Python with the client libraries: see tests/requirements.txt");
         return;
     };
     let server = Setup::new().cores(4).start();

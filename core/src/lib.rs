@@ -1,1 +1,18 @@
-//! Placeholder crate root; see ARCHITECTURE.md for what moves in.
+//! The data store as a library: protocol, command table, data types, the shard of one core, and the
+//! state machines that tie several shards together.
+//!
+//! Invariants, all of them deliberate absences:
+//! - a command runs to its end: nothing here waits, blocks or is `async`;
+//! - no socket, file, thread, clock, atomic or global state: bytes, `now`, randomness and settings come in as
+//!   arguments, replies and effects leave as values, so the same inputs give the same outputs;
+//! - a [`keyspace::shard::Shard`] has one owner and is `Send`;
+//! - input from a client cannot cause a panic.
+
+pub mod command;
+pub mod commands;
+pub mod limits;
+pub mod number;
+pub mod outcome;
+pub mod resp;
+pub mod txn;
+pub mod units;

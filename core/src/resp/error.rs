@@ -1,0 +1,97 @@
+//! Refusals of a command and their words on the wire. Clients branch on the first word, so it is an interface;
+//! the texts are Valkey's, because applications match on them too.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why a command was refused. A handler that returns it has written no reply and changed no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandError {
+    /// The key holds another type.
+    WrongType,
+    /// The options do not fit together or are unknown.
+    Syntax,
+    /// An argument or a value is no integer, or out of the range of one.
+    NotAnInteger,
+    /// A value is no valid float.
+    NotAFloat,
+    /// The number of arguments does not fit the named command (lower case, `parent|child` for subcommands).
+    Arity(Cow<'static, str>),
+    /// No such key where one is needed.
+    NoSuchKey,
+    /// The database index is out of range.
+    DbIndexOutOfRange,
+    /// An expiry time that is not positive, or out of range, for the named command.
+    InvalidExpire(&'static str),
+    /// The client has not authenticated.
+    NoAuth,
+    /// User name and password do not match.
+    WrongPass,
+    /// HELLO asked for a protocol that does not exist.
+    NoProto,
+    /// Not enough memory under `maxmemory`.
+    OutOfMemory,
+    /// The keys belong to different hash slots.
+    CrossSlot,
+    /// A generic error with the code `ERR` and this text.
+    Text(Cow<'static, str>),
+    /// An error with a code of its own.
+    Coded(&'static str, Cow<'static, str>),
+}
+
+impl CommandError {
+    /// A generic error with a fixed text.
+    pub const fn text(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+
+    /// A generic error with a text made at run time.
+    pub fn owned(text: impl Into<String>) -> Self {
+        Self::Text(Cow::Owned(text.into()))
+    }
+
+    /// The first word on the wire.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::WrongType => "WRONGTYPE",
+            Self::NoAuth => "NOAUTH",
+            Self::WrongPass => "WRONGPASS",
+            Self::NoProto => "NOPROTO",
+            Self::OutOfMemory => "OOM",
+            Self::CrossSlot => "CROSSSLOT",
+            Self::Coded(code, _) => code,
+            Self::Syntax
+            | Self::NotAnInteger
+            | Self::NotAFloat
+            | Self::Arity(_)
+            | Self::NoSuchKey
+            | Self::DbIndexOutOfRange
+            | Self::InvalidExpire(_)
+            | Self::Text(_) => "ERR",
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    /// The text behind the code.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongType => f.write_str("Operation against a key holding the wrong kind of value"),
+            Self::Syntax => f.write_str("syntax error"),
+            Self::NotAnInteger => f.write_str("value is not an integer or out of range"),
+            Self::NotAFloat => f.write_str("value is not a valid float"),
+            Self::Arity(name) => write!(f, "wrong number of arguments for '{name}' command"),
+            Self::NoSuchKey => f.write_str("no such key"),
+            Self::DbIndexOutOfRange => f.write_str("DB index is out of range"),
+            Self::InvalidExpire(name) => write!(f, "invalid expire time in '{name}' command"),
+            Self::NoAuth => f.write_str("Authentication required."),
+            Self::WrongPass => f.write_str("invalid username-password pair or user is disabled."),
+            Self::NoProto => f.write_str("unsupported protocol version"),
+            Self::OutOfMemory => f.write_str("command not allowed when used memory > 'maxmemory'."),
+            Self::CrossSlot => f.write_str("Keys in request don't hash to the same slot"),
+            Self::Text(text) | Self::Coded(_, text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
