@@ -9,7 +9,9 @@ use ringkey_tests::server::Setup;
 use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Reply, Server};
 use socket2::{Domain, Socket, Type};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const MEGABYTE: usize = 1024 * 1024;
@@ -557,6 +559,61 @@ fn a_flood_of_connections_comes_and_goes() {
     wait_until(PATIENCE, "all are gone", || server.client().run("CLIENT LIST").text().lines().count() == 1);
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
     assert!(open < 200, "{open} descriptors are open with no client left");
+}
+
+#[test]
+fn a_scan_sees_what_stays_while_tables_grow_and_shrink() {
+    let server = Setup::new().cores(4).start();
+    let stable: BTreeSet<String> = (0..3_000).map(|place| format!("stable:{place}")).collect();
+    let set: Vec<u8> = stable.iter().flat_map(|key| encoded(&["SET", key, "v"])).collect();
+    let mut client = server.client();
+    client.send(&set).unwrap();
+    (0..stable.len()).for_each(|_| assert_eq!(client.read_reply().unwrap().lines(), ["+OK"]));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut changer = server.client();
+            // Grows far over the stable keys and shrinks again, over and over.
+            let end = Instant::now() + 2 * PATIENCE;
+            for round in (0..).take_while(|_| !done.load(Ordering::Relaxed) && Instant::now() < end) {
+                let command = if round % 2 == 0 { ["SET", "v"] } else { ["UNLINK", "other"] };
+                let bytes: Vec<u8> = (0..20_000)
+                    .flat_map(|place| encoded(&[command[0], &format!("passing:{place}"), command[1]]))
+                    .collect();
+                changer.send(&bytes).unwrap();
+                (0..20_000).for_each(|_| drop(changer.read_reply().unwrap()));
+            }
+        });
+        for count in ["10", "100", "1000", "10", "333"] {
+            let mut seen = BTreeSet::new();
+            let mut cursor = "0".to_owned();
+            loop {
+                let reply = client.command(&["SCAN", &cursor, "MATCH", "stable:*", "COUNT", count]);
+                seen.extend(reply.elements()[1].elements().iter().map(Reply::text));
+                cursor = reply.elements()[0].text();
+                if cursor == "0" {
+                    break;
+                }
+            }
+            let missing: Vec<_> = stable.difference(&seen).collect();
+            done.fetch_or(!missing.is_empty(), Ordering::Relaxed);
+            assert!(missing.is_empty(), "COUNT {count}: {} keys were never returned", missing.len());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn expired_keys_go_without_being_asked_for() {
+    let server = Setup::new().cores(4).start();
+    let mut client = server.client();
+    for place in 0..2_000 {
+        client.command(&["SET", &format!("short:{place}"), "v", "PX", "50"]);
+        client.command(&["SET", &format!("long:{place}"), "v", "EX", "1000"]);
+    }
+    wait_until(PATIENCE, "all short-lived keys are gone", || server.client().run("DBSIZE").integer() == 2_000);
+    let info = client.run("INFO stats").text();
+    assert!(info.contains("\r\nexpired_keys:2000\r\n"), "{info}");
 }
 
 #[test]
