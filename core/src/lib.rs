@@ -10,9 +10,14 @@
 
 pub mod command;
 pub mod commands;
+pub mod glob;
+pub mod keyspace;
 pub mod limits;
+pub mod long_double;
 pub mod number;
 pub mod outcome;
+pub mod prng;
 pub mod resp;
+pub mod settings;
 pub mod txn;
 pub mod units;

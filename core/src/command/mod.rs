@@ -1,7 +1,10 @@
 //! What a command is: one declarative row each, from which dispatch, arity errors, key extraction and the answers of
 //! COMMAND are derived.
 
+pub mod docs;
 pub mod keys;
+pub mod options;
 pub mod row;
+pub mod table;
 
 pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread};

@@ -3,7 +3,7 @@
 //! The words are Valkey's (flags, ACL categories, tips, key specifications), so that its documentation explains our
 //! table and COMMAND can answer from it.
 
-use super::keys::KeySpec;
+use super::keys::{KeyRule, KeySpec};
 use crate::commands::Context;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -11,6 +11,8 @@ use crate::resp::{Args, CommandError, Reply};
 /// A command or a subcommand.
 #[derive(Debug)]
 pub struct Command {
+    /// Its number: numbers run from 0 without gaps over all rows, so that counters of a command lie in an array.
+    pub id: u16,
     /// The name in lower case; a subcommand carries its parent: `config|get`.
     pub name: &'static str,
     /// How many words a call has, the name (and the subcommand) included; negative: at least so many.
@@ -23,14 +25,22 @@ pub struct Command {
     pub group: Group,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Where the keys of a call are when the specifications do not tell all.
+    pub key_rule: KeyRule,
     /// Command tips for clients.
     pub tips: &'static [&'static str],
     /// The version of Redis OSS or Valkey that brought it.
     pub since: &'static str,
-    /// Its cost in words of the field.
+    /// Is it for the servers among themselves?
+    pub system: bool,
+    /// Since when another command is to be used in its place.
+    pub deprecated: Option<Deprecated>,
+    /// Its cost in words of the field; empty where none can be named.
     pub complexity: &'static str,
     /// What it does, in one sentence.
     pub summary: &'static str,
+    /// What changed since it came: version and change.
+    pub history: &'static [(&'static str, &'static str)],
     /// Its arguments.
     pub arguments: &'static [Argument],
     /// Its subcommands, for a container.
@@ -42,9 +52,14 @@ pub struct Command {
 }
 
 impl Command {
-    /// The name without its parent, as COMMAND DOCS and error texts show it.
+    /// The name without its parent.
     pub fn own_name(&self) -> &'static str {
         self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+
+    /// The subcommands that exist.
+    pub fn existing_subcommands(&self) -> impl Iterator<Item = &'static Command> + use<> {
+        self.subcommands.iter().filter(|row| !row.is_missing())
     }
 
     /// Does a call of `words` words fit the arity?
@@ -54,27 +69,41 @@ impl Command {
     }
 
     /// Does it stand in the table only for what is to come?
-    pub fn is_missing(&self) -> bool {
+    pub const fn is_missing(&self) -> bool {
         matches!(self.run, Run::Missing)
     }
 
     /// The start of a row; rows name only what differs.
     pub const DEFAULT: Command = Command {
+        id: u16::MAX,
         name: "",
         arity: 1,
         flags: Flags::NONE,
         acl: Acl::NONE,
         group: Group::Generic,
         keys: &[],
+        key_rule: KeyRule::Specs,
         tips: &[],
         since: "",
+        system: false,
+        deprecated: None,
         complexity: "",
         summary: "",
+        history: &[],
         arguments: &[],
         subcommands: &[],
         spread: Spread::Gather,
         run: Run::Missing,
     };
+}
+
+/// Since when a command is no longer to be used, and what is to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct Deprecated {
+    /// The version.
+    pub since: &'static str,
+    /// The command in its place, as Markdown code.
+    pub replaced_by: &'static str,
 }
 
 /// A handler that runs on the shard of its keys.
@@ -170,6 +199,7 @@ pub enum Admin {
     SwapDb,
     Shutdown,
     Debug,
+    ObjectHelp,
 }
 
 /// How a command behaves: Valkey's command flags.
@@ -242,7 +272,7 @@ impl Flags {
     }
 
     /// The words of the members.
-    pub fn words(self) -> impl Iterator<Item = &'static str> {
+    pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
         Self::WORDS.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, word)| *word)
     }
 }
@@ -321,7 +351,7 @@ impl Acl {
     }
 
     /// The words of the members.
-    pub fn words(self) -> impl Iterator<Item = &'static str> {
+    pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
         Self::WORDS.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, word)| *word)
     }
 }
@@ -389,17 +419,38 @@ pub enum ArgumentKind {
     Block,
 }
 
+impl ArgumentKind {
+    /// Its word in COMMAND DOCS.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Double => "double",
+            Self::Key => "key",
+            Self::Pattern => "pattern",
+            Self::UnixTime => "unix-time",
+            Self::PureToken => "pure-token",
+            Self::OneOf => "oneof",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// An argument of a command, as COMMAND DOCS describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Argument {
     /// Its name.
     pub name: &'static str,
     /// Its kind.
     pub kind: ArgumentKind,
-    /// The literal word that announces it; empty if there is none.
-    pub token: &'static str,
+    /// How a synopsis shows it; empty if by its name.
+    pub shown_as: &'static str,
+    /// The literal word that announces it, or that it is.
+    pub token: Option<&'static str>,
     /// For a key: the index of its key specification.
     pub key_spec: Option<u8>,
+    /// A remark; mostly empty.
+    pub summary: &'static str,
     /// May it be left out?
     pub optional: bool,
     /// May it come several times?
@@ -408,21 +459,117 @@ pub struct Argument {
     pub multiple_token: bool,
     /// The version that brought it; empty if it came with the command.
     pub since: &'static str,
+    /// The version from which on it is not to be used; mostly empty.
+    pub deprecated_since: &'static str,
     /// The parts of a block or the choices of a one-of.
     pub arguments: &'static [Argument],
 }
 
 impl Argument {
-    /// The start of an argument; rows name only what differs.
-    pub const DEFAULT: Argument = Argument {
-        name: "",
-        kind: ArgumentKind::String,
-        token: "",
-        key_spec: None,
-        optional: false,
-        multiple: false,
-        multiple_token: false,
-        since: "",
-        arguments: &[],
-    };
+    const fn new(name: &'static str, kind: ArgumentKind) -> Self {
+        Self {
+            name,
+            kind,
+            shown_as: "",
+            token: None,
+            key_spec: None,
+            summary: "",
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+            since: "",
+            deprecated_since: "",
+            arguments: &[],
+        }
+    }
+
+    /// Any bytes.
+    pub const fn string(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::String)
+    }
+
+    /// An integer.
+    pub const fn integer(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Integer)
+    }
+
+    /// A floating point number.
+    pub const fn double(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Double)
+    }
+
+    /// A glob pattern.
+    pub const fn pattern(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Pattern)
+    }
+
+    /// A time in Unix time.
+    pub const fn unix_time(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::UnixTime)
+    }
+
+    /// A key that key specification `spec` finds.
+    pub const fn key(name: &'static str, spec: u8) -> Self {
+        Self::new(name, ArgumentKind::Key).key_spec(spec)
+    }
+
+    /// A literal word.
+    pub const fn word(name: &'static str, word: &'static str) -> Self {
+        Self::new(name, ArgumentKind::PureToken).after(word)
+    }
+
+    /// One of several.
+    pub const fn one_of(name: &'static str, choices: &'static [Argument]) -> Self {
+        Self { arguments: choices, ..Self::new(name, ArgumentKind::OneOf) }
+    }
+
+    /// Several, one after the other.
+    pub const fn block(name: &'static str, parts: &'static [Argument]) -> Self {
+        Self { arguments: parts, ..Self::new(name, ArgumentKind::Block) }
+    }
+
+    /// Behind this literal word.
+    pub const fn after(self, token: &'static str) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// Found by key specification `spec`.
+    pub const fn key_spec(self, spec: u8) -> Self {
+        Self { key_spec: Some(spec), ..self }
+    }
+
+    /// Shown in a synopsis as `text`.
+    pub const fn shown_as(self, text: &'static str) -> Self {
+        Self { shown_as: text, ..self }
+    }
+
+    /// With a remark.
+    pub const fn noted(self, summary: &'static str) -> Self {
+        Self { summary, ..self }
+    }
+
+    /// May be left out.
+    pub const fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
+    /// May come several times.
+    pub const fn multiple(self) -> Self {
+        Self { multiple: true, ..self }
+    }
+
+    /// Its token comes each time.
+    pub const fn with_token_each_time(self) -> Self {
+        Self { multiple_token: true, ..self }
+    }
+
+    /// Came with this version.
+    pub const fn since(self, version: &'static str) -> Self {
+        Self { since: version, ..self }
+    }
+
+    /// Not to be used from this version on.
+    pub const fn deprecated(self, version: &'static str) -> Self {
+        Self { deprecated_since: version, ..self }
+    }
 }

@@ -99,6 +99,11 @@ impl<'a> Args<'a> {
         (first.min(self.len())..self.len()).map(move |index| args.get(index))
     }
 
+    /// The arguments from `first` on, as a call of their own.
+    pub fn skip(&self, first: usize) -> Self {
+        Self { spans: &self.spans[first.min(self.len())..], ..*self }
+    }
+
     /// All arguments, the name first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.iter_from(0)
@@ -152,6 +157,12 @@ impl Request {
     pub fn push(&mut self, word: &[u8]) {
         self.spans.push(Span::new(self.bytes.len(), word.len()));
         self.bytes.extend_from_slice(word);
+    }
+
+    /// Adds a word that is a reference-counted value.
+    pub fn push_shared(&mut self, word: Bytes) {
+        self.spans.push(Span::shared(self.shared.len()));
+        self.shared.push(word);
     }
 
     /// Its arguments.

@@ -1,0 +1,3 @@
+//! Commands for strings as rows of bits.
+
+pub mod rows;

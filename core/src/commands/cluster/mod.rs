@@ -1,0 +1,3 @@
+//! Commands for the cluster.
+
+pub mod rows;

@@ -1,0 +1,3 @@
+//! Commands for connections.
+
+pub mod rows;

@@ -1,0 +1,3 @@
+//! Commands for places.
+
+pub mod rows;

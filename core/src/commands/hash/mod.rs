@@ -1,0 +1,3 @@
+//! Commands for hashes.
+
+pub mod rows;

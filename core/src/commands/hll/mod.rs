@@ -1,0 +1,3 @@
+//! Commands for HyperLogLogs.
+
+pub mod rows;

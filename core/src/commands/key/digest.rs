@@ -1,0 +1,101 @@
+//! DEBUG DIGEST: one number for all data, the same on every server that holds the same data.
+//!
+//! Keys have no order, so their digests are combined by XOR; what has an order is mixed instead. The databases are
+//! mixed in their order, each behind the XOR of its keys, so several shards combine per database first.
+
+use crate::commands::Context;
+use crate::keyspace::{EntryRef, ValueKind};
+use sha1::{Digest as _, Sha1};
+
+/// A digest of data.
+pub type Digest = [u8; 20];
+
+/// What one shard holds of one database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DatabaseDigest {
+    /// Number of keys; an empty database leaves no trace in the digest of all.
+    pub keys: usize,
+    /// The digests of all keys.
+    pub digest: Digest,
+}
+
+fn xor(digest: &mut Digest, data: &[u8]) {
+    xor_digest(digest, &Sha1::digest(data).into());
+}
+
+fn xor_digest(digest: &mut Digest, other: &Digest) {
+    for (byte, other) in digest.iter_mut().zip(other) {
+        *byte ^= other;
+    }
+}
+
+fn mix(digest: &mut Digest, data: &[u8]) {
+    xor(digest, data);
+    *digest = Sha1::digest(*digest).into();
+}
+
+/// The number of a type in digests.
+const fn type_number(kind: ValueKind) -> u32 {
+    match kind {
+        ValueKind::String => 0,
+        ValueKind::List => 1,
+        ValueKind::Set => 2,
+        ValueKind::SortedSet => 3,
+        ValueKind::Hash => 4,
+        ValueKind::Stream => 6,
+    }
+}
+
+fn mix_value(digest: &mut Digest, entry: &EntryRef<'_>) {
+    mix(digest, &type_number(entry.kind()).to_be_bytes());
+    mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new()));
+    if entry.expire_at().is_some() {
+        xor(digest, b"!!expire!!");
+    }
+}
+
+/// The digests of all databases of this shard, expired keys included.
+pub fn database_digests(ctx: &mut Context<'_>) -> Vec<DatabaseDigest> {
+    let databases = ctx.shard.databases.iter();
+    databases
+        .map(|database| {
+            let mut sum = DatabaseDigest::default();
+            database.for_each(&mut |entry| {
+                let mut digest = Digest::default();
+                mix(&mut digest, entry.key());
+                mix_value(&mut digest, &entry);
+                xor_digest(&mut sum.digest, &digest);
+                sum.keys += 1;
+            });
+            sum
+        })
+        .collect()
+}
+
+/// The digest of all data from the digests of all shards.
+pub fn combine_digests<'d>(shards: impl IntoIterator<Item = &'d [DatabaseDigest]>) -> Digest {
+    let mut databases: Vec<DatabaseDigest> = Vec::new();
+    for shard in shards {
+        databases.resize(databases.len().max(shard.len()), DatabaseDigest::default());
+        for (sum, part) in databases.iter_mut().zip(shard) {
+            sum.keys += part.keys;
+            xor_digest(&mut sum.digest, &part.digest);
+        }
+    }
+    let mut total = Digest::default();
+    for (index, database) in databases.iter().enumerate().filter(|(_, database)| database.keys > 0) {
+        mix(&mut total, &(index as u32).to_be_bytes());
+        xor_digest(&mut total, &database.digest);
+    }
+    total
+}
+
+/// DEBUG DIGEST-VALUE: the digest of the value of a key, expired or not; zeros if there is none.
+pub fn value_digest(ctx: &mut Context<'_>, name: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    let key = ctx.shard.key(name);
+    if let Some(entry) = ctx.database().find(&key) {
+        mix_value(&mut digest, &entry);
+    }
+    digest
+}

@@ -1,0 +1,111 @@
+//! Keys under another name or in another database.
+
+use crate::command::options::{Options, integer, is};
+use crate::commands::Context;
+use crate::keyspace::Database;
+use crate::outcome::Outcome;
+use crate::resp::{Args, CommandError, Reply};
+use crate::units::DbIndex;
+
+/// `RENAME key newkey`
+pub fn rename(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let renamed = carry_over(ctx, args, true)?;
+    reply.ok();
+    Ok(Outcome::changed(u32::from(renamed == Renamed::Moved)))
+}
+
+/// `RENAMENX key newkey`
+pub fn renamenx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let moved = carry_over(ctx, args, false)? == Renamed::Moved;
+    reply.integer(moved.into());
+    Ok(Outcome::changed(moved.into()))
+}
+
+#[derive(PartialEq, Eq)]
+enum Renamed {
+    Moved,
+    SameName,
+    Occupied,
+}
+
+fn carry_over(ctx: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Result<Renamed, CommandError> {
+    let (from, to) = (ctx.key(args, 1), ctx.key(args, 2));
+    if ctx.find(&from).is_none() {
+        return Err(CommandError::NoSuchKey);
+    }
+    if from.bytes == to.bytes {
+        return Ok(Renamed::SameName);
+    }
+    if ctx.find(&to).is_some() && !replace {
+        return Ok(Renamed::Occupied);
+    }
+    let entry = ctx.database().remove(&from).expect("the key has just been found");
+    ctx.database().put(&to, Database::rename_entry(entry, to.bytes));
+    Ok(Renamed::Moved)
+}
+
+/// `MOVE key db`
+pub fn move_key(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    if ctx.rules.cluster {
+        return Err(CommandError::text("MOVE is not allowed in cluster mode"));
+    }
+    let target = database_index(ctx, args.get(2))?;
+    if target == ctx.db {
+        return Err(SAME_OBJECT);
+    }
+    let key = ctx.key(args, 1);
+    let moves = ctx.find(&key).is_some() && ctx.find_in(target, &key).is_none();
+    if moves {
+        let entry = ctx.database().remove(&key).expect("the key has just been found");
+        ctx.shard.databases[target.index()].put(&key, entry);
+    }
+    reply.integer(moves.into());
+    Ok(Outcome::changed(moves.into()))
+}
+
+const SAME_OBJECT: CommandError = CommandError::text("source and destination objects are the same");
+
+/// The database that an argument names.
+fn database_index(ctx: &Context<'_>, text: &[u8]) -> Result<DbIndex, CommandError> {
+    let index = integer(text)?;
+    if i32::try_from(index).is_err() {
+        return Err(CommandError::text("value is out of range, value must between -2147483648 and 2147483647"));
+    }
+    match u32::try_from(index) {
+        Ok(index) if (index as usize) < ctx.shard.databases.len() => Ok(DbIndex(index)),
+        _ => Err(CommandError::DbIndexOutOfRange),
+    }
+}
+
+/// `COPY source destination [DB db] [REPLACE]`
+pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let (mut target, mut replace) = (ctx.db, false);
+    let mut options = Options::new(args, 3);
+    while let Some(word) = options.word() {
+        if is(word, "REPLACE") {
+            replace = true;
+        } else if is(word, "DB") {
+            target = database_index(ctx, options.value()?)?;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if ctx.rules.cluster && (ctx.db.0 != 0 || target.0 != 0) {
+        return Err(CommandError::text("Copying to another database is not allowed in cluster mode"));
+    }
+    let (from, to) = (ctx.key(args, 1), ctx.key(args, 2));
+    if target == ctx.db && from.bytes == to.bytes {
+        return Err(SAME_OBJECT);
+    }
+    let Some(copy) = ctx.read(&from).map(|entry| entry.copied_under(to.bytes)) else {
+        reply.integer(0);
+        return Ok(Outcome::unchanged());
+    };
+    if ctx.find_in(target, &to).is_some() && !replace {
+        reply.integer(0);
+        return Ok(Outcome::unchanged());
+    }
+    ctx.shard.databases[target.index()].put(&to, copy);
+    reply.integer(1);
+    Ok(Outcome::changed(1))
+}

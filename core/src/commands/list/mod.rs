@@ -1,0 +1,3 @@
+//! Commands for lists.
+
+pub mod rows;

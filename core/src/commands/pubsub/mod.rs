@@ -1,0 +1,3 @@
+//! Commands for channels and subscriptions.
+
+pub mod rows;

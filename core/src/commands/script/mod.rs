@@ -1,0 +1,3 @@
+//! Commands for scripts and functions.
+
+pub mod rows;

@@ -1,0 +1,3 @@
+//! Commands for the server itself.
+
+pub mod rows;

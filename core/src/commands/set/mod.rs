@@ -1,0 +1,3 @@
+//! Commands for sets.
+
+pub mod rows;

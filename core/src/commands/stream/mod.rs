@@ -1,0 +1,3 @@
+//! Commands for streams.
+
+pub mod rows;

@@ -1,0 +1,3 @@
+//! Commands for transactions.
+
+pub mod rows;

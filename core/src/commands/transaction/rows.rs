@@ -1,0 +1,80 @@
+//! Rows of the commands for transactions.
+
+use crate::command::keys::{KeyFlags, KeySpec};
+use crate::command::row::{Acl, Argument, Command, Flags, Group};
+
+/// The rows, by name.
+pub static ROWS: &[Command] = &[
+    Command {
+        id: 115,
+        name: "discard",
+        arity: 1,
+        flags: Flags::NOSCRIPT.with(Flags::LOADING).with(Flags::STALE).with(Flags::FAST).with(Flags::ALLOW_BUSY),
+        acl: Acl::FAST.with(Acl::TRANSACTION),
+        group: Group::Transactions,
+        since: "2.0.0",
+        complexity: "O(N), N = calls in the queue",
+        summary: "Drops the transaction under way.",
+        ..Command::DEFAULT
+    },
+    Command {
+        id: 122,
+        name: "exec",
+        arity: 1,
+        flags: Flags::NOSCRIPT.with(Flags::LOADING).with(Flags::STALE).with(Flags::SKIP_COMMANDLOG),
+        acl: Acl::SLOW.with(Acl::TRANSACTION),
+        group: Group::Transactions,
+        since: "1.2.0",
+        complexity: "by the calls in the queue",
+        summary: "Carries out the queued calls of a transaction in one go.",
+        ..Command::DEFAULT
+    },
+    Command {
+        id: 236,
+        name: "multi",
+        arity: 1,
+        flags: Flags::NOSCRIPT
+            .with(Flags::LOADING)
+            .with(Flags::STALE)
+            .with(Flags::FAST)
+            .with(Flags::NO_MULTI)
+            .with(Flags::ALLOW_BUSY),
+        acl: Acl::FAST.with(Acl::TRANSACTION),
+        group: Group::Transactions,
+        since: "1.2.0",
+        complexity: "O(1)",
+        summary: "Begins a transaction: what follows is queued.",
+        ..Command::DEFAULT
+    },
+    Command {
+        id: 338,
+        name: "unwatch",
+        arity: 1,
+        flags: Flags::NOSCRIPT.with(Flags::LOADING).with(Flags::STALE).with(Flags::FAST).with(Flags::ALLOW_BUSY),
+        acl: Acl::FAST.with(Acl::TRANSACTION),
+        group: Group::Transactions,
+        since: "2.2.0",
+        complexity: "O(1)",
+        summary: "Forgets the keys that this connection watches.",
+        ..Command::DEFAULT
+    },
+    Command {
+        id: 341,
+        name: "watch",
+        arity: -2,
+        flags: Flags::NOSCRIPT
+            .with(Flags::LOADING)
+            .with(Flags::STALE)
+            .with(Flags::FAST)
+            .with(Flags::NO_MULTI)
+            .with(Flags::ALLOW_BUSY),
+        acl: Acl::FAST.with(Acl::TRANSACTION),
+        group: Group::Transactions,
+        keys: &[KeySpec::to_end(1, 1, KeyFlags::RO)],
+        since: "2.2.0",
+        complexity: "O(1) for each key",
+        summary: "Makes the next transaction fail if one of the keys changes before it.",
+        arguments: &[Argument::key("key", 0).multiple()],
+        ..Command::DEFAULT
+    },
+];

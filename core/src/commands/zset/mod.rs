@@ -1,0 +1,3 @@
+//! Commands for sorted sets.
+
+pub mod rows;

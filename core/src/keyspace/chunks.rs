@@ -1,0 +1,80 @@
+//! A pool of numbered items in chunks of fixed size, so that growing never copies more than the list of chunks.
+
+/// Items per chunk.
+const CHUNK: usize = 128;
+
+/// Items that are found by number. A freed number is used again.
+#[derive(Debug)]
+pub(super) struct Chunks<T> {
+    chunks: Vec<Box<[T; CHUNK]>>,
+    free: Vec<u32>,
+    /// How many numbers were ever given out.
+    used: u32,
+}
+
+impl<T: Default> Chunks<T> {
+    pub(super) const fn new() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
+    }
+
+    /// Puts an item in and tells its number.
+    pub(super) fn add(&mut self, item: T) -> u32 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            let index = self.used;
+            if index as usize == self.chunks.len() * CHUNK {
+                self.chunks.push(Box::new(std::array::from_fn(|_| T::default())));
+            }
+            self.used += 1;
+            index
+        });
+        *self.get_mut(index) = item;
+        index
+    }
+
+    /// Takes an item out.
+    pub(super) fn take(&mut self, index: u32) -> T {
+        self.free.push(index);
+        let item = std::mem::take(self.get_mut(index));
+        if self.live() == 0 {
+            *self = Self::new();
+        }
+        item
+    }
+
+    /// Numbers below this one may be in use; freed ones hold the default.
+    #[inline]
+    pub(super) const fn bound(&self) -> u32 {
+        self.used
+    }
+
+    /// How many items there are.
+    pub(super) fn live(&self) -> usize {
+        self.used as usize - self.free.len()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, index: u32) -> &T {
+        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, index: u32) -> &mut T {
+        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+    }
+
+    /// All items; those that are not in use are defaults.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.used as usize)
+    }
+
+    /// Takes out the item with the highest number, and gives memory back chunk by chunk. The numbers of the others
+    /// stay valid, but nothing may be added any more.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        self.used = self.used.checked_sub(1)?;
+        let item = std::mem::take(self.get_mut(self.used));
+        if self.used as usize % CHUNK == 0 {
+            self.chunks.pop();
+        }
+        Some(item)
+    }
+}

@@ -1,0 +1,222 @@
+//! One numbered database on one core: the operations that commands are made of.
+//!
+//! Nothing here looks at the time: whether an expired key still counts is the caller's business, who also tells the
+//! journal about it.
+
+use super::dict::{Dict, Remains};
+use super::entry::{EntryRef, NewValue, OwnedEntry};
+use super::expiry::Sweep;
+use super::scan::Cursor;
+use super::slot::{Key, KeyHash, KeyHasher};
+use crate::prng::Prng;
+use crate::units::{Millis, Slot};
+use std::ops::Range;
+
+/// The keys of one database on one core.
+#[derive(Debug)]
+pub struct Database {
+    pub(super) dict: Dict,
+    pub(super) sweep: Sweep,
+}
+
+impl Database {
+    /// An empty database for these slots.
+    pub fn new(hasher: KeyHasher, owned: Range<u16>) -> Self {
+        Self { dict: Dict::new(hasher, owned), sweep: Sweep::default() }
+    }
+
+    /// How many keys there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.dict.len()
+    }
+
+    /// Is there no key?
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.dict.is_empty()
+    }
+
+    /// How many keys have an expiry time.
+    #[inline]
+    pub fn volatile(&self) -> usize {
+        self.dict.volatile()
+    }
+
+    /// The mean time that the keys with an expiry time have left, in milliseconds.
+    pub fn average_ttl(&self, now: Millis) -> Millis {
+        match self.volatile() {
+            0 => Millis(0),
+            count => Millis(((self.dict.expiry_sum() / count as i128) as i64).saturating_sub(now.0).max(0)),
+        }
+    }
+
+    /// The table of keys, for what needs more than the operations here.
+    pub fn dict(&self) -> &Dict {
+        &self.dict
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub fn find(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.dict.find(key)
+    }
+
+    /// Is there such a key?
+    #[inline]
+    pub fn contains(&self, key: &Key<'_>) -> bool {
+        self.dict.find(key).is_some()
+    }
+
+    /// First step for the keys of a batch: asks for the table line of a key.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: KeyHash) {
+        self.dict.prefetch_bucket(hash);
+    }
+
+    /// Second step for the keys of a batch: asks for the entry of a key.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: KeyHash) {
+        self.dict.prefetch_entry(hash);
+    }
+
+    /// Stores value and expiry in place of whatever the key had. The answer: did the key exist?
+    #[inline]
+    pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>) -> bool {
+        self.dict.upsert(key, |old| match old {
+            Some(old) => old.rebuilt(value, expire),
+            None => OwnedEntry::new(key.bytes, value, expire),
+        })
+    }
+
+    /// Like [`Database::set`]; the entry, new or not, has these access bits afterwards.
+    #[inline]
+    pub fn store(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>, access: u32) -> bool {
+        self.dict.upsert(key, |old| {
+            let entry = match old {
+                Some(old) => old.rebuilt(value, expire),
+                None => OwnedEntry::new(key.bytes, value, expire),
+            };
+            entry.as_ref().touch(access);
+            entry
+        })
+    }
+
+    /// Stores a value and keeps the expiry the key has, if it exists. The answer: did it?
+    #[inline]
+    pub fn replace_value(&mut self, key: &Key<'_>, value: NewValue<'_>) -> bool {
+        self.dict.upsert(key, |old| match old {
+            Some(old) => {
+                let expire = old.as_ref().expire_at();
+                old.rebuilt(value, expire)
+            }
+            None => OwnedEntry::new(key.bytes, value, None),
+        })
+    }
+
+    /// Sets or removes the expiry of a key. The answer: does the key exist?
+    pub fn set_expiry(&mut self, key: &Key<'_>, at: Option<Millis>) -> bool {
+        self.dict.update(key, |entry| (entry.with_expiry(at), ())).is_some()
+    }
+
+    /// Stores an integer and keeps the expiry; in place where the key holds an integer of the same size or larger.
+    pub fn set_int(&mut self, key: &Key<'_>, value: i64) -> bool {
+        self.dict.upsert(key, |old| match old {
+            Some(old) => old.with_integer(value),
+            None => OwnedEntry::new(key.bytes, NewValue::Int(value), None),
+        })
+    }
+
+    /// Adds bytes at the end of a string, or makes one of them. The answer is the new length.
+    pub fn append(&mut self, key: &Key<'_>, bytes: &[u8]) -> usize {
+        let mut len = bytes.len();
+        self.dict.upsert(key, |old| match old {
+            Some(old) => {
+                let offset = old.as_ref().value().len();
+                let (new, new_len) = old.with_range(offset, bytes);
+                len = new_len;
+                new
+            }
+            None => OwnedEntry::new(key.bytes, NewValue::from_bytes(bytes), None),
+        });
+        len
+    }
+
+    /// Writes bytes into a string at an offset, with zeros before them where it is shorter. The answer is the new
+    /// length.
+    pub fn write_range(&mut self, key: &Key<'_>, offset: usize, bytes: &[u8]) -> usize {
+        let mut len = 0;
+        self.dict.upsert(key, |old| {
+            let old = old.unwrap_or_else(|| OwnedEntry::new(key.bytes, NewValue::Bytes(&[]), None));
+            let (new, new_len) = old.with_range(offset, bytes);
+            len = new_len;
+            new
+        });
+        len
+    }
+
+    /// Takes a key out. Dropping the entry frees it.
+    pub fn remove(&mut self, key: &Key<'_>) -> Option<OwnedEntry> {
+        self.dict.remove(key)
+    }
+
+    /// Puts in an entry from another database or core under its own key, in place of what was there. The answer: did
+    /// the key exist?
+    pub fn put(&mut self, key: &Key<'_>, entry: OwnedEntry) -> bool {
+        assert_eq!(entry.as_ref().key(), key.bytes, "an entry goes under its own key");
+        self.dict.upsert(key, |_| entry)
+    }
+
+    /// The same value and expiry under another key, ready for [`Database::put`].
+    pub fn rename_entry(entry: OwnedEntry, key: &[u8]) -> OwnedEntry {
+        entry.renamed(key)
+    }
+
+    /// A copy of an entry under another key, ready for [`Database::put`].
+    pub fn copy_entry(entry: &EntryRef<'_>, key: &[u8]) -> OwnedEntry {
+        entry.copied_under(key)
+    }
+
+    /// Sets the access bits of a key. Whoever holds its entry calls [`EntryRef::touch`] instead.
+    pub fn touch(&mut self, key: &Key<'_>, access: u32) {
+        if let Some(entry) = self.find(key) {
+            entry.touch(access);
+        }
+    }
+
+    /// Shows about `count` entries from a cursor on, and says where to go on, unless that was all of this core.
+    pub fn scan(&self, cursor: Cursor, count: usize, visit: &mut dyn FnMut(EntryRef<'_>)) -> Option<Cursor> {
+        self.dict.scan(cursor, count, visit)
+    }
+
+    /// Shows all entries.
+    pub fn for_each(&self, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        self.dict.for_each(visit);
+    }
+
+    /// A random entry.
+    pub fn random(&self, prng: &mut Prng) -> Option<EntryRef<'_>> {
+        self.dict.random(prng)
+    }
+
+    /// How many keys a slot has.
+    pub fn count_in_slot(&self, slot: Slot) -> usize {
+        self.dict.count_in_slot(slot)
+    }
+
+    /// Shows at most `max` entries of a slot.
+    pub fn keys_in_slot(&self, slot: Slot, max: usize, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        self.dict.keys_in_slot(slot, max, visit);
+    }
+
+    /// Empties the database at once; what was in it is freed later.
+    pub fn clear(&mut self) -> Remains {
+        self.sweep = Sweep::default();
+        self.dict.clear()
+    }
+
+    /// Checks all invariants; for tests.
+    pub fn check(&self) {
+        self.dict.check();
+    }
+}

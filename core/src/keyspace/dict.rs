@@ -1,0 +1,624 @@
+//! The keys of one database on one core: segments of bounded size over the order of positions.
+//!
+//! A position is the slot of a key and 24 further bits of its hash. A segment is a small table of words that covers
+//! an aligned power-of-two range of positions; the [`directory`](super::directory) finds it. A segment that would
+//! outgrow 448 words splits in two halves by the next bit of the position; two halves that together are small join
+//! again. So no growth, no shrinkage and no deletion ever touches more than some hundred entries, whatever the size
+//! of the database, and all keys of a slot stand together: they are counted, listed and sent without an index.
+//!
+//! Inside a segment only the tag (16 other bits of the hash) places a word, so tables are rebuilt and joined without
+//! a look at the entries; only a split reads them, for their positions.
+#![allow(unsafe_code)]
+
+use super::chunks::Chunks;
+use super::directory::{Directory, Span};
+use super::entry::{EntryRef, OwnedEntry, Word};
+use super::slot::{Key, KeyHash, KeyHasher};
+use super::table::{Place, Table, WORDS_MAX};
+use crate::prng::Prng;
+use crate::units::{Millis, SLOT_COUNT, Slot};
+use smallvec::SmallVec;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Two halves with at most this many words together join. Far below what splits, so that neither undoes the other.
+const JOIN_WORDS_MAX: usize = WORDS_MAX * 7 / 16;
+
+/// After so many removals a segment looks whether it can join.
+const JOIN_EVERY: usize = 16;
+
+/// How many words ahead entries are asked for where all of a segment are read.
+const PREFETCH_AHEAD: usize = 12;
+
+/// Tries of random places before a random key is looked for in another way.
+const RANDOM_TRIES: u32 = 128;
+
+/// No expiry is earlier than this.
+pub(super) const NEVER: Millis = Millis(i64::MAX);
+
+/// The words of one segment, copied out of it.
+pub(super) type Words = SmallVec<[Word; WORDS_MAX]>;
+
+/// One table and the range of positions it covers.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) table: Table,
+    pub(super) span: Span,
+    /// How many of the keys have an expiry time.
+    pub(super) volatile: u32,
+    /// No key of the segment expires earlier. May be too early, never too late.
+    pub(super) earliest: Millis,
+    /// Raised by whoever writes while a snapshot walks.
+    version: u64,
+}
+
+const _: () = assert!(size_of::<Segment>() <= 64, "a segment's header is one cache line");
+
+impl Default for Segment {
+    fn default() -> Self {
+        Self { table: Table::default(), span: Span::ALL, volatile: 0, earliest: NEVER, version: 0 }
+    }
+}
+
+/// The keys of one database on one core.
+#[derive(Debug)]
+pub struct Dict {
+    hasher: KeyHasher,
+    directory: Directory,
+    segments: Chunks<Segment>,
+    len: usize,
+    volatile: usize,
+    /// The sum of all expiry times, for their average.
+    expiry_sum: i128,
+    /// No key expires earlier. May be too early, never too late.
+    pub(super) earliest: Millis,
+    /// The same for what changed since the sweep for expired keys began.
+    pub(super) earliest_changed: Millis,
+    /// Reads touch the access bits of entries, so a dict must not be read by two threads.
+    not_sync: PhantomData<Cell<()>>,
+}
+
+impl Dict {
+    /// An empty dict for these slots.
+    pub fn new(hasher: KeyHasher, owned: Range<u16>) -> Self {
+        Self {
+            hasher,
+            directory: Directory::new(owned),
+            segments: Chunks::new(),
+            len: 0,
+            volatile: 0,
+            expiry_sum: 0,
+            earliest: NEVER,
+            earliest_changed: NEVER,
+            not_sync: PhantomData,
+        }
+    }
+
+    /// How many keys there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Is there no key?
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many keys have an expiry time.
+    #[inline]
+    pub fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// The sum of all expiry times in milliseconds.
+    pub(super) fn expiry_sum(&self) -> i128 {
+        self.expiry_sum
+    }
+
+    /// The slots of this dict.
+    pub(super) fn owned(&self) -> Range<u16> {
+        self.directory.owned()
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.segments.live()
+    }
+
+    /// Memory besides the entries, in bytes.
+    pub fn table_bytes(&self) -> usize {
+        let tables: usize = self.segments.iter().map(|segment| segment.table.allocated_bytes()).sum();
+        tables + self.segments.live() * size_of::<Segment>() + self.directory.allocated_bytes()
+    }
+
+    /// The hash of a key of this dict.
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> KeyHash {
+        self.hasher.hash(key)
+    }
+
+    /// The entry of a word.
+    #[inline]
+    pub(super) fn entry(&self, word: Word) -> EntryRef<'_> {
+        // SAFETY: words are made by `into_word` alone and handed on inside this module's tables; the callers, in
+        // this module and its siblings, pass words that they just read from a table of this dict, which owns the
+        // entry. Taking an entry out or changing it needs `&mut self`.
+        unsafe { word.entry() }
+    }
+
+    /// The segment of a number.
+    #[inline]
+    pub(super) fn segment(&self, index: u32) -> &Segment {
+        self.segments.get(index)
+    }
+
+    /// The segment that covers a position of this shard.
+    pub(super) fn segment_at(&self, position: u64) -> Option<&Segment> {
+        Some(self.segments.get(self.directory.segment_at(position)?))
+    }
+
+    /// The positions of this shard.
+    pub(super) fn positions(&self) -> Range<u64> {
+        self.directory.positions()
+    }
+
+    /// Segments are numbered below this; some numbers may be free, their segments are empty.
+    pub(super) fn segment_bound(&self) -> u32 {
+        self.segments.bound()
+    }
+
+    #[inline]
+    fn locate(&self, index: u32, key: &Key<'_>) -> Option<Place> {
+        let table = &self.segments.get(index).table;
+        table.find(key.hash.tag(), |word| self.entry(word).key() == key.bytes)
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub fn find(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        let index = self.directory.segment(key.hash)?;
+        let place = self.locate(index, key)?;
+        Some(self.entry(self.segments.get(index).table.word(place)))
+    }
+
+    /// Asks the processor to load the table line of a key. The first of two steps for the keys of a batch.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: KeyHash) {
+        if let Some(index) = self.directory.segment(hash) {
+            self.segments.get(index).table.prefetch_line(hash.tag());
+        }
+    }
+
+    /// Asks the processor to load the entry of a key, if it has one. The second step.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: KeyHash) {
+        if let Some(index) = self.directory.segment(hash) {
+            self.segments.get(index).table.prefetch_entry(hash.tag());
+        }
+    }
+
+    /// Changes the entry of a key, if it has one. The key must stay the same.
+    #[inline]
+    pub fn update<R>(&mut self, key: &Key<'_>, change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R)) -> Option<R> {
+        let index = self.directory.segment(key.hash)?;
+        let place = self.locate(index, key)?;
+        Some(self.change(index, place, change))
+    }
+
+    /// Puts in the entry that `make` makes of what was there. The answer: was there one?
+    #[inline]
+    pub fn upsert(&mut self, key: &Key<'_>, make: impl FnOnce(Option<OwnedEntry>) -> OwnedEntry) -> bool {
+        let index = self.segment_for(key.hash);
+        if let Some(place) = self.locate(index, key) {
+            self.change(index, place, |old| (make(Some(old)), ()));
+            return true;
+        }
+        let entry = make(None);
+        self.insert_new(index, key, entry);
+        false
+    }
+
+    fn insert_new(&mut self, index: u32, key: &Key<'_>, entry: OwnedEntry) {
+        assert_eq!(entry.as_ref().key(), key.bytes, "an entry goes under its own key");
+        let index = self.with_room(index, key.hash);
+        let expire = entry.as_ref().expire_at();
+        self.segments.get_mut(index).table.insert(entry.into_word(key.hash.tag()));
+        self.len += 1;
+        self.account(index, None, expire);
+    }
+
+    #[inline]
+    fn change<R>(&mut self, index: u32, place: Place, change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R)) -> R {
+        let word = self.segments.get_mut(index).table.vacate(place);
+        // SAFETY: the word was this dict's and has just left its table.
+        let old = unsafe { word.into_entry() };
+        let before = old.as_ref().expire_at();
+        let (new, result) = change(old);
+        let after = new.as_ref().expire_at();
+        self.segments.get_mut(index).table.set(place, new.into_word(word.tag()));
+        if before != after {
+            self.account(index, before, after);
+        }
+        result
+    }
+
+    /// Takes the entry of a key out.
+    pub fn remove(&mut self, key: &Key<'_>) -> Option<OwnedEntry> {
+        let index = self.directory.segment(key.hash)?;
+        let place = self.locate(index, key)?;
+        let entry = self.take(index, place);
+        self.tidy(index);
+        Some(entry)
+    }
+
+    fn take(&mut self, index: u32, place: Place) -> OwnedEntry {
+        let word = self.segments.get_mut(index).table.remove(place);
+        // SAFETY: the word was this dict's and has just left its table.
+        let entry = unsafe { word.into_entry() };
+        self.len -= 1;
+        self.account(index, entry.as_ref().expire_at(), None);
+        entry
+    }
+
+    /// Keeps the counts of keys that expire, and the hints of when.
+    #[inline]
+    fn account(&mut self, index: u32, before: Option<Millis>, after: Option<Millis>) {
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        let segment = self.segments.get_mut(index);
+        if let Some(at) = before {
+            segment.volatile -= 1;
+            self.volatile -= 1;
+            self.expiry_sum -= i128::from(at.0);
+        }
+        if let Some(at) = after {
+            segment.volatile += 1;
+            segment.earliest = segment.earliest.min(at);
+            self.volatile += 1;
+            self.expiry_sum += i128::from(at.0);
+            self.note_earliest(at);
+        } else if segment.volatile == 0 {
+            segment.earliest = NEVER;
+        }
+    }
+
+    fn note_earliest(&mut self, at: Millis) {
+        self.earliest = self.earliest.min(at);
+        self.earliest_changed = self.earliest_changed.min(at);
+    }
+
+    fn segment_for(&mut self, hash: KeyHash) -> u32 {
+        if self.directory.is_empty() {
+            let index = self.segments.add(Segment::default());
+            self.directory.open(index);
+        }
+        self.directory.segment(hash).expect("a key is stored by the shard that owns its slot")
+    }
+
+    /// Makes room for one more word where the key belongs, and tells the segment.
+    #[inline]
+    fn with_room(&mut self, mut index: u32, hash: KeyHash) -> u32 {
+        loop {
+            let segment = self.segments.get_mut(index);
+            if !segment.table.is_full() {
+                return index;
+            }
+            if !segment.table.is_largest() || segment.span.bits == 0 {
+                segment.table.grow();
+                return index;
+            }
+            self.split(index);
+            index = self.segment_for(hash);
+        }
+    }
+
+    /// Divides a segment by the next bit of the position.
+    #[cold]
+    fn split(&mut self, index: u32) {
+        let (lower, upper) = self.segments.get(index).span.halves();
+        if !self.directory.touches(upper) {
+            self.segments.get_mut(index).span = lower;
+            return;
+        }
+        if !self.directory.touches(lower) {
+            self.segments.get_mut(index).span = upper;
+            return;
+        }
+        let words: Words = self.segments.get(index).table.words().collect();
+        let (mut stay, mut leave) = (Words::new(), Words::new());
+        for (at, word) in words.iter().enumerate() {
+            if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
+                ahead.prefetch();
+            }
+            let position = self.hash(self.entry(*word).key()).position();
+            if position < upper.start { stay.push(*word) } else { leave.push(*word) }
+        }
+        let segment = self.segments.get_mut(index);
+        let (earliest, version) = (segment.earliest, segment.version);
+        *segment = Segment::of(&stay, lower, earliest, version);
+        let new = self.segments.add(Segment::of(&leave, upper, earliest, version));
+        self.directory.point(upper, new);
+        self.earliest_changed = self.earliest_changed.min(earliest);
+    }
+
+    /// After a removal: gives back what a segment no longer needs.
+    #[inline]
+    fn tidy(&mut self, index: u32) {
+        let table = &mut self.segments.get_mut(index).table;
+        table.shrink_if_roomy();
+        if table.len() <= JOIN_WORDS_MAX && table.len() % JOIN_EVERY == 0 {
+            self.join(index);
+        }
+    }
+
+    /// Joins a segment with the other half of its range, and the result again, as long as both are small.
+    fn join(&mut self, index: u32) {
+        loop {
+            self.widen(index);
+            let span = self.segments.get(index).span;
+            if span.bits == Span::ALL.bits {
+                return;
+            }
+            let buddy = span.buddy();
+            let position = buddy.start.max(self.positions().start);
+            let other = self.directory.segment_at(position).expect("all positions of this shard are covered");
+            self.widen(other);
+            let joined = self.segments.get(index).table.len() + self.segments.get(other).table.len();
+            if self.segments.get(other).span != buddy || joined > JOIN_WORDS_MAX {
+                return;
+            }
+            let from = self.segments.take(other);
+            let into = self.segments.get_mut(index);
+            let words: Words = into.table.words().chain(from.table.words()).collect();
+            let earliest = into.earliest.min(from.earliest);
+            *into = Segment::of(&words, span.parent(), earliest, into.version.min(from.version));
+            self.directory.point(span.parent(), index);
+            self.earliest_changed = self.earliest_changed.min(earliest);
+        }
+    }
+
+    /// Lets a segment cover the other half of its range where no slot of this shard is.
+    fn widen(&mut self, index: u32) {
+        let mut span = self.segments.get(index).span;
+        while span.bits < Span::ALL.bits && !self.directory.touches(span.buddy()) {
+            span = span.parent();
+        }
+        self.segments.get_mut(index).span = span;
+    }
+
+    /// Removes the expired keys of a segment, and says how many entries it looked at. `removed` sees each first.
+    pub(super) fn expire_segment(&mut self, index: u32, now: Millis, removed: &mut dyn FnMut(&EntryRef<'_>)) -> usize {
+        let words: Words = self.segments.get(index).table.words().filter(|word| word.is_volatile()).collect();
+        let mut earliest = NEVER;
+        for (at, word) in words.iter().enumerate() {
+            if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
+                ahead.prefetch();
+            }
+            let entry = self.entry(*word);
+            if !entry.is_expired(now) {
+                earliest = earliest.min(entry.expire_at().unwrap_or(NEVER));
+                continue;
+            }
+            removed(&entry);
+            let table = &self.segments.get(index).table;
+            let place = table.find(word.tag(), |other| other == *word).expect("the word was just read there");
+            drop(self.take(index, place));
+        }
+        self.segments.get_mut(index).earliest = earliest;
+        self.segments.get_mut(index).table.shrink_if_roomy();
+        self.join_if_small(index);
+        words.len()
+    }
+
+    fn join_if_small(&mut self, index: u32) {
+        if self.segments.get(index).table.len() <= JOIN_WORDS_MAX {
+            self.join(index);
+        }
+    }
+
+    /// The segments that hold keys of a slot, in the order of positions.
+    fn segments_of(&self, slot: Slot) -> impl Iterator<Item = &Segment> {
+        let span = Span { start: u64::from(slot.0) << super::slot::SPREAD_BITS, bits: super::slot::SPREAD_BITS };
+        let mut position = span.start;
+        std::iter::from_fn(move || {
+            let segment = self.segment_at(position).filter(|_| position < span.end())?;
+            position = segment.span.end();
+            Some(segment)
+        })
+    }
+
+    /// Is the segment's every key of one slot?
+    fn is_of_one_slot(segment: &Segment) -> bool {
+        segment.span.bits <= super::slot::SPREAD_BITS
+    }
+
+    /// How many keys a slot has.
+    pub fn count_in_slot(&self, slot: Slot) -> usize {
+        let count = |segment: &Segment| match Self::is_of_one_slot(segment) {
+            true => segment.table.len(),
+            false => self.entries_of(segment, slot).count(),
+        };
+        self.segments_of(slot).map(count).sum()
+    }
+
+    fn entries_of<'a>(&'a self, segment: &'a Segment, slot: Slot) -> impl Iterator<Item = EntryRef<'a>> {
+        let all = Self::is_of_one_slot(segment);
+        let entries = segment.table.words().map(|word| self.entry(word));
+        entries.filter(move |entry| all || super::slot::slot_of(entry.key()) == slot)
+    }
+
+    /// Shows at most `max` entries of a slot.
+    pub fn keys_in_slot(&self, slot: Slot, max: usize, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        self.segments_of(slot).flat_map(|segment| self.entries_of(segment, slot)).take(max).for_each(visit);
+    }
+
+    /// Shows all entries.
+    pub fn for_each(&self, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        for segment in self.segments.iter() {
+            segment.table.words().for_each(|word| visit(self.entry(word)));
+        }
+    }
+
+    /// A random entry; every key is as likely as any other, except in a dict that is nearly empty for its size.
+    pub fn random(&self, prng: &mut Prng) -> Option<EntryRef<'_>> {
+        let (index, place) = self.random_place(prng)?;
+        self.segments.get(index).table.at(place).map(|word| self.entry(word))
+    }
+
+    /// Shows `count` entries, or fewer, that stand together at random places; if asked, only those that expire.
+    pub fn sample(&self, prng: &mut Prng, count: usize, only_volatile: bool, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        let mut left = count;
+        for _ in 0..count.min(RANDOM_TRIES as usize) {
+            let Some((index, first)) = self.random_place(prng) else { return };
+            let table = &self.segments.get(index).table;
+            for place in first..table.places().min(first + 2 * count) {
+                if left == 0 {
+                    return;
+                }
+                if let Some(word) = table.at(place).filter(|word| !only_volatile || word.is_volatile()) {
+                    visit(self.entry(word));
+                    left -= 1;
+                }
+            }
+        }
+    }
+
+    /// The place of a random word: any place of any segment, until one is taken.
+    fn random_place(&self, prng: &mut Prng) -> Option<(u32, usize)> {
+        if self.len == 0 {
+            return None;
+        }
+        let bound = self.segments.bound();
+        let largest = match bound {
+            1 => self.segments.get(0).table.places(),
+            _ => WORDS_MAX.next_power_of_two(),
+        };
+        for _ in 0..RANDOM_TRIES {
+            let index = prng.below(u64::from(bound)) as u32;
+            let place = prng.below(largest as u64) as usize;
+            if self.segments.get(index).table.at(place).is_some() {
+                return Some((index, place));
+            }
+        }
+        let first = prng.below(u64::from(bound)) as u32;
+        let index = (first..bound).chain(0..first).find(|index| self.segments.get(*index).table.len() > 0)?;
+        let table = &self.segments.get(index).table;
+        let nth = prng.below(table.len() as u64) as usize;
+        Some((index, (0..table.places()).filter(|place| table.at(*place).is_some()).nth(nth)?))
+    }
+
+    /// The version of the segment a key belongs to.
+    pub fn segment_version(&self, hash: KeyHash) -> u64 {
+        self.directory.segment(hash).map_or(0, |index| self.segments.get(index).version)
+    }
+
+    /// Raises the version of the segment a key belongs to.
+    pub fn set_segment_version(&mut self, hash: KeyHash, version: u64) {
+        let index = self.segment_for(hash);
+        self.segments.get_mut(index).version = version;
+    }
+
+    /// Empties the dict at once; what was in it is freed later, in slices or elsewhere.
+    pub fn clear(&mut self) -> Remains {
+        let remains = self.take_segments();
+        *self = Self::new(self.hasher.clone(), self.owned());
+        remains
+    }
+
+    fn take_segments(&mut self) -> Remains {
+        Remains { segments: std::mem::replace(&mut self.segments, Chunks::new()) }
+    }
+
+    /// Checks all invariants; for tests.
+    pub fn check(&self) {
+        let (mut len, mut volatile, mut sum, mut covered) = (0, 0, 0, 0);
+        let mut position = self.positions().start;
+        while let Some(segment) = self.segment_at(position).filter(|_| position < self.positions().end) {
+            assert!(segment.span.contains(position), "the directory names the segment of a position");
+            assert!(segment.span.start <= position && self.directory.touches(segment.span));
+            self.check_segment(segment);
+            len += segment.table.len();
+            volatile += segment.volatile as usize;
+            covered += 1;
+            position = segment.span.end();
+        }
+        self.for_each(&mut |entry| sum += entry.expire_at().map_or(0, |at| i128::from(at.0)));
+        assert_eq!(covered, self.segments.live(), "every segment is in the directory");
+        assert_eq!((len, volatile, sum), (self.len, self.volatile, self.expiry_sum), "keys are counted");
+    }
+
+    fn check_segment(&self, segment: &Segment) {
+        segment.table.check();
+        let mut volatile = 0;
+        for word in segment.table.words() {
+            let entry = self.entry(word);
+            let hash = self.hash(entry.key());
+            assert_eq!(word.tag(), hash.tag(), "the word carries the tag of its key");
+            assert!(segment.span.contains(hash.position()), "a key is in the segment of its position");
+            assert_eq!(word.is_volatile(), entry.expire_at().is_some());
+            if let Some(at) = entry.expire_at() {
+                volatile += 1;
+                assert!(segment.earliest <= at, "no key expires before the hint");
+                assert!(self.earliest <= at, "no key expires before the hint of all");
+            }
+        }
+        assert_eq!(segment.volatile, volatile, "keys that expire are counted");
+        assert!(u32::from(SLOT_COUNT) >= segment.span.slots().count() as u32);
+    }
+}
+
+impl Segment {
+    fn of(words: &[Word], span: Span, earliest: Millis, version: u64) -> Self {
+        let mut table = Table::with_room_for(words.len() + 1);
+        let mut volatile = 0;
+        for word in words {
+            table.insert(*word);
+            volatile += u32::from(word.is_volatile());
+        }
+        Self { table, span, volatile, earliest: if volatile == 0 { NEVER } else { earliest }, version }
+    }
+
+    /// Frees the entries, and says how many there were.
+    fn free(self) -> usize {
+        for word in self.table.words() {
+            // SAFETY: the segment owned the entry, has left its dict, and is consumed here.
+            drop(unsafe { word.into_entry() });
+        }
+        self.table.len()
+    }
+}
+
+impl Drop for Dict {
+    fn drop(&mut self) {
+        drop(self.take_segments());
+    }
+}
+
+/// What was in a dict that was cleared. Dropping it frees everything at once.
+#[derive(Debug)]
+pub struct Remains {
+    segments: Chunks<Segment>,
+}
+
+impl Remains {
+    /// Frees about so many entries. The answer: is everything freed?
+    pub fn free_some(&mut self, budget_entries: usize) -> bool {
+        let mut freed = 0;
+        while freed < budget_entries {
+            let Some(segment) = self.segments.pop() else { return true };
+            // A segment costs something even if it is empty.
+            freed += segment.free().max(8);
+        }
+        false
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        while !self.free_some(usize::MAX) {}
+    }
+}

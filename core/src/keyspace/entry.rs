@@ -1,0 +1,842 @@
+//! One allocation per key: header, expiry time, key and value together.
+//!
+//! ```text
+//! short values   [meta 1][access 3][expiry 8]?[key length 1|4][value length 0|1|2][key][value]
+//! shared values  [meta 1][access 3][unused 4][expiry 8]?[Bytes 32][key length 1|4][key]
+//! ```
+//!
+//! The expiry is there only if the key has one, the key length takes four bytes only from 255 bytes on, integers
+//! take 1, 2, 4 or 8 bytes and no length. Nothing stores the size of the allocation: it follows from the header and
+//! the lengths. A string that grew in place ([`RAW`]) rounds its size up to the next quarter of a power of two, so
+//! growing byte by byte copies each byte a bounded number of times, and the room still follows from the length.
+//!
+//! A [`Bytes`] lies at a multiple of eight, because callers borrow it where it is.
+#![allow(unsafe_code)]
+
+use crate::limits::SHARED_VALUE_BYTES_MIN;
+use crate::number::parse_integer;
+use crate::units::Millis;
+use bytes::{Bytes, BytesMut};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+
+/// Meta bit: the key has an expiry time.
+const EXPIRES: u8 = 1;
+/// Meta bit: the key length takes four bytes.
+const LONG_KEY: u8 = 2;
+/// Meta bit: the string answers `raw` as its encoding, now and after any change of its expiry.
+const RAW: u8 = 4;
+/// The shape of the value stands above the flag bits.
+const SHAPE_SHIFT: u8 = 3;
+
+/// An integer of 1 byte; the next three shapes have 2, 4 and 8.
+const INTEGER: u8 = 0;
+/// A string with a length of one byte.
+const SHORT: u8 = 4;
+/// A string with a length of two bytes.
+const MEDIUM: u8 = 5;
+/// A reference-counted string.
+const SHARED: u8 = 6;
+
+const _: () = assert!(SHARED_VALUE_BYTES_MIN <= u16::MAX as usize + 1, "inline lengths fit two bytes");
+const _: () = assert!(align_of::<Bytes>() <= ALIGN && size_of::<Bytes>() % 8 == 0, "shared values are aligned");
+
+/// Entries are aligned like this, which leaves the low bits of their address to [`Word`].
+const ALIGN: usize = 8;
+
+/// Keys from this length on have a length of four bytes.
+const LONG_KEY_BYTES_MIN: usize = 255;
+
+/// Largest sum at which Valkey keeps a string in one allocation with its key, and calls it `embstr`.
+const EMBEDDED_BYTES_MAX: usize = 128;
+
+/// The type of a value, as TYPE answers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ValueKind {
+    /// A string.
+    String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A hash.
+    Hash,
+    /// A stream.
+    Stream,
+}
+
+impl ValueKind {
+    /// The name that TYPE answers and SCAN's TYPE option takes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Hash => "hash",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// A value where it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// A string that is the canonical text of an integer.
+    Int(i64),
+    /// A string.
+    Bytes(&'a [u8]),
+    /// A large string that may be sent without copying.
+    Shared(&'a Bytes),
+}
+
+impl<'a> Value<'a> {
+    /// The bytes of a string; an integer's text is written into `buffer`.
+    #[inline]
+    pub fn as_bytes<'b>(&self, buffer: &'b mut itoa::Buffer) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match *self {
+            Self::Int(value) => buffer.format(value).as_bytes(),
+            Self::Bytes(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The length of a string in bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes(&mut itoa::Buffer::new()).len()
+    }
+
+    /// Is the string empty?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A value to be stored.
+#[derive(Clone, Debug)]
+pub enum NewValue<'a> {
+    /// A string, stored as it is.
+    Bytes(&'a [u8]),
+    /// A string that is stored without a copy if it is large.
+    Shared(Bytes),
+    /// A string that is the canonical text of this integer.
+    Int(i64),
+}
+
+impl<'a> NewValue<'a> {
+    /// Text that may be an integer.
+    #[inline]
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        match bytes.len() {
+            1..=20 => parse_integer(bytes).map_or(Self::Bytes(bytes), Self::Int),
+            _ => Self::Bytes(bytes),
+        }
+    }
+
+    /// Bytes that have an allocation of their own.
+    pub fn from_shared(bytes: Bytes) -> Self {
+        Self::Shared(bytes)
+    }
+
+    /// The shape it is stored in, and the length of its bytes where they are stored inline.
+    #[inline]
+    fn shape(&self) -> (u8, usize) {
+        let len = match self {
+            Self::Int(value) => return (integer_shape(*value), 0),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Shared(bytes) => bytes.len(),
+        };
+        (string_shape(len), if len < SHARED_VALUE_BYTES_MIN { len } else { 0 })
+    }
+}
+
+/// The smallest shape that holds an integer.
+#[inline]
+const fn integer_shape(value: i64) -> u8 {
+    INTEGER
+        + if value == value as i8 as i64 {
+            0
+        } else if value == value as i16 as i64 {
+            1
+        } else if value == value as i32 as i64 {
+            2
+        } else {
+            3
+        }
+}
+
+#[inline]
+const fn string_shape(len: usize) -> u8 {
+    match len {
+        0..=255 => SHORT,
+        256..SHARED_VALUE_BYTES_MIN => MEDIUM,
+        _ => SHARED,
+    }
+}
+
+/// Would Valkey store this string apart from its key? A key of 32 bytes or more costs it two bytes more of header.
+#[inline]
+const fn is_raw(key_len: usize, value_len: usize, expires: bool) -> bool {
+    let key_bytes = key_len + if key_len < 32 { 3 } else { 5 };
+    let expiry_bytes = if expires { 8 } else { 0 };
+    8 + expiry_bytes + key_bytes + value_len + 4 > EMBEDDED_BYTES_MAX
+}
+
+/// The first byte of an entry, and what follows from it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Meta(u8);
+
+impl Meta {
+    #[inline]
+    const fn new(shape: u8, key_len: usize, expires: bool, raw: bool) -> Self {
+        let long = if key_len >= LONG_KEY_BYTES_MIN { LONG_KEY } else { 0 };
+        let expires = if expires { EXPIRES } else { 0 };
+        let raw = if raw { RAW } else { 0 };
+        Self(shape << SHAPE_SHIFT | long | expires | raw)
+    }
+
+    #[inline]
+    const fn shape(self) -> u8 {
+        self.0 >> SHAPE_SHIFT
+    }
+
+    #[inline]
+    const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    #[inline]
+    const fn is_shared(self) -> bool {
+        self.shape() == SHARED
+    }
+
+    /// Where the expiry is, if there is one.
+    #[inline]
+    const fn expiry_at(self) -> usize {
+        if self.is_shared() { 8 } else { 4 }
+    }
+
+    /// Where a shared value is.
+    #[inline]
+    const fn shared_at(self) -> usize {
+        self.expiry_at() + if self.has(EXPIRES) { 8 } else { 0 }
+    }
+
+    /// Where the key length is.
+    #[inline]
+    const fn key_len_at(self) -> usize {
+        self.shared_at() + if self.is_shared() { size_of::<Bytes>() } else { 0 }
+    }
+
+    /// Where the value length is.
+    #[inline]
+    const fn value_len_at(self) -> usize {
+        self.key_len_at() + if self.has(LONG_KEY) { 4 } else { 1 }
+    }
+
+    /// Where the key is.
+    #[inline]
+    const fn key_at(self) -> usize {
+        let value_len_bytes = match self.shape() {
+            SHORT => 1,
+            MEDIUM => 2,
+            _ => 0,
+        };
+        self.value_len_at() + value_len_bytes
+    }
+
+    /// The size of an integer, if the shape is one.
+    #[inline]
+    const fn integer_bytes(self) -> Option<usize> {
+        if self.shape() < SHORT { Some(1 << self.shape()) } else { None }
+    }
+
+    /// The size of the allocation.
+    #[inline]
+    const fn size(self, key_len: usize, inline_len: usize) -> usize {
+        let value = match self.integer_bytes() {
+            Some(bytes) => bytes,
+            None => inline_len,
+        };
+        let size = self.key_at() + key_len + value;
+        if self.has(RAW) && !self.is_shared() { roomy(size) } else { size }
+    }
+}
+
+/// Rounds a size up to the next quarter of a power of two, or of 16 bytes below 128.
+#[inline]
+const fn roomy(size: usize) -> usize {
+    if size <= 128 {
+        return size.next_multiple_of(16);
+    }
+    size.next_multiple_of(1 << ((size - 1).ilog2() - 2))
+}
+
+/// An entry that someone reads where it is.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    start: NonNull<u8>,
+    owner: PhantomData<&'a OwnedEntry>,
+}
+
+impl<'a> EntryRef<'a> {
+    #[inline]
+    fn read<T: Copy>(&self, at: usize) -> T {
+        // SAFETY: callers pass offsets of fields that the header says exist, so they lie within the allocation; all
+        // fields read are plain numbers, and `owner` keeps the entry alive and unmoved.
+        unsafe { self.start.add(at).cast::<T>().read_unaligned() }
+    }
+
+    #[inline]
+    fn slice(&self, at: usize, len: usize) -> &'a [u8] {
+        // SAFETY: as for `read`; the bytes are initialised when the entry is made and change only through the owner,
+        // which `'a` borrows. `touch` writes the access field alone, which no slice covers.
+        unsafe { std::slice::from_raw_parts(self.start.add(at).as_ptr(), len) }
+    }
+
+    #[inline]
+    fn meta(&self) -> Meta {
+        Meta(self.read(0))
+    }
+
+    #[inline]
+    fn key_len(&self, meta: Meta) -> usize {
+        if meta.has(LONG_KEY) {
+            self.read::<u32>(meta.key_len_at()) as usize
+        } else {
+            usize::from(self.read::<u8>(meta.key_len_at()))
+        }
+    }
+
+    /// The length of a string that is stored inline.
+    #[inline]
+    fn inline_len(&self, meta: Meta) -> usize {
+        match meta.shape() {
+            SHORT => usize::from(self.read::<u8>(meta.value_len_at())),
+            MEDIUM => usize::from(self.read::<u16>(meta.value_len_at())),
+            _ => 0,
+        }
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        let meta = self.meta();
+        self.slice(meta.key_at(), self.key_len(meta))
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> Value<'a> {
+        let meta = self.meta();
+        if meta.is_shared() {
+            // SAFETY: the shape says that a `Bytes` was written at this offset, a multiple of eight from an aligned
+            // start; it lives as long as the entry, which `'a` borrows.
+            return Value::Shared(unsafe { self.start.add(meta.shared_at()).cast::<Bytes>().as_ref() });
+        }
+        let at = meta.key_at() + self.key_len(meta);
+        match meta.integer_bytes() {
+            Some(1) => Value::Int(self.read::<i8>(at).into()),
+            Some(2) => Value::Int(self.read::<i16>(at).into()),
+            Some(4) => Value::Int(self.read::<i32>(at).into()),
+            Some(_) => Value::Int(self.read::<i64>(at)),
+            None => Value::Bytes(self.slice(at, self.inline_len(meta))),
+        }
+    }
+
+    /// The type of the value.
+    pub fn kind(&self) -> ValueKind {
+        ValueKind::String
+    }
+
+    /// When the key expires, if ever.
+    #[inline]
+    pub fn expire_at(&self) -> Option<Millis> {
+        let meta = self.meta();
+        meta.has(EXPIRES).then(|| Millis(self.read(meta.expiry_at())))
+    }
+
+    /// Is the expiry time past?
+    #[inline]
+    pub fn is_expired(&self, now: Millis) -> bool {
+        self.expire_at().is_some_and(|at| at < now)
+    }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        let meta = self.meta();
+        if meta.integer_bytes().is_some() {
+            "int"
+        } else if meta.has(RAW) || meta.is_shared() {
+            "raw"
+        } else {
+            "embstr"
+        }
+    }
+
+    /// The 24 bits about the last access: LRU clock or LFU counter.
+    #[inline]
+    pub fn access(&self) -> u32 {
+        self.read::<u32>(0) >> 8
+    }
+
+    /// Sets the access bits (24). A read does this too, so it takes no exclusive access.
+    #[inline]
+    pub fn touch(&self, access: u32) {
+        let header = u32::from(self.meta().0) | access << 8;
+        // SAFETY: the first four bytes are the header. No reference ever covers them, and neither entries nor what
+        // holds them are `Sync`, so nobody reads them at the same time.
+        unsafe { self.start.cast::<u32>().write(header) };
+    }
+
+    /// The size of the allocation, and of the value's own one if it has one, in bytes.
+    pub fn allocated_bytes(&self) -> usize {
+        let shared = match self.value() {
+            Value::Shared(bytes) => bytes.len(),
+            Value::Int(_) | Value::Bytes(_) => 0,
+        };
+        self.size() + shared
+    }
+
+    /// The size of the allocation.
+    #[inline]
+    fn size(&self) -> usize {
+        let meta = self.meta();
+        meta.size(self.key_len(meta), self.inline_len(meta))
+    }
+
+    /// A copy of the entry under another key, with the same value and expiry. A shared value stays shared.
+    pub fn copied_under(&self, key: &[u8]) -> OwnedEntry {
+        let value = match self.value() {
+            Value::Int(value) => NewValue::Int(value),
+            Value::Bytes(bytes) => NewValue::Bytes(bytes),
+            Value::Shared(bytes) => NewValue::Shared(bytes.clone()),
+        };
+        OwnedEntry::build(key, value, self.expire_at(), self.meta().has(RAW), self.access())
+    }
+
+    /// Asks the processor to load the entry.
+    #[inline]
+    fn prefetch(&self) {
+        prefetch(self.start.as_ptr());
+        prefetch(self.start.as_ptr().wrapping_add(64));
+    }
+}
+
+impl std::fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.key().escape_ascii().to_string())
+            .field("value", &self.value())
+            .field("expire_at", &self.expire_at())
+            .finish()
+    }
+}
+
+/// Asks the processor to load a cache line; any address will do.
+#[inline]
+pub(super) fn prefetch<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: the instruction is part of the x86-64 baseline and never faults, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
+}
+
+/// An entry and the right to change and free it.
+pub struct OwnedEntry {
+    start: NonNull<u8>,
+}
+
+// SAFETY: an entry is plain bytes and perhaps a `Bytes`, which is `Send`; nothing else points into it.
+unsafe impl Send for OwnedEntry {}
+
+impl OwnedEntry {
+    /// An entry of these parts.
+    pub fn new(key: &[u8], value: NewValue<'_>, expire: Option<Millis>) -> Self {
+        Self::build(key, value, expire, false, 0)
+    }
+
+    /// `raw` makes a string `raw` even if it is small.
+    fn build(key: &[u8], value: NewValue<'_>, expire: Option<Millis>, raw: bool, access: u32) -> Self {
+        let (shape, inline_len) = value.shape();
+        let raw = shape >= SHORT && (raw || is_raw(key.len(), inline_len, expire.is_some()));
+        let meta = Meta::new(shape, key.len(), expire.is_some(), raw);
+        let entry = Self::allocate(meta.size(key.len(), inline_len));
+        // SAFETY: the allocation has the size that `meta` and the lengths ask for, and `key` lies elsewhere.
+        unsafe {
+            ptr::copy_nonoverlapping(key.as_ptr(), entry.at(meta.key_at()), key.len());
+            entry.write_head(meta, access, key.len(), inline_len, expire);
+            entry.write_value(meta, key.len(), value);
+        }
+        ManuallyDrop::into_inner(entry)
+    }
+
+    /// Uninitialised memory, which must not be dropped as an entry before it is one.
+    #[inline]
+    fn allocate(size: usize) -> ManuallyDrop<Self> {
+        let layout = layout(size);
+        // SAFETY: every entry has at least its header, so the size is not zero.
+        let start = unsafe { alloc(layout) };
+        match NonNull::new(start) {
+            Some(start) => ManuallyDrop::new(Self { start }),
+            None => handle_alloc_error(layout),
+        }
+    }
+
+    #[inline]
+    fn at(&self, offset: usize) -> *mut u8 {
+        self.start.as_ptr().wrapping_add(offset)
+    }
+
+    /// Writes everything before the key.
+    ///
+    /// # Safety
+    /// The allocation has room for what `meta` and the lengths describe.
+    #[inline]
+    unsafe fn write_head(&self, meta: Meta, access: u32, key_len: usize, inline_len: usize, expire: Option<Millis>) {
+        assert!(key_len <= u32::MAX as usize, "keys are bounded far below 4 GiB");
+        debug_assert_eq!(meta.has(EXPIRES), expire.is_some());
+        // SAFETY: the caller vouches for the room; all offsets come from `meta`.
+        unsafe {
+            self.at(0).cast::<u32>().write(u32::from(meta.0) | access << 8);
+            if let Some(expire) = expire {
+                self.at(meta.expiry_at()).cast::<i64>().write_unaligned(expire.0);
+            }
+            if meta.has(LONG_KEY) {
+                self.at(meta.key_len_at()).cast::<u32>().write_unaligned(key_len as u32);
+            } else {
+                self.at(meta.key_len_at()).write(key_len as u8);
+            }
+            self.write_inline_len(meta, inline_len);
+        }
+    }
+
+    /// # Safety
+    /// The allocation has a header of this `meta`.
+    #[inline]
+    unsafe fn write_inline_len(&self, meta: Meta, inline_len: usize) {
+        let at = self.at(meta.value_len_at());
+        // SAFETY: the shapes name the size of the length field, which is there by the caller's word.
+        unsafe {
+            match meta.shape() {
+                SHORT => at.write(inline_len as u8),
+                MEDIUM => at.cast::<u16>().write_unaligned(inline_len as u16),
+                _ => {}
+            }
+        }
+    }
+
+    /// Writes the value after the key, or where shared values are.
+    ///
+    /// # Safety
+    /// The allocation has room for a value of this kind, and holds none that needs dropping.
+    #[inline]
+    unsafe fn write_value(&self, meta: Meta, key_len: usize, value: NewValue<'_>) {
+        let at = self.at(meta.key_at() + key_len);
+        // SAFETY: the caller vouches for the room; inline bytes come from outside this allocation.
+        unsafe {
+            match value {
+                NewValue::Int(value) => self.write_integer(meta, at, value),
+                NewValue::Bytes(bytes) if meta.is_shared() => self.write_shared(meta, Bytes::copy_from_slice(bytes)),
+                NewValue::Bytes(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
+                NewValue::Shared(bytes) if meta.is_shared() => self.write_shared(meta, bytes),
+                NewValue::Shared(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The shape is an integer's, and `at` is where it goes.
+    #[inline]
+    unsafe fn write_integer(&self, meta: Meta, at: *mut u8, value: i64) {
+        let text = value.to_le_bytes();
+        #[cfg(target_endian = "big")]
+        compile_error!("the low bytes of an integer are taken from the front of its bytes");
+        let len = meta.integer_bytes().expect("only integers come here");
+        // SAFETY: the shape says that `len` bytes follow; `len` is at most eight.
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), at, len) };
+    }
+
+    /// # Safety
+    /// The shape is a shared value's, and its place holds none yet.
+    #[inline]
+    unsafe fn write_shared(&self, meta: Meta, bytes: Bytes) {
+        // SAFETY: the shape says that there is room; the offset is a multiple of eight.
+        unsafe { self.at(meta.shared_at()).cast::<Bytes>().write(bytes) };
+    }
+
+    /// Reads the entry.
+    #[inline]
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        EntryRef { start: self.start, owner: PhantomData }
+    }
+
+    /// The same key with another value and expiry; uses the allocation again where it fits.
+    pub fn rebuilt(self, value: NewValue<'_>, expire: Option<Millis>) -> Self {
+        let old = self.as_ref();
+        let (old_meta, access) = (old.meta(), old.access());
+        let key_len = old.key_len(old_meta);
+        let (shape, inline_len) = value.shape();
+        // A value that takes the place of one with an expiry is laid out as if it had one, as in Valkey.
+        let expires = expire.is_some() || old_meta.has(EXPIRES);
+        let raw = shape >= SHORT && is_raw(key_len, inline_len, expires);
+        let meta = Meta::new(shape, key_len, expire.is_some(), raw);
+        if old.size() != meta.size(key_len, inline_len) || old_meta.is_shared() || meta.is_shared() {
+            return Self::build(old.key(), value, expire, raw, access);
+        }
+        // SAFETY: the allocation has the size that the new layout asks for. The key moves before anything is written
+        // over its old place, and neither value needs dropping, as neither is shared.
+        unsafe {
+            ptr::copy(self.at(old_meta.key_at()), self.at(meta.key_at()), key_len);
+            self.write_head(meta, access, key_len, inline_len, expire);
+            self.write_value(meta, key_len, value);
+        }
+        self
+    }
+
+    /// The same entry with another expiry. A string that was `raw` stays so.
+    pub fn with_expiry(self, expire: Option<Millis>) -> Self {
+        let meta = self.as_ref().meta();
+        match (meta.has(EXPIRES), expire) {
+            (false, None) => self,
+            (true, Some(at)) => {
+                // SAFETY: the header says that the expiry is there.
+                unsafe { self.at(meta.expiry_at()).cast::<i64>().write_unaligned(at.0) };
+                self
+            }
+            _ => self.moved_to(None, expire),
+        }
+    }
+
+    /// The same value and expiry under another key. A shared value moves without a copy.
+    pub fn renamed(self, key: &[u8]) -> Self {
+        let expire = self.as_ref().expire_at();
+        self.moved_to(Some(key), expire)
+    }
+
+    /// Moves the value to a new entry with this key (or the same) and expiry.
+    fn moved_to(mut self, key: Option<&[u8]>, expire: Option<Millis>) -> Self {
+        let shared = self.shared_mut().map(std::mem::take);
+        let old = self.as_ref();
+        let value = match (shared, old.value()) {
+            (Some(bytes), _) => NewValue::Shared(bytes),
+            (None, Value::Int(value)) => NewValue::Int(value),
+            (None, Value::Bytes(bytes)) => NewValue::Bytes(bytes),
+            (None, Value::Shared(_)) => unreachable!("a shared value was taken above"),
+        };
+        Self::build(key.unwrap_or(old.key()), value, expire, old.meta().has(RAW), old.access())
+    }
+
+    /// The shared value, if it is one.
+    #[inline]
+    fn shared_mut(&mut self) -> Option<&mut Bytes> {
+        let meta = self.as_ref().meta();
+        if !meta.is_shared() {
+            return None;
+        }
+        // SAFETY: the shape says that a `Bytes` is there, aligned; `&mut self` makes the reference the only one.
+        Some(unsafe { &mut *self.at(meta.shared_at()).cast::<Bytes>() })
+    }
+
+    /// The same string as an integer; in place if it is one that has room for it.
+    pub fn with_integer(self, value: i64) -> Self {
+        let old = self.as_ref();
+        let meta = old.meta();
+        if meta.integer_bytes().is_none() || meta.shape() < integer_shape(value) {
+            let expire = old.expire_at();
+            return self.rebuilt(NewValue::Int(value), expire);
+        }
+        // SAFETY: the shape is an integer's that holds the value, and this is its place.
+        unsafe { self.write_integer(meta, self.at(meta.key_at() + old.key_len(meta)), value) };
+        self
+    }
+
+    /// The same string with `bytes` at `offset`, zeros before them where it was shorter, and its new length.
+    ///
+    /// The string is `raw` afterwards, and has room to grow.
+    pub fn with_range(mut self, offset: usize, bytes: &[u8]) -> (Self, usize) {
+        let old_len = self.as_ref().value().len();
+        let new_len = old_len.max(offset + bytes.len());
+        if new_len < SHARED_VALUE_BYTES_MIN {
+            self = self.grown(old_len, new_len);
+            self.inline_mut()[offset..][..bytes.len()].copy_from_slice(bytes);
+            return (self, new_len);
+        }
+        let change = |text: &mut BytesMut| {
+            text.resize(new_len, 0);
+            text[offset..][..bytes.len()].copy_from_slice(bytes);
+        };
+        if let Some(shared) = self.shared_mut() {
+            let mut text = std::mem::take(shared).try_into_mut().unwrap_or_else(|sent| {
+                let mut copy = BytesMut::with_capacity(new_len + new_len / 4);
+                copy.extend_from_slice(&sent);
+                copy
+            });
+            change(&mut text);
+            *shared = text.freeze();
+            return (self, new_len);
+        }
+        let mut text = BytesMut::with_capacity(new_len + new_len / 4);
+        text.extend_from_slice(self.as_ref().value().as_bytes(&mut itoa::Buffer::new()));
+        change(&mut text);
+        let expire = self.as_ref().expire_at();
+        (self.rebuilt(NewValue::Shared(text.freeze()), expire), new_len)
+    }
+
+    /// The same string, `raw`, inline, and zeros up to `new_len`.
+    fn grown(self, old_len: usize, new_len: usize) -> Self {
+        debug_assert!(old_len <= new_len && new_len < SHARED_VALUE_BYTES_MIN);
+        let old = self.as_ref();
+        let old_meta = old.meta();
+        let key_len = old.key_len(old_meta);
+        let expire = old.expire_at();
+        let meta = Meta::new(string_shape(new_len), key_len, expire.is_some(), true);
+        let (old_size, new_size) = (old.size(), meta.size(key_len, new_len));
+        let mut entry = ManuallyDrop::new(self);
+        if meta.shape() != old_meta.shape() {
+            let mut buffer = itoa::Buffer::new();
+            let text = old_text(&entry, &mut buffer);
+            let fresh = Self::allocate(new_size);
+            // SAFETY: the allocation has the size that the layout asks for; key and text lie in the old one, which is
+            // freed by the guard after they were copied.
+            unsafe {
+                let key = entry.as_ref().key();
+                ptr::copy_nonoverlapping(key.as_ptr(), fresh.at(meta.key_at()), key_len);
+                fresh.write_head(meta, entry.as_ref().access(), key_len, new_len, expire);
+                ptr::copy_nonoverlapping(text.as_ptr(), fresh.at(meta.key_at() + key_len), text.len());
+                drop(ManuallyDrop::into_inner(entry));
+            }
+            entry = fresh;
+        } else if old_size != new_size {
+            // SAFETY: the entry was allocated with this layout, and the new size is not zero. Shape and flags that
+            // place the fields are the same, so everything stays where it is.
+            let start = unsafe { realloc(entry.start.as_ptr(), layout(old_size), new_size) };
+            entry.start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout(new_size)));
+        }
+        // SAFETY: header and room are those of `meta` now; the bytes from the old length on are written before
+        // anyone reads them.
+        unsafe {
+            entry.at(0).write(meta.0);
+            entry.write_inline_len(meta, new_len);
+            ptr::write_bytes(entry.at(meta.key_at() + key_len + old_len), 0, new_len - old_len);
+        }
+        ManuallyDrop::into_inner(entry)
+    }
+
+    /// The bytes of a string that is stored inline.
+    fn inline_mut(&mut self) -> &mut [u8] {
+        let entry = self.as_ref();
+        let meta = entry.meta();
+        let (at, len) = (meta.key_at() + entry.key_len(meta), entry.inline_len(meta));
+        // SAFETY: the header says that the bytes are there; `&mut self` makes the reference the only one.
+        unsafe { std::slice::from_raw_parts_mut(self.at(at), len) }
+    }
+
+    /// Gives the entry away as a word of a table.
+    #[inline]
+    pub(super) fn into_word(self, tag: u16) -> Word {
+        let volatile = u64::from(self.as_ref().meta().has(EXPIRES));
+        let address = ManuallyDrop::new(self).start.as_ptr().expose_provenance() as u64;
+        assert!(address >> 48 == 0, "user space addresses have 48 bits");
+        Word(u64::from(tag) << 48 | address | volatile)
+    }
+}
+
+/// The text of a string that is stored inline.
+fn old_text<'a>(entry: &'a OwnedEntry, buffer: &'a mut itoa::Buffer) -> &'a [u8] {
+    entry.as_ref().value().as_bytes(buffer)
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, ALIGN).expect("a size that fits memory")
+}
+
+impl Drop for OwnedEntry {
+    #[inline]
+    fn drop(&mut self) {
+        let size = self.as_ref().size();
+        if let Some(shared) = self.shared_mut() {
+            // SAFETY: the value is there, and nothing reads it afterwards.
+            unsafe { ptr::drop_in_place(shared) };
+        }
+        // SAFETY: this is the layout it was allocated with, which follows from header and lengths at all times.
+        unsafe { dealloc(self.start.as_ptr(), layout(size)) };
+    }
+}
+
+impl std::fmt::Debug for OwnedEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// An owned entry as a table keeps it: tag (16 bits), address (48 bits), and in its lowest bit "has an expiry".
+///
+/// Whoever holds the word in a table owns the entry; copies of the word are only names of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Word(u64);
+
+impl Word {
+    /// No entry.
+    pub(super) const EMPTY: Self = Self(0);
+
+    #[inline]
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The 16 bits of the key's hash. They are the highest bits, so words sort by tag.
+    #[inline]
+    pub(super) const fn tag(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// Does the key have an expiry time?
+    #[inline]
+    pub(super) const fn is_volatile(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    #[inline]
+    fn start(self) -> NonNull<u8> {
+        debug_assert!(!self.is_empty());
+        let address = self.0 & (u64::MAX >> 16) & !(ALIGN as u64 - 1);
+        let start = ptr::with_exposed_provenance_mut(address as usize);
+        NonNull::new(start).expect("a word is made from an entry")
+    }
+
+    /// The entry, to be read.
+    ///
+    /// # Safety
+    /// The word is in a table (or was just taken from it), so its entry lives, and stays unchanged for `'a`.
+    #[inline]
+    pub(super) unsafe fn entry<'a>(self) -> EntryRef<'a> {
+        EntryRef { start: self.start(), owner: PhantomData }
+    }
+
+    /// The entry, owned again.
+    ///
+    /// # Safety
+    /// The word is a live entry's, has left its table, and no other copy of it is used afterwards.
+    #[inline]
+    pub(super) unsafe fn into_entry(self) -> OwnedEntry {
+        OwnedEntry { start: self.start() }
+    }
+
+    /// Asks the processor to load the entry.
+    #[inline]
+    pub(super) fn prefetch(self) {
+        EntryRef { start: self.start(), owner: PhantomData }.prefetch();
+    }
+}

@@ -1,0 +1,72 @@
+//! Active expiry: keys whose time is past leave in budgeted slices, without anyone asking for them.
+//!
+//! A sweep walks the segments in order of number and opens only those whose hint says that something is due, so a
+//! sweep over keys that are not due costs a look at each header, and nothing at all while the database's own hint
+//! lies ahead. Hints may be too early, never too late.
+
+use super::database::Database;
+use super::dict::NEVER;
+use super::entry::EntryRef;
+use crate::units::Millis;
+
+/// So many segment headers cost about as much as one entry.
+const HEADERS_PER_ENTRY: usize = 8;
+
+/// How far the sweep of a database has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// The number of the next segment; zero between two sweeps.
+    segment: u32,
+    /// No key of the segments passed so far expires earlier.
+    earliest: Millis,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { segment: 0, earliest: NEVER }
+    }
+}
+
+/// Is there more to do at once?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Nothing is due.
+    Done,
+    /// The budget ran out first.
+    More,
+}
+
+/// Removes expired keys until nothing is due or about `budget_entries` entries were looked at. `expired` sees each
+/// entry before it goes.
+pub fn expire_some(
+    database: &mut Database,
+    now: Millis,
+    budget_entries: usize,
+    expired: &mut dyn FnMut(&EntryRef<'_>),
+) -> Progress {
+    let Database { dict, sweep } = database;
+    if sweep.segment == 0 {
+        if dict.earliest >= now {
+            return Progress::Done;
+        }
+        dict.earliest_changed = NEVER;
+        sweep.earliest = NEVER;
+    }
+    let (mut entries, mut headers) = (0, 0);
+    while entries + headers / HEADERS_PER_ENTRY < budget_entries {
+        if sweep.segment >= dict.segment_bound() {
+            dict.earliest = sweep.earliest.min(dict.earliest_changed);
+            *sweep = Sweep::default();
+            return Progress::Done;
+        }
+        if dict.segment(sweep.segment).earliest < now {
+            entries += dict.expire_segment(sweep.segment, now, expired);
+        }
+        if sweep.segment < dict.segment_bound() {
+            sweep.earliest = sweep.earliest.min(dict.segment(sweep.segment).earliest);
+        }
+        sweep.segment += 1;
+        headers += 1;
+    }
+    Progress::More
+}

@@ -1,0 +1,27 @@
+//! The keys of one core: hash slots, entries, the table that finds them, databases, expiry, the shard.
+//!
+//! From the bottom up: an [`entry`] is one allocation that holds key, expiry and value; a [`table`] is a small
+//! open-addressed table of tagged entry pointers; a [`dict`] divides the positions of one database over many such
+//! tables, so that no growth or shrinkage ever touches more than a few hundred entries at once; a [`database`]
+//! gives the typed operations of commands; a [`shard`] is all databases of one core.
+
+pub mod database;
+pub mod dict;
+pub mod entry;
+pub mod expiry;
+pub mod scan;
+pub mod shard;
+pub mod slot;
+
+mod chunks;
+mod directory;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use database::Database;
+pub use entry::{EntryRef, NewValue, OwnedEntry, Value, ValueKind};
+pub use scan::Cursor;
+pub use shard::Shard;
+pub use slot::{Key, KeyHash, KeyHasher, ShardMap};

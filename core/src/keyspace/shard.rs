@@ -1,0 +1,222 @@
+//! Everything that one core owns of the data. One owner, no lock; it may be lent to another core as a whole.
+
+use super::database::Database;
+use super::dict::Remains;
+use super::entry::EntryRef;
+use super::expiry::{Progress, expire_some};
+use super::slot::{Key, KeyHasher, ShardMap};
+use crate::prng::Prng;
+use crate::units::{DbIndex, Millis, ShardId};
+use std::collections::VecDeque;
+
+/// Counts that INFO shows, of one core.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Reads that found their key.
+    pub keyspace_hits: u64,
+    /// Reads that did not.
+    pub keyspace_misses: u64,
+    /// Keys removed because their time was past.
+    pub expired_keys: u64,
+    /// Keys removed because memory was short.
+    pub evicted_keys: u64,
+}
+
+/// Which removals leave the freeing for later: the `lazyfree-lazy-*` settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LazyFree {
+    /// Eviction.
+    pub eviction: bool,
+    /// Expiry.
+    pub expire: bool,
+    /// Values that a command replaces as a side effect.
+    pub server_del: bool,
+    /// DEL.
+    pub user_del: bool,
+    /// FLUSHDB and FLUSHALL without a word about it.
+    pub user_flush: bool,
+}
+
+impl Default for LazyFree {
+    fn default() -> Self {
+        Self { eviction: true, expire: true, server_del: true, user_del: true, user_flush: true }
+    }
+}
+
+/// All databases of one core, and what belongs to them.
+#[derive(Debug)]
+pub struct Shard {
+    /// Which shard this is.
+    pub id: ShardId,
+    /// Which shard owns which slots.
+    pub map: ShardMap,
+    /// Hashes keys as all cores do.
+    pub hasher: KeyHasher,
+    /// What INFO shows.
+    pub stats: Stats,
+    /// The source of chance.
+    pub prng: Prng,
+    /// Are effects to be collected for the journal?
+    pub journaling: bool,
+    /// May keys be removed because their time is past? (Not on a replica, nor while loading.)
+    pub active_expire: bool,
+    /// Which removals leave the freeing for later.
+    pub lazy_free: LazyFree,
+    pub(crate) databases: Vec<Database>,
+    remains: VecDeque<Remains>,
+    /// The database that the next tick begins with.
+    next: usize,
+}
+
+const _: () = {
+    const fn assert_send<T: Send>() {}
+    assert_send::<Shard>();
+};
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(id: ShardId, map: ShardMap, database_count: u32, hasher: KeyHasher, seed: u64) -> Self {
+        assert!(id.0 < map.shards(), "a shard is one of the map");
+        assert!(database_count > 0, "there is at least database 0");
+        let database = |_| Database::new(hasher.clone(), map.slots_of(id));
+        Self {
+            id,
+            map,
+            databases: (0..database_count).map(database).collect(),
+            hasher,
+            stats: Stats::default(),
+            prng: Prng::new(seed),
+            journaling: false,
+            active_expire: true,
+            lazy_free: LazyFree::default(),
+            remains: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    /// An empty shard that covers all slots, for running a command over entries that several shards lend.
+    pub fn scratch(database_count: u32, hasher: KeyHasher, seed: u64) -> Self {
+        Self::new(ShardId(0), ShardMap::new(1), database_count, hasher, seed)
+    }
+
+    /// A key with its hash.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        self.hasher.key(bytes)
+    }
+
+    /// Is the key's slot one of this shard?
+    #[inline]
+    pub fn owns(&self, key: &Key<'_>) -> bool {
+        self.map.shard_of(key.hash.slot) == self.id
+    }
+
+    /// How many databases there are.
+    pub fn database_count(&self) -> u32 {
+        self.databases.len() as u32
+    }
+
+    /// A database.
+    #[inline]
+    pub fn database(&self, index: DbIndex) -> &Database {
+        &self.databases[index.index()]
+    }
+
+    /// A database, to be changed.
+    #[inline]
+    pub fn database_mut(&mut self, index: DbIndex) -> &mut Database {
+        &mut self.databases[index.index()]
+    }
+
+    /// Two different databases, to be changed.
+    pub fn two_databases_mut(&mut self, one: DbIndex, other: DbIndex) -> Option<(&mut Database, &mut Database)> {
+        let (one, other) = (one.index(), other.index());
+        let (low, high) = (one.min(other), one.max(other));
+        if low == high || high >= self.databases.len() {
+            return None;
+        }
+        let (front, back) = self.databases.split_at_mut(high);
+        let pair = (&mut front[low], &mut back[0]);
+        Some(if one == low { pair } else { (pair.1, pair.0) })
+    }
+
+    /// A random entry of a database.
+    pub fn random(&mut self, index: DbIndex) -> Option<EntryRef<'_>> {
+        self.databases[index.index()].random(&mut self.prng)
+    }
+
+    /// Exchanges the contents of two databases.
+    pub fn swap_databases(&mut self, one: DbIndex, other: DbIndex) {
+        self.databases.swap(one.index(), other.index());
+    }
+
+    /// Empties one database or all. `lazily` leaves the freeing to [`Shard::tick`]. The answer: how many keys went.
+    pub fn flush(&mut self, index: Option<DbIndex>, lazily: bool) -> usize {
+        let range = match index {
+            Some(index) => index.index()..index.index() + 1,
+            None => 0..self.databases.len(),
+        };
+        let mut keys = 0;
+        for database in &mut self.databases[range] {
+            keys += database.len();
+            let remains = database.clear();
+            if lazily {
+                self.remains.push_back(remains);
+            }
+        }
+        keys
+    }
+
+    /// What waits to be freed, for a caller that frees elsewhere.
+    pub fn take_remains(&mut self) -> Option<Remains> {
+        self.remains.pop_front()
+    }
+
+    /// Does what no command asks for, about `budget_entries` entries of it: removes expired keys, frees what is left
+    /// of flushed databases. `expired` sees each entry before it goes. The answer: is there more to do at once?
+    pub fn tick(
+        &mut self,
+        now: Millis,
+        budget_entries: usize,
+        expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>),
+    ) -> bool {
+        let mut more = false;
+        if self.active_expire {
+            more |= self.expire(now, budget_entries, expired);
+        }
+        if let Some(remains) = self.remains.front_mut() {
+            if remains.free_some(budget_entries) {
+                self.remains.pop_front();
+            }
+            more |= !self.remains.is_empty();
+        }
+        more
+    }
+
+    fn expire(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>)) -> bool {
+        // Whatever runs out of budget is first the next time, so no database waits for another one for ever.
+        for step in 0..self.databases.len() {
+            let index = (self.next + step) % self.databases.len();
+            let mut count = 0;
+            let mut seen = |entry: &EntryRef<'_>| {
+                count += 1;
+                expired(DbIndex(index as u32), entry);
+            };
+            let progress = expire_some(&mut self.databases[index], now, budget_entries, &mut seen);
+            self.stats.expired_keys += count;
+            if progress == Progress::More {
+                self.next = (index + 1) % self.databases.len();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Checks all invariants; for tests.
+    pub fn check(&self) {
+        for database in &self.databases {
+            assert_eq!(database.dict().owned(), self.map.slots_of(self.id), "databases cover the shard's slots");
+            database.check();
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A small open-addressed table of words, one cache line a bucket.
+//!
+//! ```text
+//! line 0            line 1            ...     eight words each, filled from the front
+//! [w w w w w . . .] [w w w w w w w w]
+//! ```
+//!
+//! A word carries its tag, so a probe reads one cache line and then, almost always, exactly the entry it wants; a
+//! table with control bytes beside its words would read two. The home line of a tag is `tag * lines >> 16`, which
+//! works for any number of lines: a table grows by quarters of a power of two, as allocators' size classes do, and
+//! stays nearly nine tenths full on average where doubling would leave a third empty.
+//!
+//! A line that is full sends its overflow to the next one, and a probe ends at the first line that is not full.
+//! Removing from a full line therefore pulls back a word that overflowed it (no tombstones).
+
+use super::entry::{Word, prefetch};
+
+/// Words per line: one cache line of 64 bytes.
+const WIDTH: usize = 8;
+
+/// A table of at most this many lines is cheap to rebuild; a dict splits rather than go beyond it.
+pub(super) const LINES_MAX: usize = 64;
+
+/// The most words of a table of [`LINES_MAX`].
+pub(super) const WORDS_MAX: usize = capacity_of(LINES_MAX);
+
+#[repr(align(64))]
+#[derive(Clone, Copy, Debug)]
+struct Line([Word; WIDTH]);
+
+const _: () = assert!(size_of::<Line>() == 64, "a line is a cache line");
+
+impl Line {
+    const EMPTY: Self = Self([Word::EMPTY; WIDTH]);
+
+    #[inline]
+    const fn is_full(&self) -> bool {
+        !self.0[WIDTH - 1].is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().take_while(|word| !word.is_empty()).count()
+    }
+}
+
+/// Where a word is; valid until the table changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    line: usize,
+    index: usize,
+}
+
+/// The table. It does not own the entries of its words: whoever drops it must see to them first.
+#[derive(Default, Debug)]
+pub(super) struct Table {
+    lines: Box<[Line]>,
+    len: u32,
+}
+
+/// How many words fit into so many lines: seven eighths.
+const fn capacity_of(lines: usize) -> usize {
+    lines * (WIDTH - 1)
+}
+
+/// The next larger number of lines.
+const fn more_lines(lines: usize) -> usize {
+    if lines < 8 { lines + 1 } else { lines + (1 << (lines.ilog2() - 2)) }
+}
+
+/// The smallest number of lines for so many words.
+const fn lines_for(words: usize) -> usize {
+    let need = words.div_ceil(WIDTH - 1);
+    if need < 8 { need } else { need.next_multiple_of(1 << (need.ilog2() - 2)) }
+}
+
+impl Table {
+    /// An empty table with room for so many words.
+    pub(super) fn with_room_for(words: usize) -> Self {
+        Self { lines: vec![Line::EMPTY; lines_for(words)].into_boxed_slice(), len: 0 }
+    }
+
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    #[inline]
+    pub(super) const fn is_full(&self) -> bool {
+        self.len as usize >= capacity_of(self.lines.len())
+    }
+
+    /// Has it as many lines as a table of a divided dict may have?
+    #[inline]
+    pub(super) const fn is_largest(&self) -> bool {
+        self.lines.len() >= LINES_MAX
+    }
+
+    /// The memory of the table in bytes.
+    pub(super) const fn allocated_bytes(&self) -> usize {
+        self.lines.len() * size_of::<Line>()
+    }
+
+    #[inline]
+    fn home(&self, tag: u16) -> usize {
+        (usize::from(tag) * self.lines.len()) >> 16
+    }
+
+    #[inline]
+    fn after(&self, line: usize) -> usize {
+        if line + 1 == self.lines.len() { 0 } else { line + 1 }
+    }
+
+    /// The first word with this tag that `is_it` says yes to.
+    #[inline]
+    pub(super) fn find(&self, tag: u16, mut is_it: impl FnMut(Word) -> bool) -> Option<Place> {
+        let mut at = self.home(tag);
+        for _ in 0..self.lines.len() {
+            let line = &self.lines[at];
+            for (index, word) in line.0.iter().enumerate() {
+                if word.tag() == tag && !word.is_empty() && is_it(*word) {
+                    return Some(Place { line: at, index });
+                }
+            }
+            if !line.is_full() {
+                return None;
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
+    #[inline]
+    pub(super) fn word(&self, place: Place) -> Word {
+        self.lines[place.line].0[place.index]
+    }
+
+    /// Takes the word of a place while its entry is changed; [`Table::set`] must follow. Until then the table does
+    /// not name the entry, so that nobody frees it twice should the change panic.
+    #[inline]
+    pub(super) fn vacate(&mut self, place: Place) -> Word {
+        std::mem::replace(&mut self.lines[place.line].0[place.index], Word::EMPTY)
+    }
+
+    /// Puts a word of the same tag in the place of another.
+    #[inline]
+    pub(super) fn set(&mut self, place: Place, word: Word) {
+        debug_assert!(!word.is_empty());
+        self.lines[place.line].0[place.index] = word;
+    }
+
+    /// Adds a word; there must be room.
+    #[inline]
+    pub(super) fn insert(&mut self, word: Word) {
+        debug_assert!(!self.is_full());
+        let mut at = self.home(word.tag());
+        while self.lines[at].is_full() {
+            at = self.after(at);
+        }
+        let line = &mut self.lines[at].0;
+        let index = line.iter().position(|word| word.is_empty()).expect("the line is not full");
+        line[index] = word;
+        self.len += 1;
+    }
+
+    /// Takes a word out.
+    pub(super) fn remove(&mut self, place: Place) -> Word {
+        let removed = self.word(place);
+        debug_assert!(!removed.is_empty());
+        self.len -= 1;
+        let mut hole = place;
+        while let Some(next) = self.fill(hole) {
+            hole = next;
+        }
+        removed
+    }
+
+    /// Closes a hole. The answer is the new hole, where the word came from that closed this one.
+    fn fill(&mut self, hole: Place) -> Option<Place> {
+        let line = &mut self.lines[hole.line];
+        let was_full = line.is_full();
+        let last = line.len() - 1;
+        line.0.swap(hole.index, last);
+        line.0[last] = Word::EMPTY;
+        if !was_full {
+            return None;
+        }
+        let mut from = self.after(hole.line);
+        while from != hole.line {
+            for index in 0..WIDTH {
+                let word = self.lines[from].0[index];
+                if word.is_empty() {
+                    return None;
+                }
+                if self.overflowed(word, hole.line, from) {
+                    self.lines[hole.line].0[last] = word;
+                    return Some(Place { line: from, index });
+                }
+            }
+            from = self.after(from);
+        }
+        None
+    }
+
+    /// Did this word, found in line `at`, pass `line` on its way there?
+    fn overflowed(&self, word: Word, line: usize, at: usize) -> bool {
+        let back = |to: usize| if to <= at { at - to } else { at + self.lines.len() - to };
+        back(self.home(word.tag())) >= back(line)
+    }
+
+    /// Makes room for more words.
+    pub(super) fn grow(&mut self) {
+        self.rebuild(more_lines(self.lines.len()));
+    }
+
+    /// Gives memory back if much more than half of it is unused.
+    #[inline]
+    pub(super) fn shrink_if_roomy(&mut self) {
+        if self.lines.len() > 1 && self.len() * 8 < self.lines.len() * WIDTH * 3 {
+            self.rebuild(lines_for(self.len() + self.len() / 4));
+        } else if self.len == 0 {
+            self.lines = Box::default();
+        }
+    }
+
+    fn rebuild(&mut self, lines: usize) {
+        let old = std::mem::replace(&mut self.lines, vec![Line::EMPTY; lines].into_boxed_slice());
+        let len = self.len;
+        self.len = 0;
+        for word in words(&old) {
+            self.insert(word);
+        }
+        assert_eq!(self.len, len, "a rebuilt table has the same words");
+    }
+
+    /// All words.
+    #[inline]
+    pub(super) fn words(&self) -> impl Iterator<Item = Word> + '_ {
+        words(&self.lines)
+    }
+
+    /// How many places there are, for sampling.
+    #[inline]
+    pub(super) const fn places(&self) -> usize {
+        self.lines.len() * WIDTH
+    }
+
+    /// The word at a place below [`Table::places`], if there is one.
+    #[inline]
+    pub(super) fn at(&self, place: usize) -> Option<Word> {
+        let word = self.lines.get(place / WIDTH)?.0[place % WIDTH];
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// Asks the processor to load the line where a tag is looked for first.
+    #[inline]
+    pub(super) fn prefetch_line(&self, tag: u16) {
+        prefetch(self.lines.as_ptr().wrapping_add(self.home(tag)));
+    }
+
+    /// Asks the processor to load the entries that a tag may mean.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, tag: u16) {
+        self.find(tag, |word| {
+            word.prefetch();
+            false
+        });
+    }
+
+    /// Checks what the probes rely on.
+    pub(super) fn check(&self) {
+        assert_eq!(self.words().count(), self.len(), "words are counted");
+        assert!(self.len() <= capacity_of(self.lines.len()), "a table is never overfull");
+        for (at, line) in self.lines.iter().enumerate() {
+            assert!(line.0[line.len()..].iter().all(|word| word.is_empty()), "lines are filled from the front");
+            for word in &line.0[..line.len()] {
+                let mut passed = self.home(word.tag());
+                while passed != at {
+                    assert!(self.lines[passed].is_full(), "a word that overflowed passed full lines only");
+                    passed = self.after(passed);
+                }
+            }
+        }
+    }
+}
+
+fn words(lines: &[Line]) -> impl Iterator<Item = Word> + '_ {
+    lines.iter().flat_map(|line| line.0.iter().copied().take_while(|word| !word.is_empty()))
+}
