@@ -9,6 +9,7 @@
 
 use ringkey_tests::careless::{self, Fault};
 use ringkey_tests::client::{Address, encoded};
+use ringkey_tests::linear::Verdict;
 use ringkey_tests::rng::Rng;
 use ringkey_tests::runner::{Runner, Workload};
 use ringkey_tests::server::Setup;
@@ -49,13 +50,17 @@ fn play_rounds(address: &Address, workload: &Workload, time: Duration) -> Result
     let mut rng = Rng::new(seed);
     let mut runner = Runner::new(address, workload);
     let end = Instant::now() + time;
-    let mut rounds = 0;
+    let (mut rounds, mut undecided) = (0, 0);
     while Instant::now() < end {
         let history = runner.round(&workload.scripts(&mut rng));
         rounds += 1;
-        linear::check(&history, &workload.keys)
-            .map_err(|violation| format!("round {rounds} of seed {seed} is not linearizable: {violation}"))?;
+        match linear::check(&history, &workload.keys) {
+            Verdict::Linearizable => {}
+            Verdict::Undecided => undecided += 1,
+            Verdict::Refused(why) => return Err(format!("round {rounds} of seed {seed} is not linearizable: {why}")),
+        }
     }
+    assert!(undecided * 20 <= rounds, "{undecided} of {rounds} rounds were too tangled to judge");
     Ok(rounds)
 }
 
@@ -63,7 +68,7 @@ fn judge_rounds(workload: &Workload) {
     let _alone = alone();
     let server = Setup::new().cores(CORES).start();
     match play_rounds(&server.address(), workload, seconds()) {
-        Ok(rounds) => assert!(rounds >= 20, "only {rounds} rounds in {:?}", seconds()),
+        Ok(rounds) => assert!(rounds >= 5, "only {rounds} rounds in {:?}", seconds()),
         Err(refusal) => panic!("{refusal}"),
     }
 }
