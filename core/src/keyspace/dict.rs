@@ -170,18 +170,18 @@ impl Dict {
         self.segments.bound()
     }
 
-    #[inline]
-    fn locate(&self, index: u32, key: &Key<'_>) -> Option<Place> {
+    #[inline(always)]
+    fn locate(&self, index: u32, key: &Key<'_>) -> Option<(Place, Word)> {
         let table = &self.segments.get(index).table;
-        table.find(key.hash.tag(), |word| self.entry(word).key() == key.bytes)
+        table.find(key.hash.tag(), |word| self.entry(word).has_key(key.bytes))
     }
 
     /// The entry of a key.
     #[inline]
     pub fn find(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         let index = self.directory.segment(key.hash)?;
-        let place = self.locate(index, key)?;
-        Some(self.entry(self.segments.get(index).table.word(place)))
+        let (_, word) = self.locate(index, key)?;
+        Some(self.entry(word))
     }
 
     /// Asks the processor to load the table line of a key. The first of two steps for the keys of a batch.
@@ -204,7 +204,7 @@ impl Dict {
     #[inline]
     pub fn update<R>(&mut self, key: &Key<'_>, change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R)) -> Option<R> {
         let index = self.directory.segment(key.hash)?;
-        let place = self.locate(index, key)?;
+        let (place, _) = self.locate(index, key)?;
         Some(self.change(index, place, change))
     }
 
@@ -212,7 +212,7 @@ impl Dict {
     #[inline]
     pub fn upsert(&mut self, key: &Key<'_>, make: impl FnOnce(Option<OwnedEntry>) -> OwnedEntry) -> bool {
         let index = self.segment_for(key.hash);
-        if let Some(place) = self.locate(index, key) {
+        if let Some((place, _)) = self.locate(index, key) {
             self.change(index, place, |old| (make(Some(old)), ()));
             return true;
         }
@@ -248,7 +248,7 @@ impl Dict {
     /// Takes the entry of a key out.
     pub fn remove(&mut self, key: &Key<'_>) -> Option<OwnedEntry> {
         let index = self.directory.segment(key.hash)?;
-        let place = self.locate(index, key)?;
+        let (place, _) = self.locate(index, key)?;
         let entry = self.take(index, place);
         self.tidy(index);
         Some(entry)
@@ -405,7 +405,7 @@ impl Dict {
             }
             removed(&entry);
             let table = &self.segments.get(index).table;
-            let place = table.find(word.tag(), |other| other == *word).expect("the word was just read there");
+            let (place, _) = table.find(word.tag(), |other| other == *word).expect("the word was just read there");
             drop(self.take(index, place));
         }
         self.segments.get_mut(index).earliest = earliest;

@@ -241,9 +241,13 @@ impl Meta {
         self.key_len_at() + if self.has(LONG_KEY) { 4 } else { 1 }
     }
 
-    /// Where the key is.
+    /// Where the key is. Every lookup asks this of an entry that is not in the cache, so it is a load, not a sum.
     #[inline]
-    const fn key_at(self) -> usize {
+    fn key_at(self) -> usize {
+        KEY_AT[self.0 as usize] as usize
+    }
+
+    const fn key_at_computed(self) -> usize {
         let value_len_bytes = match self.shape() {
             SHORT => 1,
             MEDIUM => 2,
@@ -260,7 +264,7 @@ impl Meta {
 
     /// The size of the allocation.
     #[inline]
-    const fn size(self, key_len: usize, inline_len: usize) -> usize {
+    fn size(self, key_len: usize, inline_len: usize) -> usize {
         let value = match self.integer_bytes() {
             Some(bytes) => bytes,
             None => inline_len,
@@ -269,6 +273,17 @@ impl Meta {
         if self.has(RAW) && !self.is_shared() { roomy(size) } else { size }
     }
 }
+
+/// [`Meta::key_at`] of every first byte.
+static KEY_AT: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut meta = 0;
+    while meta < table.len() {
+        table[meta] = Meta(meta as u8).key_at_computed() as u8;
+        meta += 1;
+    }
+    table
+};
 
 /// Rounds a size up to the next quarter of a power of two, or of 16 bytes below 128.
 #[inline]
@@ -330,6 +345,12 @@ impl<'a> EntryRef<'a> {
     pub fn key(&self) -> &'a [u8] {
         let meta = self.meta();
         self.slice(meta.key_at(), self.key_len(meta))
+    }
+
+    /// Is this the key?
+    #[inline]
+    pub(super) fn has_key(&self, key: &[u8]) -> bool {
+        same_bytes(self.key(), key)
     }
 
     /// The value.
@@ -451,6 +472,19 @@ pub(super) fn prefetch<T>(address: *const T) {
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;
+}
+
+/// Equality for short keys without a call.
+#[inline]
+fn same_bytes(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() || one.len() > 32 {
+        return one == other;
+    }
+    let (Some(last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) else {
+        return one.iter().zip(other).all(|(a, b)| a == b);
+    };
+    let same = one.chunks_exact(8).zip(other.chunks_exact(8)).all(|(a, b)| a == b);
+    same & (last == other_last)
 }
 
 /// An entry and the right to change and free it.
@@ -784,6 +818,7 @@ impl std::fmt::Debug for OwnedEntry {
 /// An owned entry as a table keeps it: tag (16 bits), address (48 bits), and in its lowest bit "has an expiry".
 ///
 /// Whoever holds the word in a table owns the entry; copies of the word are only names of it.
+#[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Word(u64);
 

@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn sums_of_all_lengths_are_those_of_another_implementation() {
         let other = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
-        let text: Vec<u8> = (0..200_u32).map(|at| (at * 7919 >> 3) as u8).collect();
+        let text: Vec<u8> = (0..200_u32).map(|at| ((at * 7919) >> 3) as u8).collect();
         for len in 0..text.len() {
             assert_eq!(crc16(&text[..len]), other.checksum(&text[..len]), "{len} bytes");
         }

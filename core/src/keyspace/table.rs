@@ -12,6 +12,7 @@
 //!
 //! A line that is full sends its overflow to the next one, and a probe ends at the first line that is not full.
 //! Removing from a full line therefore pulls back a word that overflowed it (no tombstones).
+#![allow(unsafe_code)]
 
 use super::entry::{Word, prefetch};
 
@@ -24,7 +25,11 @@ pub(super) const LINES_MAX: usize = 64;
 /// The most words of a table of [`LINES_MAX`].
 pub(super) const WORDS_MAX: usize = capacity_of(LINES_MAX);
 
-#[repr(align(64))]
+/// The bits that [`Line::matches`] sets.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const TAG_BITS: u32 = 0x8888_8888;
+
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 struct Line([Word; WIDTH]);
 
@@ -36,6 +41,41 @@ impl Line {
     #[inline]
     const fn is_full(&self) -> bool {
         !self.0[WIDTH - 1].is_empty()
+    }
+
+    /// Bit `4 * place + 3` for each place whose word has this tag; empty places may be among them for tag zero.
+    ///
+    /// Without a branch: at which of the places a word stands is not predictable.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[inline(always)]
+    fn matches(&self, tag: u16) -> u32 {
+        use std::arch::x86_64::{
+            __m128i, _mm_cmpeq_epi16, _mm_load_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_set1_epi16,
+        };
+        let pairs = self.0.as_ptr().cast::<__m128i>();
+        // SAFETY: SSE2 is part of the x86-64 baseline; a line is 64 bytes, aligned to 64, and so has four vectors.
+        let mask = unsafe {
+            let tags = _mm_set1_epi16(tag as i16);
+            let equal = |at: usize| _mm_cmpeq_epi16(_mm_load_si128(pairs.add(at)), tags);
+            let low = _mm_movemask_epi8(_mm_packs_epi16(equal(0), equal(1))) as u32;
+            let high = _mm_movemask_epi8(_mm_packs_epi16(equal(2), equal(3))) as u32;
+            low | high << 16
+        };
+        // Four bits a word, one for each quarter of it; the tag is the highest.
+        mask & TAG_BITS
+    }
+
+    /// The same without vectors.
+    #[cfg(any(test, miri, not(target_arch = "x86_64")))]
+    fn matches_plainly(&self, tag: u16) -> u32 {
+        let bit = |(at, word): (usize, &Word)| u32::from(word.tag() == tag) << (4 * at + 3);
+        self.0.iter().enumerate().map(bit).sum()
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    #[inline]
+    fn matches(&self, tag: u16) -> u32 {
+        self.matches_plainly(tag)
     }
 
     fn len(&self) -> usize {
@@ -110,16 +150,20 @@ impl Table {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
-    /// The first word with this tag that `is_it` says yes to.
-    #[inline]
-    pub(super) fn find(&self, tag: u16, mut is_it: impl FnMut(Word) -> bool) -> Option<Place> {
+    /// The first word with this tag that `is_it` says yes to, and where it is.
+    #[inline(always)]
+    pub(super) fn find(&self, tag: u16, mut is_it: impl FnMut(Word) -> bool) -> Option<(Place, Word)> {
         let mut at = self.home(tag);
         for _ in 0..self.lines.len() {
             let line = &self.lines[at];
-            for (index, word) in line.0.iter().enumerate() {
-                if word.tag() == tag && !word.is_empty() && is_it(*word) {
-                    return Some(Place { line: at, index });
+            let mut matches = line.matches(tag);
+            while matches != 0 {
+                let index = matches.trailing_zeros() as usize / 4;
+                let word = line.0[index];
+                if !word.is_empty() && is_it(word) {
+                    return Some((Place { line: at, index }, word));
                 }
+                matches &= matches - 1;
             }
             if !line.is_full() {
                 return None;
@@ -285,4 +329,33 @@ impl Table {
 
 fn words(lines: &[Line]) -> impl Iterator<Item = Word> + '_ {
     lines.iter().flat_map(|line| line.0.iter().copied().take_while(|word| !word.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::keyspace::entry::{NewValue, OwnedEntry};
+    use crate::prng::Prng;
+
+    #[test]
+    fn vectors_match_what_a_plain_loop_matches() {
+        let mut prng = Prng::new(1);
+        for filled in 0..=WIDTH {
+            for _ in 0..200 {
+                let mut line = Line::EMPTY;
+                for word in &mut line.0[..filled] {
+                    let tag = [0, 1, 0x8000, 0xFFFF][prng.below(4) as usize];
+                    *word = OwnedEntry::new(b"k", NewValue::Int(1), None).into_word(tag);
+                }
+                for tag in [0, 1, 2, 0x8000, 0xFFFF] {
+                    assert_eq!(line.matches(tag), line.matches_plainly(tag));
+                }
+                for word in &line.0[..filled] {
+                    // SAFETY: the word was made above and is not used again.
+                    drop(unsafe { word.into_entry() });
+                }
+            }
+        }
+    }
 }
