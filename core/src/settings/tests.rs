@@ -1,3 +1,5 @@
+//! Tests of the settings: defaults, files, command line, CONFIG GET and SET.
+
 #![allow(clippy::unwrap_used)]
 
 mod defaults;

@@ -1,3 +1,5 @@
+//! Tests of the handlers of keys: replies, errors, expiry and effects.
+
 #![allow(clippy::unwrap_used)]
 
 use super::{
