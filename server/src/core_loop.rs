@@ -250,7 +250,8 @@ impl CoreLoop {
                 session.lingers_since = Some(self.state.now);
                 listen::shut_down(&session.fd, libc::SHUT_WR);
             }
-            if session.is_deaf && (!session.has_work() || session.closing != Closing::No) {
+            // Everything that came has been executed by now; the rest is half a request.
+            if session.is_deaf && session.next_parsed == session.parsed.len() {
                 session.closing = Closing::Now;
             }
         }
@@ -288,7 +289,7 @@ impl CoreLoop {
             // It may be writing a long pipeline before it reads: it gets as much room as one request could take.
             return held > self.state.tuning.query_limit / 2;
         }
-        !session.pending.is_nothing() || self.state.mesh.is_clogged()
+        !session.pending.is_nothing()
     }
 
     fn check_limits(&mut self, session: &mut Session) {

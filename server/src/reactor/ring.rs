@@ -129,7 +129,7 @@ impl Ring {
     /// Accepts connections on `fd` until cancelled.
     pub fn accept(&mut self, fd: RawFd, token: Token) {
         self.push(
-            opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).build(),
+            opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC).build(),
             token,
         );
     }
