@@ -144,7 +144,7 @@ impl Ring {
     /// # Safety
     /// `buffer` must stay valid and untouched until the operation completes.
     pub unsafe fn receive_into(&mut self, fd: RawFd, buffer: *mut u8, len: u32, token: Token) {
-        self.push(opcode::Recv::new(types::Fd(fd), buffer, len).build(), token);
+        self.push(opcode::Recv::new(types::Fd(fd), buffer, len).flags(libc::MSG_WAITALL).build(), token);
     }
 
     /// Sends one run of bytes.
