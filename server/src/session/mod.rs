@@ -22,6 +22,12 @@ use std::os::fd::OwnedFd;
 /// An empty input buffer keeps no more than so many bytes.
 const KEPT_INPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// No room is kept for a large argument of more than so many bytes.
+const KEPT_ROOM_BYTES_MAX: usize = 1 << 20;
+
+/// Memory that the announced length of a large argument is trusted with, in bytes.
+const BIG_BYTES_AT_ONCE: usize = 4 << 20;
+
 /// A request that was parsed and waits for its turn in the pass.
 #[derive(Clone, Copy)]
 pub struct Parsed {
@@ -149,6 +155,11 @@ pub struct Session {
     pub breach: Option<ProtocolError>,
     /// A large argument under way.
     pub big: Option<BigArgument>,
+    /// Room for the next large argument: who sent one is likely to send more of its size. The next tick without one
+    /// gives it back.
+    room: Vec<u8>,
+    /// Has there been a large argument since the last tick?
+    had_big: bool,
     /// Requests parsed and not yet executed, from `next_parsed` on.
     pub parsed: Vec<Parsed>,
     /// The next of `parsed` to be executed.
@@ -222,6 +233,8 @@ impl Session {
             breach: None,
             next_parsed: 0,
             big: None,
+            room: Vec::new(),
+            had_big: false,
             parsed: Vec::new(),
             spans: Vec::new(),
             output: Output::default(),
@@ -276,6 +289,15 @@ impl Session {
         if is_idle && let Some(big) = &mut self.big {
             big.data.shrink_to_fit();
         }
+        if !std::mem::take(&mut self.had_big) && self.room.capacity() > 0 {
+            self.room = Vec::new();
+        }
+    }
+
+    /// Room in buffers for what the client may send next, in bytes.
+    fn query_room(&self) -> usize {
+        let free = |buffer: &Vec<u8>| buffer.capacity() - buffer.len();
+        free(&self.input) + self.room.capacity() + self.big.as_ref().map_or(0, |big| free(&big.data))
     }
 
     /// Memory that it holds, in bytes.
@@ -284,6 +306,7 @@ impl Session {
             + size_of::<Facts>()
             + self.input.capacity()
             + self.big.as_ref().map_or(0, |big| big.data.capacity())
+            + self.room.capacity()
             + self.parser.held_bytes()
             + self.parsed.capacity() * size_of::<Parsed>()
             + self.spans.capacity() * size_of::<Span>()
@@ -300,6 +323,19 @@ impl Session {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
+    /// Begins a large argument of `len` bytes, of which `payload` has come.
+    pub fn begin_big(&mut self, len: usize, payload: &[u8]) {
+        let whole = len + 2;
+        let mut data = std::mem::take(&mut self.room);
+        // Room much larger than the argument would stay with the value that it becomes.
+        if !(whole..=whole + whole / 16).contains(&data.capacity()) {
+            // A length alone must not cost much memory: what is longer grows as it comes.
+            data = Vec::with_capacity(whole.min(BIG_BYTES_AT_ONCE));
+        }
+        data.extend_from_slice(payload);
+        self.big = Some(BigArgument { len, data });
+    }
+
     /// Takes bytes for the large argument under way; returns what is left of `bytes`.
     pub fn feed_big<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(big) = &mut self.big else { return bytes };
@@ -309,6 +345,10 @@ impl Session {
         if big.data.len() == big.len + 2 {
             let mut data = std::mem::take(&mut big.data);
             data.truncate(big.len);
+            if big.len <= KEPT_ROOM_BYTES_MAX {
+                self.room = Vec::with_capacity(big.len + 2);
+            }
+            self.had_big = true;
             self.big = None;
             self.parser.supply(Bytes::from(data));
         }
@@ -419,9 +459,7 @@ impl Session {
                 flags,
                 self.db.0,
                 query,
-                self.input.capacity() + self.big.as_ref().map_or(0, |big| big.data.capacity())
-                    - self.big.as_ref().map_or(0, |big| big.data.len())
-                    - self.input.len(),
+                self.query_room(),
                 self.output.unsent(),
                 0,
                 held,
