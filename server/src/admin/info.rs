@@ -200,7 +200,7 @@ fn server(text: &mut String, state: &State, _: &[Sample]) {
         "io_threads_active": 0,
         "availability_zone": String::from_utf8_lossy(state.settings.text(Setting::AvailabilityZone)),
     );
-    for (index, listener) in process.listeners.iter().enumerate() {
+    for (index, listener) in crate::listen::describe(&state.settings).iter().enumerate() {
         let _ = write!(text, "listener{index}:{listener}\r\n");
     }
 }
