@@ -289,7 +289,8 @@ impl CoreLoop {
             return;
         }
         let tuning = &self.state.tuning;
-        if session.query_bytes() > tuning.query_limit && session.closing != Closing::Now {
+        let is_refused = session.big.as_ref().is_some_and(|big| big.swallow == Some(0));
+        if (is_refused || session.query_bytes() > tuning.query_limit) && session.closing != Closing::Now {
             log::warn!("Closing client that reached max query buffer length: {}", session.view(self.state.now, 0).line);
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
@@ -388,8 +389,10 @@ impl Core for CoreLoop {
                 self.state.receive(from, letter);
             }
         }
+        let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
+        self.state.statistics.command_micros += executing.elapsed().as_micros() as u64;
         let ticked = self.tick();
         self.listen();
         self.tend_sessions();

@@ -22,6 +22,9 @@ use std::os::fd::OwnedFd;
 /// An empty input buffer keeps no more than so many bytes.
 const KEPT_INPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// More than this is shown as a list of replies, in bytes.
+const SHORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
 /// No room is kept for a large argument of more than so many bytes.
 const KEPT_ROOM_BYTES_MAX: usize = 1 << 20;
 
@@ -51,6 +54,9 @@ pub struct BigArgument {
     pub len: usize,
     /// What has come so far.
     pub data: Vec<u8>,
+    /// It is longer than a client may send: nothing of it is kept, and when so many bytes more have come, the client is
+    /// closed. Closing with unread input would look like a failure of the network.
+    pub swallow: Option<usize>,
 }
 
 /// What a session waits for.
@@ -323,9 +329,14 @@ impl Session {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// Begins a large argument of `len` bytes, of which `payload` has come.
-    pub fn begin_big(&mut self, len: usize, payload: &[u8]) {
+    /// Begins a large argument of `len` bytes, of which `payload` has come; a client may send `limit` bytes.
+    pub fn begin_big(&mut self, len: usize, payload: &[u8], limit: usize) {
         let whole = len + 2;
+        if whole > limit {
+            let swallow = whole.min(limit + KEPT_INPUT_BYTES_MAX).saturating_sub(payload.len());
+            self.big = Some(BigArgument { len, data: Vec::new(), swallow: Some(swallow) });
+            return;
+        }
         let mut data = std::mem::take(&mut self.room);
         // Room much larger than the argument would stay with the value that it becomes.
         if !(whole..=whole + whole / 16).contains(&data.capacity()) {
@@ -333,12 +344,16 @@ impl Session {
             data = Vec::with_capacity(whole.min(BIG_BYTES_AT_ONCE));
         }
         data.extend_from_slice(payload);
-        self.big = Some(BigArgument { len, data });
+        self.big = Some(BigArgument { len, data, swallow: None });
     }
 
     /// Takes bytes for the large argument under way; returns what is left of `bytes`.
     pub fn feed_big<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(big) = &mut self.big else { return bytes };
+        if let Some(swallow) = &mut big.swallow {
+            *swallow = swallow.saturating_sub(bytes.len());
+            return &[];
+        }
         let missing = big.len + 2 - big.data.len();
         let (mine, rest) = bytes.split_at(missing.min(bytes.len()));
         big.data.extend_from_slice(mine);
@@ -442,7 +457,9 @@ impl Session {
             flags.push('N');
         }
         let query = self.query_bytes();
-        let held = self.output.held_bytes();
+        let unsent = self.output.unsent();
+        // Valkey keeps so much in a buffer of fixed size, and the rest in a list, which is what `oll` and `omem` show.
+        let is_short = unsent <= SHORT_OUTPUT_BYTES_MAX;
         SessionView {
             id: self.id,
             line: format!(
@@ -460,11 +477,11 @@ impl Session {
                 self.db.0,
                 query,
                 self.query_room(),
-                self.output.unsent(),
-                0,
-                held,
+                if is_short { unsent } else { 0 },
+                if is_short { 0 } else { self.output.pieces_count() },
+                if is_short { 0 } else { self.output.held_bytes() },
                 self.held_bytes(),
-                if self.output.unsent() > 0 { "rw" } else { "r" },
+                if unsent > 0 { "rw" } else { "r" },
                 self.last_command.map_or("NULL", |row| row.name),
                 if self.protocol == Protocol::Resp3 { 3 } else { 2 },
                 String::from_utf8_lossy(&facts.lib_name),
