@@ -198,6 +198,8 @@ pub struct Facts {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// READONLY.
+    pub read_only: bool,
 }
 
 impl Session {
@@ -383,6 +385,9 @@ impl Session {
     pub fn view(&self, now: Millis, core: usize) -> SessionView {
         let facts = &self.facts;
         let mut flags = String::new();
+        if facts.read_only {
+            flags.push('r');
+        }
         if self.closing == Closing::AfterReplies {
             flags.push('c');
         }
@@ -402,7 +407,6 @@ impl Session {
             flags.push('N');
         }
         let query = self.query_bytes();
-        let held = self.output.held_bytes();
         SessionView {
             id: self.id,
             line: format!(
@@ -424,7 +428,8 @@ impl Session {
                     - self.input.len(),
                 self.output.unsent(),
                 0,
-                held,
+                // An empty buffer that waits for its next use is counted in the sum only.
+                if self.output.unsent() > 0 { self.output.held_bytes() } else { 0 },
                 self.held_bytes(),
                 if self.output.unsent() > 0 { "rw" } else { "r" },
                 self.last_command.map_or("NULL", |row| row.name),
