@@ -37,6 +37,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // The kernel lets go of a ring, and of the accept operations in it, some time after the ring was closed. Until
+        // then the socket would go on taking connections that nobody serves, and keep its port.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);
         }
