@@ -136,6 +136,8 @@ pub struct State {
     pub memory: Option<ThreadMemory>,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
+    /// When a web client was last logged.
+    pub web_logged_at: Millis,
     /// The core has been told to stop.
     pub is_stopping: bool,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
@@ -192,6 +194,7 @@ impl State {
             batch_wait: BatchWait::default(),
             memory: ThreadMemory::of_this_thread(),
             is_cron_paused: false,
+            web_logged_at: Millis(0),
             is_stopping: false,
             notices: VecDeque::new(),
             errands: crate::admin::Errands::default(),
