@@ -8,8 +8,9 @@ use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
 use crate::session::{Closing, Session};
 use crate::state::State;
+use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -41,10 +42,12 @@ pub struct CoreLoop {
     ring: Ring,
     state: State,
     /// A descriptor on which signals arrive (core 0 only).
-    signals: Option<OwnedFd>,
+    signals: Option<Signals>,
     completions: Vec<Completion>,
     arrivals: Vec<Arrival>,
     listener_generation: u32,
+    /// Accept operations submitted in this generation.
+    armed_listeners: u32,
     next_tick_ms: i64,
     next_client: u64,
     last_dealt: usize,
@@ -54,7 +57,7 @@ pub struct CoreLoop {
 
 impl CoreLoop {
     /// A core that listens if it has listeners.
-    pub fn new(ring: Ring, state: State, signals: Option<OwnedFd>) -> Self {
+    pub fn new(ring: Ring, state: State, signals: Option<Signals>) -> Self {
         // The first connection goes to core 0.
         let last_dealt = state.mesh.count() - 1;
         let mut this = Self {
@@ -64,6 +67,7 @@ impl CoreLoop {
             completions: Vec::new(),
             arrivals: Vec::new(),
             listener_generation: 0,
+            armed_listeners: 0,
             next_tick_ms: 0,
             next_client: 0,
             last_dealt,
@@ -72,12 +76,13 @@ impl CoreLoop {
         };
         this.listen();
         if let Some(signals) = &this.signals {
-            this.ring.watch(signals.as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+            this.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
         }
         this
     }
 
     fn listen(&mut self) {
+        self.armed_listeners = self.state.listeners.len() as u32;
         for (index, listener) in self.state.listeners.iter().enumerate() {
             let token =
                 Token { operation: Operation::Accept, index: index as u32, generation: self.listener_generation };
@@ -87,7 +92,8 @@ impl CoreLoop {
 
     /// Replaces the listeners by those that CONFIG SET has opened.
     fn relisten(&mut self, new: Vec<Listener>) {
-        for index in 0..self.state.listeners.len() as u32 {
+        // Some of the old listeners are gone already; those that stay get an accept operation of the new generation.
+        for index in 0..self.armed_listeners {
             self.ring.cancel(Token { operation: Operation::Accept, index, generation: self.listener_generation });
         }
         self.listener_generation += 1;
@@ -96,9 +102,9 @@ impl CoreLoop {
     }
 
     fn complete(&mut self, completion: Completion) {
-        let Completion { token, result, buffer, more } = completion;
+        let Completion { token, result, accepted, buffer, more } = completion;
         match token.operation {
-            Operation::Accept => self.accepted(token, result, more),
+            Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
             Operation::Event => self.signalled(),
@@ -106,17 +112,16 @@ impl CoreLoop {
         }
     }
 
-    fn accepted(&mut self, token: Token, result: i32, more: bool) {
+    fn accepted(&mut self, token: Token, accepted: Result<OwnedFd, i32>, more: bool) {
         let is_current = token.generation == self.listener_generation;
-        if result >= 0 {
-            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
-            #[allow(unsafe_code)]
-            let fd = unsafe { OwnedFd::from_raw_fd(result) };
-            if is_current && !self.state.is_stopping {
-                self.deal(fd, token.index as usize);
+        match accepted {
+            Ok(fd) if is_current && !self.state.is_stopping => self.deal(fd, token.index as usize),
+            // A socket that no longer listens.
+            Ok(_) => {}
+            Err(error) if is_current && error != -libc::ECANCELED => {
+                log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-error));
             }
-        } else if result != -libc::ECANCELED {
-            log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
+            Err(_) => {}
         }
         if !more
             && is_current
@@ -194,8 +199,8 @@ impl CoreLoop {
 
     fn signalled(&mut self) {
         let Some(signals) = &self.signals else { return };
-        while let Some(signal) = listen::read_signal(signals) {
-            let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        while let Some(signal) = signals.next() {
+            let name = if signal == Signal::Interrupt { "SIGINT" } else { "SIGTERM" };
             if self.state.is_stopping {
                 log::warn!("You insist... exiting now.");
                 std::process::exit(1);
