@@ -100,7 +100,9 @@ impl State {
         let limits =
             RequestLimits { bulk_bytes_max: self.tuning.bulk_bytes_max, unauthenticated: !session.is_authenticated };
         let mut end = input.len();
-        while session.parsed.len() < AHEAD_MAX && session.breach.is_none() {
+        // The limits of what follows depend on whether this request is the right password.
+        let most = if session.is_authenticated { AHEAD_MAX } else { 1 };
+        while session.parsed.len() < most && session.breach.is_none() {
             let start = session.parse_offset;
             let words_from = session.spans.len() as u32;
             let progress = match session.parser.parse(&input[start..end], &limits, &mut session.spans) {

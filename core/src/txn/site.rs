@@ -187,7 +187,7 @@ impl Site {
     fn run_order(&mut self, now: Millis, batch: &mut Batch, index: usize) {
         match batch.jobs[index].order {
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
-            Order::TryLock => {}
+            Order::TryLock | Order::Visit => {}
             Order::Lend => self.lend(batch, index),
             Order::Return => self.take_back(batch),
         }
