@@ -189,8 +189,8 @@ fn long_run(seed: u64) {
     let count =
         |key: usize| histories.iter().flat_map(|one| &one.events).filter(|event| event.op == Op::Incr(key)).count();
     let State(end) = world.state();
-    for key in 9..12 {
-        assert_eq!(end[key], Some(number(count(key))), "counter {key}");
+    for (key, value) in (9..12).zip(&end[9..]) {
+        assert_eq!(*value, Some(number(count(key))), "counter {key}");
     }
     assert_eq!(end[4..7].iter().flatten().count(), 1, "what is renamed is neither lost nor doubled");
 }
@@ -261,7 +261,7 @@ fn integer_in(reply: &[u8]) -> u64 {
 
 #[test]
 fn long_runs_keep_the_laws_that_can_be_seen() {
-    for_seeds(60, long_run);
+    for_seeds(40, long_run);
 }
 
 /// With a clock that goes on, and keys that expire at any moment: also under locks, on the workbench, between legs.
@@ -286,7 +286,7 @@ fn timed_run(seed: u64) {
 
 #[test]
 fn keys_that_expire_leave_nothing_locked() {
-    for_seeds(500, timed_run);
+    for_seeds(300, timed_run);
 }
 
 #[test]

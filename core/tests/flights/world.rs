@@ -43,14 +43,17 @@ pub struct Client {
     events: Vec<Event>,
 }
 
+/// A message on its way, as the server has it: boxed, for it is moved often.
+type Letter = Box<Batch>;
+
 #[derive(Debug)]
 struct Core {
     site: Site,
     bench: Workbench,
-    outgoing: Vec<Option<Box<Batch>>>,
-    legs: Vec<Vec<Box<Batch>>>,
-    inbound: VecDeque<Box<Batch>>,
-    homecoming: VecDeque<(usize, Box<Batch>)>,
+    outgoing: Vec<Option<Letter>>,
+    legs: Vec<Vec<Letter>>,
+    inbound: VecDeque<Letter>,
+    homecoming: VecDeque<(usize, Letter)>,
     ready: VecDeque<usize>,
     owners: u64,
     now: i64,
@@ -76,7 +79,7 @@ pub struct Tally {
 pub struct World {
     cores: Vec<Core>,
     /// What is under way from core `i / n` to core `i % n`.
-    rings: Vec<VecDeque<Box<Batch>>>,
+    rings: Vec<VecDeque<Letter>>,
     clients: Vec<Client>,
     map: ShardMap,
     names: Vec<Vec<u8>>,
@@ -278,7 +281,7 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, core: usize, batch: Box<Batch>) {
+    fn deliver(&mut self, core: usize, batch: Letter) {
         let count = self.cores.len();
         let Core { site, now, .. } = &mut self.cores[core];
         let (waits, mut done) = (site.lock_waits, Vec::new());
@@ -294,7 +297,7 @@ impl World {
         }
     }
 
-    fn come_home(&mut self, core: usize, from: usize, batch: Box<Batch>) {
+    fn come_home(&mut self, core: usize, from: usize, batch: Letter) {
         if let [job] = batch.jobs.as_slice() {
             let client = job.ticket as usize;
             if job.order == Order::Return {
@@ -317,7 +320,7 @@ impl World {
         }
     }
 
-    fn leg_returned(&mut self, core: usize, from: usize, batch: Box<Batch>, client: usize) {
+    fn leg_returned(&mut self, core: usize, from: usize, batch: Letter, client: usize) {
         let Pending::Flight(mut flight, gathered) = std::mem::take(&mut self.clients[client].pending) else { return };
         let mut steps = Vec::new();
         let owner = flight.owner();
