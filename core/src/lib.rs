@@ -22,3 +22,4 @@ pub mod resp;
 pub mod settings;
 pub mod txn;
 pub mod units;
+pub mod words;

@@ -6,6 +6,7 @@ use crate::listen::{self, Listener};
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
+use crate::session::big::BigArgument;
 use crate::session::{Closing, Session};
 use crate::state::State;
 use ringkey_core::settings::Setting;
@@ -164,6 +165,18 @@ impl CoreLoop {
                 self.ring.buffers.give_back(buffer);
             }
         }
+        let now = self.state.now;
+        let Some(session) = self.state.session(index, generation) else { return };
+        if std::mem::take(&mut session.is_direct) {
+            session.filled_big(result.max(0) as usize);
+            session.last_active = now;
+            if result > 0 {
+                session.bytes_in += result as u64;
+                self.state.statistics.net_in += result as u64;
+                self.state.statistics.reads += 1;
+                self.state.ready.push_back(index);
+            }
+        }
         let Some(session) = self.state.session(index, generation) else { return };
         if !more {
             session.is_receiving = false;
@@ -250,7 +263,8 @@ impl CoreLoop {
                 session.lingers_since = Some(self.state.now);
                 listen::shut_down(&session.fd, libc::SHUT_WR);
             }
-            if session.is_deaf && (!session.has_work() || session.closing != Closing::No) {
+            // Everything that came has been executed by now; the rest is half a request.
+            if session.is_deaf && session.next_parsed == session.parsed.len() {
                 session.closing = Closing::Now;
             }
         }
@@ -267,13 +281,27 @@ impl CoreLoop {
         }
         session.output.submit(&mut self.ring, fd, send);
         let too_much = self.has_sent_too_much(session);
-        if session.is_receiving && too_much && !session.is_paused {
+        let wants_direct = session.big.as_ref().is_some_and(BigArgument::wants_direct);
+        let must_stop = too_much || (wants_direct && !session.is_direct);
+        if session.is_receiving && must_stop && !session.is_paused {
             session.is_paused = true;
             self.ring.cancel(receive);
         } else if !session.is_receiving && !session.is_deaf && !too_much {
             session.is_paused = false;
             session.is_receiving = true;
-            self.ring.receive(fd, receive);
+            match session.big.as_mut().filter(|_| wants_direct) {
+                Some(big) => {
+                    session.is_direct = true;
+                    let (room, len) = big.lend();
+                    // SAFETY: the room stays where it is until the completion of this operation calls `filled`, and the
+                    // session is not dropped before: `is_receiving` keeps it.
+                    #[allow(unsafe_code)]
+                    unsafe {
+                        self.ring.receive_into(fd, room, len, receive);
+                    }
+                }
+                None => self.ring.receive(fd, receive),
+            }
         }
         false
     }
@@ -288,7 +316,7 @@ impl CoreLoop {
             // It may be writing a long pipeline before it reads: it gets as much room as one request could take.
             return held > self.state.tuning.query_limit / 2;
         }
-        !session.pending.is_nothing() || self.state.mesh.is_clogged()
+        !session.pending.is_nothing()
     }
 
     fn check_limits(&mut self, session: &mut Session) {

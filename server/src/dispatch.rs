@@ -20,9 +20,6 @@ const AHEAD_MAX: usize = 128;
 /// A client that is owed more than this executes nothing until it has read some of it, in bytes.
 pub const OWED_BYTES_MAX: usize = 4 << 20;
 
-/// Memory that the announced length of a large argument is trusted with, in bytes.
-const BIG_BYTES_AT_ONCE: usize = 4 << 20;
-
 /// What became of input.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
@@ -520,10 +517,9 @@ impl Session {
     }
 
     fn begin_big(&mut self, len: usize, payload: &[u8]) {
-        // A length alone must not cost much memory: what is longer grows as it comes.
-        let mut data = Vec::with_capacity((len + 2).min(BIG_BYTES_AT_ONCE));
-        data.extend_from_slice(payload);
-        self.big = Some(crate::session::BigArgument { len, data });
+        let mut big = crate::session::big::BigArgument::new(len);
+        big.take(payload);
+        self.big = Some(big);
     }
 
     fn note_command(&mut self, row: &'static Command) {

@@ -140,6 +140,8 @@ pub struct State {
     pub is_stopping: bool,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
+    /// Questions about all keys, asked while some were lent.
+    pub deferred: Vec<(Option<usize>, u64, Question)>,
     /// Answers that this core collects for others.
     pub errands: crate::admin::Errands,
 }
@@ -194,6 +196,7 @@ impl State {
             is_cron_paused: false,
             is_stopping: false,
             notices: VecDeque::new(),
+            deferred: Vec::new(),
             errands: crate::admin::Errands::default(),
         }
     }
@@ -350,6 +353,10 @@ impl State {
                 self.heed(self.me.index(), notice);
             } else if let Some(index) = self.ready.pop_front() {
                 self.resume(index);
+            } else if !self.deferred.is_empty() && !self.site.has_lent() {
+                for (from, ticket, question) in std::mem::take(&mut self.deferred) {
+                    self.answer(from, ticket, question);
+                }
             } else {
                 return;
             }
@@ -360,15 +367,12 @@ impl State {
         let mut done = std::mem::take(&mut self.done);
         self.site.deliver(self.now, batch, &mut done);
         for batch in done.drain(..) {
-            let expects_answer = batch.jobs.iter().any(|job| job.order != Order::Return);
-            if batch.home == self.me {
-                if expects_answer {
-                    self.homecoming.push_back((self.me.index(), batch));
-                } else {
-                    self.recycle(batch);
-                }
+            // Nobody waits for returned entries or releases: their buffers serve here from now on.
+            if batch.jobs.iter().all(|job| job.order == Order::Return) {
+                self.recycle(batch);
+            } else if batch.home == self.me {
+                self.homecoming.push_back((self.me.index(), batch));
             } else {
-                // Also an empty batch goes home: its buffers serve again.
                 self.mesh.post(batch.home.index(), Letter::Batch(batch));
             }
         }
@@ -377,9 +381,6 @@ impl State {
 
     fn come_home(&mut self, from: usize, batch: Box<Batch>) {
         if let [job] = batch.jobs.as_slice() {
-            if job.order == Order::Return {
-                return self.recycle(batch);
-            }
             let (index, generation) = (job.ticket as u32, (job.ticket >> 32) as u32);
             if let Some(session) = self.session(index, generation)
                 && matches!(session.pending, Pending::Flight(..))

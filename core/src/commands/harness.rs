@@ -36,7 +36,7 @@ impl Bench {
 
     /// Runs a line, its words split as in configuration files, and gives the reply in a short notation.
     pub fn run(&mut self, line: &str) -> String {
-        let words = crate::resp::request::split_words(line.as_bytes()).expect("quotes match");
+        let words = crate::words::split_words(line.as_bytes()).expect("quotes match");
         self.run_words(&words.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 

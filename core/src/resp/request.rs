@@ -10,6 +10,7 @@ use crate::limits::{
     ARGS_MAX, BIG_ARGUMENT_BYTES_MIN, INLINE_BYTES_MAX, UNAUTHENTICATED_ARGS_MAX, UNAUTHENTICATED_BULK_BYTES_MAX,
 };
 use crate::number::parse_integer;
+use crate::words::{bare_words, split_words};
 use bytes::Bytes;
 use std::fmt;
 
@@ -421,17 +422,7 @@ impl RequestParser {
             self.owned = Some(Request::new(words.iter().map(Vec::as_slice)));
             return Ok(Progress::CompleteOwned { consumed });
         }
-        let mut start = None;
-        for (index, byte) in line.iter().chain(b" ").enumerate() {
-            match (is_blank(*byte), start) {
-                (true, Some(from)) => {
-                    spans.push(Span::new(from, index - from));
-                    start = None;
-                }
-                (false, None) => start = Some(index),
-                _ => {}
-            }
-        }
+        spans.extend(bare_words(line).map(|word| Span::new(word.start, word.len())));
         Ok(Progress::Complete { consumed })
     }
 }
@@ -446,87 +437,6 @@ fn line_at(input: &[u8], from: usize, too_long: ProtocolError) -> Result<Option<
         Some(_) => Ok(None),
         None if rest.len() > INLINE_BYTES_MAX => Err(too_long),
         None => Ok(None),
-    }
-}
-
-/// The blanks that separate words (C's `isspace`).
-pub fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
-}
-
-/// Splits a line into words as inline requests and configuration files are split: words are separated by blanks;
-/// `"..."` knows `\n \r \t \b \a \\ \" \xHH`, `'...'` knows `\'`; a closing quote must end its word.
-/// `None` if quotes do not match.
-pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        while let [byte, tail @ ..] = rest
-            && is_blank(*byte)
-        {
-            rest = tail;
-        }
-        if rest.is_empty() {
-            return Some(words);
-        }
-        let (word, tail) = one_word(rest)?;
-        words.push(word);
-        rest = tail;
-    }
-}
-
-fn one_word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut word = Vec::new();
-    loop {
-        match rest {
-            [] => return Some((word, rest)),
-            [byte, ..] if is_blank(*byte) => return Some((word, rest)),
-            [quote @ (b'"' | b'\''), tail @ ..] => {
-                rest = quoted(tail, *quote, &mut word)?;
-                // Nothing but a blank or the end may follow a closing quote.
-                return rest.first().is_none_or(|byte| is_blank(*byte)).then_some((word, rest));
-            }
-            [byte, tail @ ..] => {
-                word.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-}
-
-/// Reads up to the closing quote and returns what follows it.
-fn quoted<'a>(mut rest: &'a [u8], quote: u8, word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    loop {
-        match rest {
-            [b'\\', b'x', high, low, tail @ ..]
-                if quote == b'"' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or(0) as u8;
-                word.push(digit(high) << 4 | digit(low));
-                rest = tail;
-            }
-            [b'\\', escaped, tail @ ..] if quote == b'"' => {
-                word.push(match escaped {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 0x08,
-                    b'a' => 0x07,
-                    other => *other,
-                });
-                rest = tail;
-            }
-            [b'\\', b'\'', tail @ ..] if quote == b'\'' => {
-                word.push(b'\'');
-                rest = tail;
-            }
-            [byte, tail @ ..] if *byte == quote => return Some(tail),
-            [byte, tail @ ..] => {
-                word.push(*byte);
-                rest = tail;
-            }
-            [] => return None,
-        }
     }
 }
 
@@ -625,17 +535,5 @@ mod tests {
         ] {
             assert_eq!(parse_all(text.as_bytes(), 1 << 20, &limits), Err(error), "{:.40}", text);
         }
-    }
-
-    #[test]
-    fn quoting() {
-        let split = |line: &str| {
-            split_words(line.as_bytes())
-                .map(|words| words.into_iter().map(|w| String::from_utf8(w).unwrap()).collect::<Vec<_>>())
-        };
-        assert_eq!(split(r#" a  "b c" 'd\'e' "\x41\n\q" "" "#).unwrap(), ["a", "b c", "d'e", "A\nq", ""]);
-        assert_eq!(split(r#""a"b"#), None);
-        assert_eq!(split("'a"), None);
-        assert_eq!(split(r#"a"b c""#).unwrap(), ["ab c"]);
     }
 }

@@ -3,7 +3,8 @@
 //! Options are turned into lines of a configuration text that follows the file and the standard input, so an option
 //! overrides a file by coming later and an error names the same line as it does there.
 
-use super::parse::{ConfigError, Directive, parse_text, quote, split_words};
+use super::parse::{ConfigError, Directive, parse_text};
+use crate::words::{quote, split_words};
 
 /// What the process was started for.
 #[derive(Clone, Debug, PartialEq, Eq)]

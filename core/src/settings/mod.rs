@@ -16,9 +16,10 @@ mod tests;
 use std::fmt;
 
 use crate::glob::glob_match;
+use crate::words::split_words;
 
 pub use command_line::{Action, CommandLine, parse_command_line};
-pub use parse::{ConfigError, Directive, directives, parse_text, quote, split_words};
+pub use parse::{ConfigError, Directive, directives, parse_text};
 pub use row::{Check, Effect, Kind, Row};
 pub use rows::{ROWS, Setting};
 pub use value::{OutputLimit, Value, parse_integer, parse_memory};

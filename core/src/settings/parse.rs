@@ -1,6 +1,7 @@
 //! From text to directives: the words of a line with their quotes, the lines of a file, and what is said when one of
 //! them is wrong. Reading files is the server's business; so is what stands behind `include`.
 
+use crate::words::split_words;
 use std::fmt;
 
 /// One line of a file or one option of the command line.
@@ -94,121 +95,4 @@ fn trim(line: &[u8]) -> &[u8] {
     let start = line.iter().position(is_kept).unwrap_or(line.len());
     let end = line.iter().rposition(is_kept).map_or(start, |last| last + 1);
     &line[start..end]
-}
-
-/// The blanks of the C library, which are more than those that end a word.
-pub(super) fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// Splits a line into words; nothing when quotes are not balanced.
-///
-/// Within `"` there are `\n`, `\r`, `\t`, `\b`, `\a`, `\xHH` and `\` before any other byte; within `'` only `\'`.
-/// A word may be made of quoted and bare parts (`a"b c"d`). Inline commands follow the same rules.
-pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
-        rest = &rest[blanks..];
-        if rest.is_empty() {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        rest = take_word(rest, &mut word)?;
-        words.push(word);
-    }
-}
-
-fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    loop {
-        match rest {
-            [] | [b' ' | b'\n' | b'\r' | b'\t', ..] => return Some(rest),
-            [b'"', behind @ ..] => rest = take_double_quoted(behind, word)?,
-            [b'\'', behind @ ..] => rest = take_single_quoted(behind, word)?,
-            [byte, behind @ ..] => {
-                word.push(*byte);
-                rest = behind;
-            }
-        }
-    }
-}
-
-fn take_double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    loop {
-        match rest {
-            [] => return None,
-            [b'"', behind @ ..] => return Some(behind),
-            // At the very end a quote closes, even behind a backslash.
-            [b'\\', b'"'] => {
-                word.push(b'\\');
-                return Some(&[]);
-            }
-            [b'\\', b'x', high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                word.push(hex_value(*high) << 4 | hex_value(*low));
-                rest = behind;
-            }
-            [b'\\', escaped, behind @ ..] => {
-                word.push(match escaped {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 0x08,
-                    b'a' => 0x07,
-                    other => *other,
-                });
-                rest = behind;
-            }
-            [byte, behind @ ..] => {
-                word.push(*byte);
-                rest = behind;
-            }
-        }
-    }
-}
-
-fn take_single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    loop {
-        match rest {
-            [] => return None,
-            [b'\'', behind @ ..] => return Some(behind),
-            [b'\\', b'\''] => {
-                word.push(b'\\');
-                return Some(&[]);
-            }
-            [b'\\', b'\'', behind @ ..] => {
-                word.push(b'\'');
-                rest = behind;
-            }
-            [byte, behind @ ..] => {
-                word.push(*byte);
-                rest = behind;
-            }
-        }
-    }
-}
-
-fn hex_value(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => digit.to_ascii_lowercase() - b'a' + 10,
-    }
-}
-
-/// Appends `word` in double quotes, so that `split_words` gives it back.
-pub fn quote(word: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    for byte in word {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', *byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            0x07 => out.extend(b"\\a"),
-            0x08 => out.extend(b"\\b"),
-            b' '..=b'~' => out.push(*byte),
-            _ => out.extend(format!("\\x{byte:02x}").as_bytes()),
-        }
-    }
-    out.push(b'"');
 }

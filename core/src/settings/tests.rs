@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::words::quote;
 
 fn load(text: &str) -> Result<Settings, ConfigError> {
     let mut settings = Settings::new();

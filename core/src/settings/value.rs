@@ -224,7 +224,7 @@ fn parse_loose(text: &[u8]) -> Option<i64> {
 }
 
 fn signed_digits(text: &[u8]) -> (bool, &[u8]) {
-    let blanks = text.iter().take_while(|byte| super::parse::is_blank(**byte)).count();
+    let blanks = text.iter().take_while(|byte| crate::words::is_blank(**byte)).count();
     match &text[blanks..] {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),

@@ -23,6 +23,8 @@ pub struct Site {
     locks: LockTable,
     waiting: HashMap<Owner, Box<Batch>, ahash::RandomState>,
     granted: Vec<Owner>,
+    /// Jobs whose entries are away.
+    lendings: usize,
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
@@ -41,6 +43,7 @@ impl Site {
             // Owners are made by cores, not by clients: fixed keys are no risk.
             waiting: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             granted: Vec::new(),
+            lendings: 0,
             changes: 0,
             errors: 0,
             lock_waits: 0,
@@ -49,10 +52,7 @@ impl Site {
 
     /// One slice of what no command asks for: expired keys go, flushed databases are freed. `true` if there is more.
     pub fn upkeep(&mut self, now: Millis, budget_entries: usize) -> bool {
-        // A key of a transaction under way must stay as it is until the transaction ends.
-        if !self.locks.is_idle() {
-            return false;
-        }
+        // Locks do not matter: a key whose time has passed is absent for everybody already.
         let mut removed = 0;
         let more = self.shard.tick(now, budget_entries, &mut |_, _| removed += 1);
         self.changes += removed;
@@ -75,6 +75,11 @@ impl Site {
     /// Are there neither locks nor waiting jobs?
     pub fn is_idle(&self) -> bool {
         self.locks.is_idle()
+    }
+
+    /// Are entries away from the table? A walk over all keys must wait until they are back.
+    pub fn has_lent(&self) -> bool {
+        self.lendings > 0
     }
 
     /// How many jobs wait for locks.
@@ -210,6 +215,7 @@ impl Site {
 
     /// Hands the entries of the keys over. The job has one call for each database, whose words are all keys.
     fn lend(&mut self, batch: &mut Batch, index: usize) {
+        self.lendings += 1;
         let Batch { bytes, shared, spans, calls, jobs, lent, .. } = batch;
         let job = &jobs[index];
         for call in &calls[job.calls.0 as usize..job.calls.1 as usize] {
@@ -223,6 +229,7 @@ impl Site {
     }
 
     fn take_back(&mut self, batch: &mut Batch) {
+        self.lendings -= 1;
         let Batch { bytes, shared, spans, lent, .. } = batch;
         for Lent { db, key, entry } in lent.drain(..) {
             if let Some(entry) = entry {

@@ -142,6 +142,9 @@ impl State {
 
     /// Answers a question from this core's own state.
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
+        if self.site.has_lent() && matches!(question, Question::Scan(_) | Question::Debug(_)) {
+            return self.deferred.push((from, ticket, question));
+        }
         let answer = match question {
             Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
             Question::Sessions(filter) => Answer::Sessions(client::views(self, &filter)),

@@ -129,7 +129,7 @@ impl Ring {
     /// Accepts connections on `fd` until cancelled.
     pub fn accept(&mut self, fd: RawFd, token: Token) {
         self.push(
-            opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).build(),
+            opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC).build(),
             token,
         );
     }
@@ -144,7 +144,7 @@ impl Ring {
     /// # Safety
     /// `buffer` must stay valid and untouched until the operation completes.
     pub unsafe fn receive_into(&mut self, fd: RawFd, buffer: *mut u8, len: u32, token: Token) {
-        self.push(opcode::Recv::new(types::Fd(fd), buffer, len).build(), token);
+        self.push(opcode::Recv::new(types::Fd(fd), buffer, len).flags(libc::MSG_WAITALL).build(), token);
     }
 
     /// Sends one run of bytes.

@@ -3,11 +3,12 @@
 //! A session has at most one thing under way away from its core ([`Pending`]); until that is back it executes nothing
 //! further, so replies keep the order of requests and memory in flight is bounded by the number of clients.
 
+pub mod big;
 pub mod output;
 
 use crate::listen::Ends;
 use crate::mailbox::letter::{Answer, ClientFilter, ClientKind, NewConnection};
-use bytes::Bytes;
+use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
 use ringkey_core::keyspace::slot::KeyHash;
@@ -37,14 +38,6 @@ pub struct Parsed {
     pub end: usize,
     /// Does it lie in `Session::owned` instead of the input?
     pub is_owned: bool,
-}
-
-/// A large argument under way.
-pub struct BigArgument {
-    /// Its length without the line end.
-    pub len: usize,
-    /// What has come so far.
-    pub data: Vec<u8>,
 }
 
 /// What a session waits for.
@@ -159,6 +152,8 @@ pub struct Session {
     pub output: Output,
     /// Is a receive operation under way?
     pub is_receiving: bool,
+    /// Does the operation write to the large argument under way?
+    pub is_direct: bool,
     /// Is it being cancelled because the client sends too fast?
     pub is_paused: bool,
     /// Has the client said that nothing more comes, or has the socket failed?
@@ -226,6 +221,7 @@ impl Session {
             spans: Vec::new(),
             output: Output::default(),
             is_receiving: false,
+            is_direct: false,
             is_paused: false,
             is_deaf: false,
             lingers_since: None,
@@ -274,7 +270,7 @@ impl Session {
             self.input.shrink_to_fit();
         }
         if is_idle && let Some(big) = &mut self.big {
-            big.data.shrink_to_fit();
+            big.shrink();
         }
     }
 
@@ -283,7 +279,7 @@ impl Session {
         size_of::<Self>()
             + size_of::<Facts>()
             + self.input.capacity()
-            + self.big.as_ref().map_or(0, |big| big.data.capacity())
+            + self.big.as_ref().map_or(0, BigArgument::held_bytes)
             + self.parser.held_bytes()
             + self.parsed.capacity() * size_of::<Parsed>()
             + self.spans.capacity() * size_of::<Span>()
@@ -303,16 +299,23 @@ impl Session {
     /// Takes bytes for the large argument under way; returns what is left of `bytes`.
     pub fn feed_big<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(big) = &mut self.big else { return bytes };
-        let missing = big.len + 2 - big.data.len();
-        let (mine, rest) = bytes.split_at(missing.min(bytes.len()));
-        big.data.extend_from_slice(mine);
-        if big.data.len() == big.len + 2 {
-            let mut data = std::mem::take(&mut big.data);
-            data.truncate(big.len);
-            self.big = None;
-            self.parser.supply(Bytes::from(data));
-        }
+        let rest = big.take(bytes);
+        self.finish_big();
         rest
+    }
+
+    /// The kernel has written `count` bytes to the large argument under way.
+    pub fn filled_big(&mut self, count: usize) {
+        if let Some(big) = &mut self.big {
+            big.filled(count);
+            self.finish_big();
+        }
+    }
+
+    fn finish_big(&mut self) {
+        if let Some(big) = self.big.take_if(|big| big.missing() == 0) {
+            self.parser.supply(big.into_payload());
+        }
     }
 
     /// Appends replies that came from elsewhere, unless the client wants none.
@@ -353,7 +356,7 @@ impl Session {
     /// What the client has sent and we hold, in bytes.
     pub fn query_bytes(&self) -> usize {
         self.input.len() - self.input_start
-            + self.big.as_ref().map_or(0, |big| big.data.len())
+            + self.big.as_ref().map_or(0, BigArgument::come)
             + self.parser.held_bytes()
     }
 
@@ -419,9 +422,8 @@ impl Session {
                 flags,
                 self.db.0,
                 query,
-                self.input.capacity() + self.big.as_ref().map_or(0, |big| big.data.capacity())
-                    - self.big.as_ref().map_or(0, |big| big.data.len())
-                    - self.input.len(),
+                self.input.capacity() - self.input.len()
+                    + self.big.as_ref().map_or(0, |big| big.held_bytes() - big.come()),
                 self.output.unsent(),
                 0,
                 held,
