@@ -212,7 +212,7 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
     {
         log::info!("Failed to write PID file: {}", listen::plain(&error));
     }
-    let process = Arc::new(Process::new(config_file, kernel_name(), random_seed(), describe(&settings)));
+    let process = Arc::new(Process::new(config_file, kernel_name(), random_seed()));
     let threads = start_cores(settings, listeners, signals, &process)?;
     for thread in threads {
         if thread.join().is_err() {
@@ -238,22 +238,6 @@ fn report_panics() {
         );
         std::process::abort();
     }));
-}
-
-/// The listeners as INFO shows them.
-fn describe(settings: &Settings) -> Vec<String> {
-    let mut all = Vec::new();
-    let port = settings.int(Setting::Port);
-    if port != 0 {
-        let words = settings.words(Setting::Bind).iter();
-        let binds: Vec<String> = words.map(|word| format!("bind={}", String::from_utf8_lossy(word))).collect();
-        all.push(format!("name=tcp,{},port={port}", binds.join(",")));
-    }
-    let path = settings.text(Setting::UnixSocket);
-    if !path.is_empty() {
-        all.push(format!("name=unix,bind={}", String::from_utf8_lossy(path)));
-    }
-    all
 }
 
 fn banner(settings: &Settings, config_file: &str) {

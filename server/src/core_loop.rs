@@ -2,7 +2,7 @@
 //! post what goes to other cores, send what is owed, and wait for more - all with one entry into the kernel.
 
 use crate::clock;
-use crate::listen::{self, Listener};
+use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
@@ -45,7 +45,8 @@ pub struct CoreLoop {
     signals: Option<OwnedFd>,
     completions: Vec<Completion>,
     arrivals: Vec<Arrival>,
-    listener_generation: u32,
+    /// The number of the next new listener.
+    next_listener: u32,
     next_tick_ms: i64,
     next_client: u64,
     last_dealt: usize,
@@ -64,7 +65,7 @@ impl CoreLoop {
             signals,
             completions: Vec::new(),
             arrivals: Vec::new(),
-            listener_generation: 0,
+            next_listener: 0,
             next_tick_ms: 0,
             next_client: 0,
             last_dealt,
@@ -78,22 +79,14 @@ impl CoreLoop {
         this
     }
 
+    /// Accepts from listeners that are new.
     fn listen(&mut self) {
-        for (index, listener) in self.state.listeners.iter().enumerate() {
-            let token =
-                Token { operation: Operation::Accept, index: index as u32, generation: self.listener_generation };
-            self.ring.accept(listener.fd(), token);
+        for listener in self.state.listeners.iter_mut().filter(|listener| listener.id.is_none()) {
+            let id = self.next_listener;
+            self.next_listener += 1;
+            listener.id = Some(id);
+            self.ring.accept(listener.fd(), Token { operation: Operation::Accept, index: id, generation: 0 });
         }
-    }
-
-    /// Replaces the listeners by those that CONFIG SET has opened.
-    fn relisten(&mut self, new: Vec<Listener>) {
-        for index in 0..self.state.listeners.len() as u32 {
-            self.ring.cancel(Token { operation: Operation::Accept, index, generation: self.listener_generation });
-        }
-        self.listener_generation += 1;
-        self.state.listeners = new;
-        self.listen();
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -108,22 +101,22 @@ impl CoreLoop {
     }
 
     fn accepted(&mut self, token: Token, result: i32, more: bool) {
-        let is_current = token.generation == self.listener_generation;
+        // One that CONFIG SET has closed is no longer among them.
+        let listener = self.state.listeners.iter().position(|listener| listener.id == Some(token.index));
         if result >= 0 {
             // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
             #[allow(unsafe_code)]
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
-            if is_current && !self.state.is_stopping {
-                self.deal(fd, token.index as usize);
+            if let Some(listener) = listener
+                && !self.state.is_stopping
+            {
+                self.deal(fd, listener);
             }
-        } else if result != -libc::ECANCELED {
+        } else if listener.is_some() && result != -libc::ECANCELED {
             log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
         }
-        if !more
-            && is_current
-            && let Some(listener) = self.state.listeners.get(token.index as usize)
-        {
-            self.ring.accept(listener.fd(), token);
+        if !more && let Some(listener) = listener {
+            self.ring.accept(self.state.listeners[listener].fd(), token);
         }
     }
 
@@ -324,7 +317,8 @@ impl CoreLoop {
             return;
         }
         let tuning = &self.state.tuning;
-        if session.query_bytes() > tuning.query_limit && session.closing != Closing::Now {
+        let is_refused = session.big.as_ref().is_some_and(BigArgument::is_over);
+        if (is_refused || session.query_bytes() > tuning.query_limit) && session.closing != Closing::Now {
             log::warn!("Closing client that reached max query buffer length: {}", session.view(self.state.now, 0).line);
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
@@ -423,12 +417,12 @@ impl Core for CoreLoop {
                 self.state.receive(from, letter);
             }
         }
+        let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
+        self.state.statistics.command_micros += executing.elapsed().as_micros() as u64;
         let ticked = self.tick();
-        if let Some(new) = self.state.relisten.take() {
-            self.relisten(new);
-        }
+        self.listen();
         self.tend_sessions();
         self.state.settle();
         self.state.post_outgoing();

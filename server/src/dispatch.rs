@@ -78,6 +78,7 @@ impl State {
     fn finish_stage(&mut self, session: &mut Session) -> bool {
         if let Some(breach) = session.breach.take() {
             let error = CommandError::owned(breach.to_string());
+            self.site.errors.note(error.code());
             Reply::new(&mut session.output.pending, session.protocol).error(&error);
             session.closing = Closing::AfterReplies;
         }
@@ -115,7 +116,7 @@ impl State {
                     let payload = &input[start + consumed..end];
                     end = start + consumed;
                     session.parse_offset = end;
-                    session.begin_big(len, payload);
+                    session.begin_big(len, payload, self.tuning.query_limit);
                     break;
                 }
             };
@@ -230,7 +231,7 @@ impl State {
 
     #[cold]
     fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError) -> Done {
-        self.site.errors += 1;
+        self.site.errors.note(error.code());
         self.statistics.commands += 1;
         session.next_parsed += 1;
         if parsed.is_owned {
@@ -364,7 +365,7 @@ impl State {
             (Run::Admin(admin), _) => {
                 if let Err(error) = self.administer(session, admin, &args) {
                     session.output.pending.rewind(before);
-                    self.site.errors += 1;
+                    self.site.errors.note(error.code());
                     Reply::new(&mut session.output.pending, session.protocol).error(&error);
                 }
             }
@@ -514,12 +515,6 @@ impl Session {
         if parsed.is_owned {
             self.owned.pop_front();
         }
-    }
-
-    fn begin_big(&mut self, len: usize, payload: &[u8]) {
-        let mut big = crate::session::big::BigArgument::new(len);
-        big.take(payload);
-        self.big = Some(big);
     }
 
     fn note_command(&mut self, row: &'static Command) {

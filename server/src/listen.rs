@@ -19,6 +19,8 @@ configuration file, provided that the server cannot be reached from the internet
 /// A socket that listens.
 pub struct Listener {
     socket: Socket,
+    /// Under which number the ring accepts from it, once it does.
+    pub id: Option<u32>,
     /// The path of a Unix socket, removed when it is closed.
     path: Option<PathBuf>,
 }
@@ -32,6 +34,11 @@ impl Listener {
     /// Is it a Unix socket?
     pub fn is_unix(&self) -> bool {
         self.path.is_some()
+    }
+
+    /// Ends it at once. Dropping alone would not: the ring holds the socket until the accept under way has ended.
+    pub fn close(self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -65,12 +72,8 @@ pub struct ListenError(pub String);
 /// # Errors
 /// The first address that cannot be bound and is not optional (`-` before it).
 pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
-    let mut listeners = Vec::new();
-    let port = settings.int(Setting::Port) as u16;
+    let mut listeners = open_tcp(settings)?;
     let backlog = settings.int(Setting::TcpBacklog) as i32;
-    if port != 0 {
-        listeners = open_tcp(settings, port, backlog)?;
-    }
     let path = settings.text(Setting::UnixSocket);
     if !path.is_empty() {
         let path = Path::new(std::ffi::OsStr::from_bytes(path));
@@ -82,12 +85,17 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
     Ok(listeners)
 }
 
-/// Opens the listeners for `port` on all addresses of `bind`.
+/// Opens the listeners for `port` on all addresses of `bind`; none if the port is 0.
 ///
 /// # Errors
 /// As [`open_all`].
-pub fn open_tcp(settings: &Settings, port: u16, backlog: i32) -> Result<Vec<Listener>, ListenError> {
+pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();
+    let port = settings.int(Setting::Port) as u16;
+    let backlog = settings.int(Setting::TcpBacklog) as i32;
+    if port == 0 {
+        return Ok(listeners);
+    }
     for word in settings.words(Setting::Bind) {
         let word = String::from_utf8_lossy(word).into_owned();
         let (is_optional, name) = match word.strip_prefix('-') {
@@ -112,10 +120,23 @@ pub fn open_tcp(settings: &Settings, port: u16, backlog: i32) -> Result<Vec<List
             }
         }
     }
-    if listeners.is_empty() {
-        return Err(ListenError(format!("Failed listening on port {port} (tcp), aborting.")));
-    }
     Ok(listeners)
+}
+
+/// The listeners as INFO shows them.
+pub fn describe(settings: &Settings) -> Vec<String> {
+    let mut all = Vec::new();
+    let port = settings.int(Setting::Port);
+    let binds = settings.words(Setting::Bind);
+    if port != 0 && !binds.is_empty() {
+        let binds: Vec<String> = binds.iter().map(|word| format!("bind={}", String::from_utf8_lossy(word))).collect();
+        all.push(format!("name=tcp,{},port={port}", binds.join(",")));
+    }
+    let path = settings.text(Setting::UnixSocket);
+    if !path.is_empty() {
+        all.push(format!("name=unix,bind={}", String::from_utf8_lossy(path)));
+    }
+    all
 }
 
 /// An error of the operating system without the number behind it.
@@ -141,7 +162,7 @@ fn open_address(name: &str, port: u16, backlog: i32) -> io::Result<Listener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
-    Ok(Listener { socket, path: None })
+    Ok(Listener { socket, id: None, path: None })
 }
 
 fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
@@ -152,7 +173,7 @@ fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    Ok(Listener { socket, path: Some(path.to_owned()) })
+    Ok(Listener { socket, id: None, path: Some(path.to_owned()) })
 }
 
 /// Who is at the ends of an accepted connection.

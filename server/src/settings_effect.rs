@@ -22,35 +22,7 @@ pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Re
                 ));
             }
         }
-        Setting::Bind | Setting::Port => {
-            let port = settings.int(Setting::Port) as u16;
-            let mut listeners = Vec::new();
-            if port != 0 {
-                let backlog = settings.int(Setting::TcpBacklog) as i32;
-                // The old sockets hold the address until the new ones are open.
-                let old = std::mem::take(&mut state.listeners);
-                let (unix, tcp): (Vec<_>, Vec<_>) = old.into_iter().partition(listen::Listener::is_unix);
-                let same_port = setting == Setting::Bind;
-                if same_port {
-                    drop(tcp);
-                    state.listeners = unix;
-                } else {
-                    state.listeners = tcp.into_iter().chain(unix).collect();
-                }
-                let opened = listen::open_tcp(settings, port, backlog);
-                match opened {
-                    Ok(opened) => listeners = opened,
-                    Err(_) if same_port => {
-                        state.relisten = listen::open_tcp(&state.settings, port, backlog).ok();
-                        return Err("Failed to bind to specified addresses.".to_owned());
-                    }
-                    Err(_) => return Err("Unable to listen on this port. Check server logs.".to_owned()),
-                }
-            }
-            let old = std::mem::take(&mut state.listeners);
-            listeners.extend(old.into_iter().filter(listen::Listener::is_unix));
-            state.relisten = Some(listeners);
-        }
+        Setting::Bind | Setting::Port => listen_anew(state, settings, setting == Setting::Bind)?,
         Setting::Dir => {
             let path = std::path::Path::new(std::ffi::OsStr::from_bytes(settings.text(Setting::Dir)));
             std::env::set_current_dir(path).map_err(|error| listen::plain(&error))?;
@@ -59,4 +31,30 @@ pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Re
         _ => {}
     }
     Ok(())
+}
+
+/// Opens the TCP listeners of `settings` in place of those that are open.
+fn listen_anew(state: &mut State, settings: &Settings, may_keep_port: bool) -> Result<(), String> {
+    if may_keep_port {
+        // The port can be had again only when the sockets that hold it are gone.
+        close_tcp(state);
+    }
+    match listen::open_tcp(settings) {
+        Ok(opened) => {
+            close_tcp(state);
+            state.listeners.extend(opened);
+            Ok(())
+        }
+        Err(_) if may_keep_port => {
+            state.listeners.extend(listen::open_tcp(&state.settings).unwrap_or_default());
+            Err("Failed to bind to specified addresses.".to_owned())
+        }
+        Err(_) => Err("Unable to listen on this port. Check server logs.".to_owned()),
+    }
+}
+
+fn close_tcp(state: &mut State) {
+    for listener in state.listeners.extract_if(.., |listener| !listener.is_unix()) {
+        listener.close();
+    }
 }

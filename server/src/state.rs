@@ -34,15 +34,13 @@ pub struct Process {
     pub os: String,
     /// Secret seed of everything that must not be guessed.
     pub seed: u64,
-    /// The listeners, as INFO shows them.
-    pub listeners: Vec<String>,
     peak_memory: AtomicU64,
     startup_memory: AtomicU64,
 }
 
 impl Process {
     /// The facts, and a name for this run.
-    pub fn new(config_file: String, os: String, seed: u64, listeners: Vec<String>) -> Self {
+    pub fn new(config_file: String, os: String, seed: u64) -> Self {
         let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
         let mut random = fastrand::Rng::with_seed(seed);
         let run_id = (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect();
@@ -53,7 +51,6 @@ impl Process {
             started: crate::clock::now(),
             os,
             seed,
-            listeners,
             peak_memory: AtomicU64::new(0),
             startup_memory: AtomicU64::new(0),
         }
@@ -128,8 +125,6 @@ pub struct State {
     pub random: fastrand::Rng,
     /// Sockets that listen (core 0 only).
     pub listeners: Vec<Listener>,
-    /// Sockets that are to take their place.
-    pub relisten: Option<Vec<Listener>>,
     /// How long to wait for a small batch.
     pub batch_wait: BatchWait,
     /// What this core's thread has allocated.
@@ -190,7 +185,6 @@ impl State {
             process,
             random,
             listeners: Vec::new(),
-            relisten: None,
             batch_wait: BatchWait::default(),
             memory: ThreadMemory::of_this_thread(),
             is_cron_paused: false,

@@ -37,6 +37,8 @@ pub struct Statistics {
     pub passes: u64,
     /// Time spent in passes, without waiting, in microseconds.
     pub busy_micros: u64,
+    /// Time spent on requests, in microseconds.
+    pub command_micros: u64,
     /// Wake-ups sent to other cores.
     pub wakes: u64,
     /// Rates over the last seconds.
@@ -50,12 +52,18 @@ pub struct Rates {
     last_commands: u64,
     last_in: u64,
     last_out: u64,
+    last_passes: u64,
+    last_busy: u64,
     /// Commands a second.
     pub commands: u64,
     /// Bytes received a second.
     pub bytes_in: u64,
     /// Bytes sent a second.
     pub bytes_out: u64,
+    /// Passes of the reactor a second.
+    pub passes: u64,
+    /// Average time of a pass, in microseconds.
+    pub pass_micros: u64,
 }
 
 impl Statistics {
@@ -74,9 +82,13 @@ impl Statistics {
                 rates.commands = rate(self.commands, rates.last_commands);
                 rates.bytes_in = rate(self.net_in, rates.last_in);
                 rates.bytes_out = rate(self.net_out, rates.last_out);
+                rates.passes = rate(self.passes, rates.last_passes);
+                let passes = self.passes.saturating_sub(rates.last_passes).max(1);
+                rates.pass_micros = self.busy_micros.saturating_sub(rates.last_busy) / passes;
             }
             (rates.last_ms, rates.last_commands) = (now_ms, self.commands);
             (rates.last_in, rates.last_out) = (self.net_in, self.net_out);
+            (rates.last_passes, rates.last_busy) = (self.passes, self.busy_micros);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Refusals of a command and their words on the wire. Clients branch on the first word, so it is an interface;
 //! the texts are Valkey's, because applications match on them too.
 
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -95,3 +96,45 @@ impl fmt::Display for CommandError {
 }
 
 impl std::error::Error for CommandError {}
+
+/// How many replies were errors, by the first word on the wire. There are few such words, and errors are rare.
+#[derive(Debug, Clone, Default)]
+pub struct ErrorCounts {
+    counts: SmallVec<[(&'static str, u64); 4]>,
+}
+
+impl ErrorCounts {
+    /// Counts one error.
+    #[cold]
+    pub fn note(&mut self, code: &'static str) {
+        match self.counts.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, count)) => *count += 1,
+            None => self.counts.push((code, 1)),
+        }
+    }
+
+    /// The words and how often each was sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.counts.iter().copied()
+    }
+
+    /// All errors.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_their_first_word() {
+        let mut counts = ErrorCounts::default();
+        for error in [CommandError::Syntax, CommandError::WrongType, CommandError::text("x")] {
+            counts.note(error.code());
+        }
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [("ERR", 2), ("WRONGTYPE", 1)]);
+        assert_eq!(counts.total(), 3);
+    }
+}

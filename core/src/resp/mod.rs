@@ -4,6 +4,6 @@ pub mod error;
 pub mod reply;
 pub mod request;
 
-pub use error::CommandError;
+pub use error::{CommandError, ErrorCounts};
 pub use reply::{Protocol, Reply, ReplyBuffer};
 pub use request::{Args, Request, RequestLimits, RequestParser, Span};

@@ -8,7 +8,7 @@ use super::locks::{Grant, LockTable, Owner, Scope};
 use crate::command::Run;
 use crate::commands::{Context, Rules};
 use crate::keyspace::Shard;
-use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
+use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -28,7 +28,7 @@ pub struct Site {
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
-    pub errors: u64,
+    pub errors: ErrorCounts,
     /// Jobs that had to wait for a lock.
     pub lock_waits: u64,
 }
@@ -45,7 +45,7 @@ impl Site {
             granted: Vec::new(),
             lendings: 0,
             changes: 0,
-            errors: 0,
+            errors: ErrorCounts::default(),
             lock_waits: 0,
         }
     }
@@ -98,7 +98,9 @@ impl Site {
     #[inline]
     pub fn tally(&mut self, tally: Tally) {
         self.changes += tally.changes;
-        self.errors += u64::from(tally.is_error);
+        if let Some(code) = tally.error {
+            self.errors.note(code);
+        }
     }
 
     /// Carries out a batch as far as locks permit. Batches that are done are appended to `done`: the given one with the
@@ -207,8 +209,7 @@ impl Site {
             let call = &calls[at];
             let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
             let tally = run_call(&mut self.shard, &self.rules, now, call, &args, replies);
-            self.changes += tally.changes;
-            self.errors += u64::from(tally.is_error);
+            self.tally(tally);
             ends[at] = replies.mark();
         }
     }
@@ -246,8 +247,8 @@ impl Site {
 pub struct Tally {
     /// Changes to the data set.
     pub changes: u64,
-    /// Was it refused?
-    pub is_error: bool,
+    /// The code of the error, if it was refused.
+    pub error: Option<&'static str>,
 }
 
 /// Runs a call on a shard and writes its reply, or its error.
@@ -270,13 +271,14 @@ fn run_call(
         debug_assert_eq!(before, out.mark(), "a handler that refuses has written nothing");
         Reply::new(out, call.protocol).error(error);
     }
-    Tally { changes: u64::from(outcome.changes), is_error: result.is_err() }
+    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()) }
 }
 
 #[cold]
 fn refuse(out: &mut ReplyBuffer, protocol: Protocol) -> Tally {
-    Reply::new(out, protocol).error(&CommandError::text("this command does not run on a shard"));
-    Tally { changes: 0, is_error: true }
+    let error = CommandError::text("this command does not run on a shard");
+    Reply::new(out, protocol).error(&error);
+    Tally { changes: 0, error: Some(error.code()) }
 }
 
 /// Runs a call over entries that several shards have lent.

@@ -256,11 +256,15 @@ pub fn write_list(session: &mut Session, answers: Vec<(usize, Answer)>) {
 }
 
 /// Writes the answer of CLIENT KILL.
-pub fn write_killed(session: &mut Session, answers: Vec<(usize, Answer)>, is_old_form: bool) {
+pub fn write_killed(state: &mut State, session: &mut Session, answers: Vec<(usize, Answer)>, is_old_form: bool) {
     let count: u64 = answers.iter().map(|(_, answer)| if let Answer::Count(count) = answer { *count } else { 0 }).sum();
     let mut reply = Reply::new(&mut session.output.pending, session.protocol);
     match (is_old_form, count) {
-        (true, 0) => reply.error(&CommandError::text("No such client")),
+        (true, 0) => {
+            let error = CommandError::text("No such client");
+            state.site.errors.note(error.code());
+            reply.error(&error);
+        }
         (true, _) => reply.ok(),
         (false, _) => reply.integer(count as i64),
     }

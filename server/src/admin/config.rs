@@ -66,9 +66,19 @@ pub fn change(
             SetError::Loading => CommandError::Coded("LOADING", "the dataset is being loaded".into()),
             error => CommandError::owned(error.to_string()),
         })?;
-    for setting in &changed {
-        crate::settings_effect::apply(state, &mut settings, *setting)
-            .map_err(|reason| CommandError::owned(SetError::refused(*setting, reason).to_string()))?;
+    for (at, setting) in changed.iter().enumerate() {
+        if *setting == Setting::Port && changed.contains(&Setting::Bind) {
+            // The addresses have been opened with the new port.
+            continue;
+        }
+        if let Err(reason) = crate::settings_effect::apply(state, &mut settings, *setting) {
+            // All or none: what took effect is taken back.
+            let mut old = (*state.settings).clone();
+            for setting in &changed[..at] {
+                let _ = crate::settings_effect::apply(state, &mut old, *setting);
+            }
+            return Err(CommandError::owned(SetError::refused(*setting, reason).to_string()));
+        }
         if let Some(remark) = setting.row().remark() {
             log::warn!("{remark}");
         }

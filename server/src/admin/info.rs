@@ -7,9 +7,10 @@ use crate::state::State;
 use crate::statistics::Statistics;
 use crate::{COMPATIBLE_VERSION, REDIS_VERSION, SERVER_NAME, VERSION, clock, memory};
 use ringkey_core::keyspace::shard::Stats;
-use ringkey_core::resp::{Args, CommandError, Reply};
+use ringkey_core::resp::{Args, CommandError, ErrorCounts, Reply};
 use ringkey_core::settings::Setting;
 use ringkey_core::units::DbIndex;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub struct Sample {
     largest_output: usize,
     client_bytes: usize,
     changes: u64,
-    errors: u64,
+    errors: ErrorCounts,
     lock_waits: u64,
     waiting: usize,
     overflow: usize,
@@ -59,7 +60,7 @@ impl Sample {
             largest_output: open().map(|session| session.output.unsent()).max().unwrap_or(0),
             client_bytes: open().map(|session| session.held_bytes()).sum(),
             changes: state.site.changes,
-            errors: state.site.errors,
+            errors: state.site.errors.clone(),
             lock_waits: state.site.lock_waits,
             waiting: state.site.waiting(),
             overflow: state.mesh.overflow(),
@@ -200,7 +201,7 @@ fn server(text: &mut String, state: &State, _: &[Sample]) {
         "io_threads_active": 0,
         "availability_zone": String::from_utf8_lossy(state.settings.text(Setting::AvailabilityZone)),
     );
-    for (index, listener) in process.listeners.iter().enumerate() {
+    for (index, listener) in crate::listen::describe(&state.settings).iter().enumerate() {
         let _ = write!(text, "listener{index}:{listener}\r\n");
     }
 }
@@ -360,6 +361,8 @@ fn persistence(text: &mut String, state: &State, samples: &[Sample]) {
 
 fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
     let sum = |of: fn(&Statistics) -> u64| total(samples, |s| of(&s.statistics));
+    // Of the event loop of one thread, as elsewhere; section "cores" has those of all.
+    let first = samples.first().map(|sample| sample.statistics).unwrap_or_default();
     let kilobytes = |of: fn(&Statistics) -> u64| sum(of) as f64 / 1024.0;
     fields!(text,
         "total_connections_received": sum(|s| s.connections_received),
@@ -425,7 +428,7 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
         ],
     );
     fields!(text,
-        "total_error_replies": total(samples, |s| s.errors),
+        "total_error_replies": total(samples, |s| s.errors.total()),
         "dump_payload_sanitizations": 0,
         "total_reads_processed": sum(|s| s.reads),
         "total_writes_processed": sum(|s| s.writes),
@@ -447,11 +450,11 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
         "client_output_buffer_limit_disconnections": sum(|s| s.output_limit_closed),
         "reply_buffer_shrinks": 0,
         "reply_buffer_expands": 0,
-        "eventloop_cycles": sum(|s| s.passes),
-        "eventloop_duration_sum": sum(|s| s.busy_micros),
-        "eventloop_duration_cmd_sum": 0,
-        "instantaneous_eventloop_cycles_per_sec": 0,
-        "instantaneous_eventloop_duration_usec": 0,
+        "eventloop_cycles": first.passes,
+        "eventloop_duration_sum": first.busy_micros,
+        "eventloop_duration_cmd_sum": first.command_micros,
+        "instantaneous_eventloop_cycles_per_sec": first.rates.passes,
+        "instantaneous_eventloop_duration_usec": first.rates.pass_micros,
         "acl_access_denied_auth": sum(|s| s.auth_denied),
     );
     zeros(
@@ -501,7 +504,15 @@ fn cpu(text: &mut String, _: &State, samples: &[Sample]) {
 
 fn modules(_: &mut String, _: &State, _: &[Sample]) {}
 
-fn errorstats(_: &mut String, _: &State, _: &[Sample]) {}
+fn errorstats(text: &mut String, _: &State, samples: &[Sample]) {
+    let mut sums = BTreeMap::new();
+    for (code, count) in samples.iter().flat_map(|sample| sample.errors.iter()) {
+        *sums.entry(code).or_insert(0) += count;
+    }
+    for (code, count) in sums {
+        let _ = write!(text, "errorstat_{code}:count={count}\r\n");
+    }
+}
 
 fn cluster(text: &mut String, _: &State, _: &[Sample]) {
     fields!(text, "cluster_enabled": 0);

@@ -160,6 +160,7 @@ impl State {
             Question::ResetStatistics => {
                 self.statistics.reset();
                 self.site.shard.stats = Default::default();
+                self.site.errors = Default::default();
                 Answer::Done
             }
             Question::Scan(page) => keys::scan_page(self, &page),
@@ -217,7 +218,7 @@ impl State {
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
             Then::ClientList => client::write_list(session, answers),
-            Then::ClientKill { is_old_form } => client::write_killed(session, answers, is_old_form),
+            Then::ClientKill { is_old_form } => client::write_killed(self, session, answers, is_old_form),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
@@ -226,7 +227,7 @@ impl State {
                 for (_, answer) in &answers {
                     match answer {
                         Answer::Refused(error) => {
-                            self.site.errors += 1;
+                            self.site.errors.note(error.code());
                             return reply.error(error);
                         }
                         Answer::Text(text) => return reply.simple(text),

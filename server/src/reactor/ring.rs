@@ -128,10 +128,7 @@ impl Ring {
 
     /// Accepts connections on `fd` until cancelled.
     pub fn accept(&mut self, fd: RawFd, token: Token) {
-        self.push(
-            opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC).build(),
-            token,
-        );
+        self.push(opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC).build(), token);
     }
 
     /// Receives from `fd` into provided buffers until cancelled or out of buffers.

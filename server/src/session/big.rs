@@ -25,12 +25,39 @@ pub struct BigArgument {
     data: Vec<u8>,
     /// The kernel holds the address of `data`: it must not move.
     is_lent: bool,
+    /// It is longer than a client may send: nothing of it is kept, and when so many bytes more have come, the client is
+    /// closed. Closing with unread input would look like a failure of the network.
+    swallow: Option<usize>,
 }
 
 impl BigArgument {
-    /// An argument of `len` bytes, of which none has come.
-    pub fn new(len: usize) -> Self {
-        Self { len, data: Vec::with_capacity((len + LINE_END).min(BYTES_AT_ONCE)), is_lent: false }
+    /// An argument of `len` bytes, of which none has come; `room` is used if it fits.
+    pub fn new(len: usize, room: Vec<u8>) -> Self {
+        let whole = len + LINE_END;
+        // Room much larger than the argument would stay with the value that it becomes.
+        let fits = room.is_empty() && (whole..=whole + whole / 16).contains(&room.capacity());
+        let data = if fits { room } else { Vec::with_capacity(whole.min(BYTES_AT_ONCE)) };
+        Self { len, data, is_lent: false, swallow: None }
+    }
+
+    /// An argument that is longer than a client may send; `swallow` bytes of it are read and dropped.
+    pub fn refused(len: usize, swallow: usize) -> Self {
+        Self { len, data: Vec::new(), is_lent: false, swallow: Some(swallow) }
+    }
+
+    /// Is it longer than a client may send, and enough of it has been dropped?
+    pub fn is_over(&self) -> bool {
+        self.swallow == Some(0)
+    }
+
+    /// Its length without the line end, in bytes.
+    pub fn payload_len(&self) -> usize {
+        self.len
+    }
+
+    /// Has everything come?
+    pub fn is_complete(&self) -> bool {
+        self.swallow.is_none() && self.missing() == 0
     }
 
     /// Bytes that are missing, the line end included.
@@ -41,6 +68,10 @@ impl BigArgument {
     /// Takes what belongs to it from the front of `bytes` and returns the rest.
     pub fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         debug_assert!(!self.is_lent, "only one receive is under way");
+        if let Some(swallow) = &mut self.swallow {
+            *swallow = swallow.saturating_sub(bytes.len());
+            return &[];
+        }
         let (mine, rest) = bytes.split_at(self.missing().min(bytes.len()));
         self.data.extend_from_slice(mine);
         rest
@@ -54,7 +85,7 @@ impl BigArgument {
 
     /// Is it worth while to have the kernel write here?
     pub fn wants_direct(&self) -> bool {
-        self.missing() >= DIRECT_MISSING_MIN && self.data.len() >= DIRECT_COME_MIN
+        self.swallow.is_none() && self.missing() >= DIRECT_MISSING_MIN && self.data.len() >= DIRECT_COME_MIN
     }
 
     /// Room for the kernel to write to, until [`BigArgument::filled`] is called.
@@ -68,7 +99,10 @@ impl BigArgument {
 
     /// The kernel has written `count` bytes where [`BigArgument::lend`] pointed.
     pub fn filled(&mut self, count: usize) {
-        assert!(self.is_lent && count <= self.data.capacity() - self.data.len(), "the kernel keeps to what it was lent");
+        assert!(
+            self.is_lent && count <= self.data.capacity() - self.data.len(),
+            "the kernel keeps to what it was lent"
+        );
         self.is_lent = false;
         // SAFETY: the kernel has initialised `count` bytes behind the length, within the capacity (asserted above);
         // the vector has not moved since, because `is_lent` keeps every other method from changing it.
@@ -99,7 +133,7 @@ mod tests {
 
     #[test]
     fn both_roads_lead_to_the_payload() {
-        let mut big = BigArgument::new(200_000);
+        let mut big = BigArgument::new(200_000, Vec::new());
         assert!(!big.wants_direct());
         assert!(big.take(&[b'x'; 10_000]).is_empty());
         assert!(big.wants_direct());

@@ -23,6 +23,12 @@ use std::os::fd::OwnedFd;
 /// An empty input buffer keeps no more than so many bytes.
 const KEPT_INPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// More than this is shown as a list of replies, in bytes.
+const SHORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// No room is kept for a large argument of more than so many bytes.
+const KEPT_ROOM_BYTES_MAX: usize = 1 << 20;
+
 /// A request that was parsed and waits for its turn in the pass.
 #[derive(Clone, Copy)]
 pub struct Parsed {
@@ -142,6 +148,11 @@ pub struct Session {
     pub breach: Option<ProtocolError>,
     /// A large argument under way.
     pub big: Option<BigArgument>,
+    /// Room for the next large argument: who sent one is likely to send more of its size. The next tick without one
+    /// gives it back.
+    room: Vec<u8>,
+    /// Has there been a large argument since the last tick?
+    had_big: bool,
     /// Requests parsed and not yet executed, from `next_parsed` on.
     pub parsed: Vec<Parsed>,
     /// The next of `parsed` to be executed.
@@ -217,6 +228,8 @@ impl Session {
             breach: None,
             next_parsed: 0,
             big: None,
+            room: Vec::new(),
+            had_big: false,
             parsed: Vec::new(),
             spans: Vec::new(),
             output: Output::default(),
@@ -272,6 +285,15 @@ impl Session {
         if is_idle && let Some(big) = &mut self.big {
             big.shrink();
         }
+        if !std::mem::take(&mut self.had_big) && self.room.capacity() > 0 {
+            self.room = Vec::new();
+        }
+    }
+
+    /// Room in buffers for what the client may send next, in bytes.
+    fn query_room(&self) -> usize {
+        let free = |buffer: &Vec<u8>| buffer.capacity() - buffer.len();
+        free(&self.input) + self.room.capacity() + self.big.as_ref().map_or(0, |big| big.held_bytes() - big.come())
     }
 
     /// Memory that it holds, in bytes.
@@ -280,6 +302,7 @@ impl Session {
             + size_of::<Facts>()
             + self.input.capacity()
             + self.big.as_ref().map_or(0, BigArgument::held_bytes)
+            + self.room.capacity()
             + self.parser.held_bytes()
             + self.parsed.capacity() * size_of::<Parsed>()
             + self.spans.capacity() * size_of::<Span>()
@@ -294,6 +317,19 @@ impl Session {
     /// The ticket under which batches and answers find this session again.
     pub fn ticket(&self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Begins a large argument of `len` bytes, of which `payload` has come; a client may send `limit` bytes.
+    pub fn begin_big(&mut self, len: usize, payload: &[u8], limit: usize) {
+        let whole = len + 2;
+        if whole > limit {
+            let swallow = whole.min(limit + KEPT_INPUT_BYTES_MAX).saturating_sub(payload.len());
+            self.big = Some(BigArgument::refused(len, swallow));
+            return;
+        }
+        let mut big = BigArgument::new(len, std::mem::take(&mut self.room));
+        big.take(payload);
+        self.big = Some(big);
     }
 
     /// Takes bytes for the large argument under way; returns what is left of `bytes`.
@@ -313,7 +349,11 @@ impl Session {
     }
 
     fn finish_big(&mut self) {
-        if let Some(big) = self.big.take_if(|big| big.missing() == 0) {
+        if let Some(big) = self.big.take_if(|big| big.is_complete()) {
+            if big.payload_len() <= KEPT_ROOM_BYTES_MAX {
+                self.room = Vec::with_capacity(big.payload_len() + 2);
+            }
+            self.had_big = true;
             self.parser.supply(big.into_payload());
         }
     }
@@ -355,9 +395,7 @@ impl Session {
 
     /// What the client has sent and we hold, in bytes.
     pub fn query_bytes(&self) -> usize {
-        self.input.len() - self.input_start
-            + self.big.as_ref().map_or(0, BigArgument::come)
-            + self.parser.held_bytes()
+        self.input.len() - self.input_start + self.big.as_ref().map_or(0, BigArgument::come) + self.parser.held_bytes()
     }
 
     /// Does a filter mean this session?
@@ -405,7 +443,9 @@ impl Session {
             flags.push('N');
         }
         let query = self.query_bytes();
-        let held = self.output.held_bytes();
+        let unsent = self.output.unsent();
+        // Valkey keeps so much in a buffer of fixed size, and the rest in a list, which is what `oll` and `omem` show.
+        let is_short = unsent <= SHORT_OUTPUT_BYTES_MAX;
         SessionView {
             id: self.id,
             line: format!(
@@ -422,13 +462,12 @@ impl Session {
                 flags,
                 self.db.0,
                 query,
-                self.input.capacity() - self.input.len()
-                    + self.big.as_ref().map_or(0, |big| big.held_bytes() - big.come()),
-                self.output.unsent(),
-                0,
-                held,
+                self.query_room(),
+                if is_short { unsent } else { 0 },
+                if is_short { 0 } else { self.output.pieces_count() },
+                if is_short { 0 } else { self.output.held_bytes() },
                 self.held_bytes(),
-                if self.output.unsent() > 0 { "rw" } else { "r" },
+                if unsent > 0 { "rw" } else { "r" },
                 self.last_command.map_or("NULL", |row| row.name),
                 if self.protocol == Protocol::Resp3 { 3 } else { 2 },
                 String::from_utf8_lossy(&facts.lib_name),

@@ -51,6 +51,12 @@ impl Output {
             + self.sending.shared_bytes
     }
 
+    /// Pieces in which what is unsent lies.
+    pub fn pieces_count(&self) -> usize {
+        let pieces = |buffer: &ReplyBuffer| usize::from(!buffer.is_empty()) + 2 * buffer.shared.len();
+        pieces(&self.pending) + pieces(&self.sending)
+    }
+
     /// Submits a send if there is something to send and none is under way. `true` if it did.
     pub fn submit(&mut self, ring: &mut Ring, fd: RawFd, token: Token) -> bool {
         if self.is_sending {
