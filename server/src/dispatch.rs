@@ -415,7 +415,7 @@ impl State {
         shape: Shape,
     ) {
         let stride = stride as usize;
-        if (args.len() - 1) % stride != 0 {
+        if !(args.len() - 1).is_multiple_of(stride) {
             // Words that do not pair up: the handler on this core says so and touches nothing.
             let call = new_call(row, session, None);
             return self.site.run(self.now, &call, args, &mut session.output.pending);

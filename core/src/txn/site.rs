@@ -175,6 +175,7 @@ impl Site {
         }
     }
 
+    #[allow(clippy::vec_box)] // batches travel between cores as boxes; a done one is moved, never copied
     fn carry_out(&mut self, now: Millis, batch: &mut Batch, index: usize, done: &mut Vec<Box<Batch>>) {
         self.run_order(now, batch, index);
         let job = &batch.jobs[index];
