@@ -6,10 +6,12 @@ use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
+use crate::session::big::BigArgument;
 use crate::session::{Closing, Session};
 use crate::state::State;
+use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -41,7 +43,7 @@ pub struct CoreLoop {
     ring: Ring,
     state: State,
     /// A descriptor on which signals arrive (core 0 only).
-    signals: Option<OwnedFd>,
+    signals: Option<Signals>,
     completions: Vec<Completion>,
     arrivals: Vec<Arrival>,
     /// The number of the next new listener.
@@ -55,7 +57,7 @@ pub struct CoreLoop {
 
 impl CoreLoop {
     /// A core that listens if it has listeners.
-    pub fn new(ring: Ring, state: State, signals: Option<OwnedFd>) -> Self {
+    pub fn new(ring: Ring, state: State, signals: Option<Signals>) -> Self {
         // The first connection goes to core 0.
         let last_dealt = state.mesh.count() - 1;
         let mut this = Self {
@@ -73,7 +75,7 @@ impl CoreLoop {
         };
         this.listen();
         if let Some(signals) = &this.signals {
-            this.ring.watch(signals.as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+            this.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
         }
         this
     }
@@ -89,9 +91,9 @@ impl CoreLoop {
     }
 
     fn complete(&mut self, completion: Completion) {
-        let Completion { token, result, buffer, more } = completion;
+        let Completion { token, result, accepted, buffer, more } = completion;
         match token.operation {
-            Operation::Accept => self.accepted(token, result, more),
+            Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
             Operation::Event => self.signalled(),
@@ -99,20 +101,15 @@ impl CoreLoop {
         }
     }
 
-    fn accepted(&mut self, token: Token, result: i32, more: bool) {
+    fn accepted(&mut self, token: Token, accepted: Result<OwnedFd, i32>, more: bool) {
         // One that CONFIG SET has closed is no longer among them.
         let listener = self.state.listeners.iter().position(|listener| listener.id == Some(token.index));
-        if result >= 0 {
-            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
-            #[allow(unsafe_code)]
-            let fd = unsafe { OwnedFd::from_raw_fd(result) };
-            if let Some(listener) = listener
-                && !self.state.is_stopping
-            {
-                self.deal(fd, listener);
+        match (accepted, listener) {
+            (Ok(fd), Some(listener)) if !self.state.is_stopping => self.deal(fd, listener),
+            (Err(error), Some(_)) if error != -libc::ECANCELED => {
+                log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-error));
             }
-        } else if listener.is_some() && result != -libc::ECANCELED {
-            log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
+            _ => {}
         }
         if !more && let Some(listener) = listener {
             self.ring.accept(self.state.listeners[listener].fd(), token);
@@ -157,6 +154,18 @@ impl CoreLoop {
                 self.ring.buffers.give_back(buffer);
             }
         }
+        let now = self.state.now;
+        let Some(session) = self.state.session(index, generation) else { return };
+        if std::mem::take(&mut session.is_direct) {
+            session.filled_big(result.max(0) as usize);
+            session.last_active = now;
+            if result > 0 {
+                session.bytes_in += result as u64;
+                self.state.statistics.net_in += result as u64;
+                self.state.statistics.reads += 1;
+                self.state.ready.push_back(index);
+            }
+        }
         let Some(session) = self.state.session(index, generation) else { return };
         if !more {
             session.is_receiving = false;
@@ -187,8 +196,8 @@ impl CoreLoop {
 
     fn signalled(&mut self) {
         let Some(signals) = &self.signals else { return };
-        while let Some(signal) = listen::read_signal(signals) {
-            let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        while let Some(signal) = signals.next() {
+            let name = if signal == Signal::Interrupt { "SIGINT" } else { "SIGTERM" };
             if self.state.is_stopping {
                 log::warn!("You insist... exiting now.");
                 std::process::exit(1);
@@ -243,7 +252,8 @@ impl CoreLoop {
                 session.lingers_since = Some(self.state.now);
                 listen::shut_down(&session.fd, libc::SHUT_WR);
             }
-            if session.is_deaf && (!session.has_work() || session.closing != Closing::No) {
+            // Everything that came has been executed by now; the rest is half a request.
+            if session.is_deaf && session.next_parsed == session.parsed.len() {
                 session.closing = Closing::Now;
             }
         }
@@ -260,13 +270,27 @@ impl CoreLoop {
         }
         session.output.submit(&mut self.ring, fd, send);
         let too_much = self.has_sent_too_much(session);
-        if session.is_receiving && too_much && !session.is_paused {
+        let wants_direct = session.big.as_ref().is_some_and(BigArgument::wants_direct);
+        let must_stop = too_much || (wants_direct && !session.is_direct);
+        if session.is_receiving && must_stop && !session.is_paused {
             session.is_paused = true;
             self.ring.cancel(receive);
         } else if !session.is_receiving && !session.is_deaf && !too_much {
             session.is_paused = false;
             session.is_receiving = true;
-            self.ring.receive(fd, receive);
+            match session.big.as_mut().filter(|_| wants_direct) {
+                Some(big) => {
+                    session.is_direct = true;
+                    let (room, len) = big.lend();
+                    // SAFETY: the room stays where it is until the completion of this operation calls `filled`, and the
+                    // session is not dropped before: `is_receiving` keeps it.
+                    #[allow(unsafe_code)]
+                    unsafe {
+                        self.ring.receive_into(fd, room, len, receive);
+                    }
+                }
+                None => self.ring.receive(fd, receive),
+            }
         }
         false
     }
@@ -281,7 +305,7 @@ impl CoreLoop {
             // It may be writing a long pipeline before it reads: it gets as much room as one request could take.
             return held > self.state.tuning.query_limit / 2;
         }
-        !session.pending.is_nothing() || self.state.mesh.is_clogged()
+        !session.pending.is_nothing()
     }
 
     fn check_limits(&mut self, session: &mut Session) {
@@ -289,7 +313,7 @@ impl CoreLoop {
             return;
         }
         let tuning = &self.state.tuning;
-        let is_refused = session.big.as_ref().is_some_and(|big| big.swallow == Some(0));
+        let is_refused = session.big.as_ref().is_some_and(BigArgument::is_over);
         if (is_refused || session.query_bytes() > tuning.query_limit) && session.closing != Closing::Now {
             log::warn!("Closing client that reached max query buffer length: {}", session.view(self.state.now, 0).line);
             self.state.statistics.query_limit_closed += 1;

@@ -18,6 +18,7 @@ const CORES: &str = "every core serves its own connections and data; see 'cores'
 const ACCEPT: &str = "the kernel hands over new connections as they come";
 const ALLOCATOR: &str = "the allocator needs no thread of its own";
 const SEGMENTS: &str = "tables grow and shrink in small segments, in the course of commands";
+const SWEEPS: &str = "expired keys are found by their time, without sampling";
 const NO_FORK: &str = "no work is done in a forked process";
 const NO_MODULES: &str = "there are no modules";
 const NO_LOGO: &str = "there is no logo";
@@ -202,7 +203,7 @@ table! {
     // Keys, memory and encodings.
     Databases "databases" = integer(1, INT_MAX, "16").at_start();
     Hz "hz" = integer(0, INT_MAX, "10").clamped(1, 500);
-    ActiveExpireEffort "active-expire-effort" = integer(1, 10, "1");
+    ActiveExpireEffort "active-expire-effort" = integer(1, 10, "1").meaningless(SWEEPS);
     LazyfreeLazyEviction "lazyfree-lazy-eviction" = yes_no("yes");
     LazyfreeLazyExpire "lazyfree-lazy-expire" = yes_no("yes");
     LazyfreeLazyServerDel "lazyfree-lazy-server-del" = yes_no("yes");

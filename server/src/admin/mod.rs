@@ -71,6 +71,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Select => connection::select(state, session, args),
         Admin::Reset => connection::reset(state, session),
         Admin::Quit => connection::quit(session),
+        Admin::ReadOnly => connection::read_only(session, true),
+        Admin::ReadWrite => connection::read_only(session, false),
         Admin::Time => server::time(session),
         Admin::Lolwut => server::lolwut(session),
         Admin::ClientId

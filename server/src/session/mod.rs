@@ -3,11 +3,12 @@
 //! A session has at most one thing under way away from its core ([`Pending`]); until that is back it executes nothing
 //! further, so replies keep the order of requests and memory in flight is bounded by the number of clients.
 
+pub mod big;
 pub mod output;
 
 use crate::listen::Ends;
 use crate::mailbox::letter::{Answer, ClientFilter, ClientKind, NewConnection};
-use bytes::Bytes;
+use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
 use ringkey_core::keyspace::slot::KeyHash;
@@ -28,9 +29,6 @@ pub const SHORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
 /// No room is kept for a large argument of more than so many bytes.
 const KEPT_ROOM_BYTES_MAX: usize = 1 << 20;
 
-/// Memory that the announced length of a large argument is trusted with, in bytes.
-const BIG_BYTES_AT_ONCE: usize = 4 << 20;
-
 /// A request that was parsed and waits for its turn in the pass.
 #[derive(Clone, Copy)]
 pub struct Parsed {
@@ -46,17 +44,6 @@ pub struct Parsed {
     pub end: usize,
     /// Does it lie in `Session::owned` instead of the input?
     pub is_owned: bool,
-}
-
-/// A large argument under way.
-pub struct BigArgument {
-    /// Its length without the line end.
-    pub len: usize,
-    /// What has come so far.
-    pub data: Vec<u8>,
-    /// It is longer than a client may send: nothing of it is kept, and when so many bytes more have come, the client is
-    /// closed. Closing with unread input would look like a failure of the network.
-    pub swallow: Option<usize>,
 }
 
 /// What a session waits for.
@@ -176,6 +163,8 @@ pub struct Session {
     pub output: Output,
     /// Is a receive operation under way?
     pub is_receiving: bool,
+    /// Does the operation write to the large argument under way?
+    pub is_direct: bool,
     /// Is it being cancelled because the client sends too fast?
     pub is_paused: bool,
     /// Has the client said that nothing more comes, or has the socket failed?
@@ -215,6 +204,8 @@ pub struct Facts {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// READONLY.
+    pub read_only: bool,
 }
 
 impl Session {
@@ -245,6 +236,7 @@ impl Session {
             spans: Vec::new(),
             output: Output::default(),
             is_receiving: false,
+            is_direct: false,
             is_paused: false,
             is_deaf: false,
             lingers_since: None,
@@ -293,7 +285,7 @@ impl Session {
             self.input.shrink_to_fit();
         }
         if is_idle && let Some(big) = &mut self.big {
-            big.data.shrink_to_fit();
+            big.shrink();
         }
         if !std::mem::take(&mut self.had_big) && self.room.capacity() > 0 {
             self.room = Vec::new();
@@ -303,7 +295,7 @@ impl Session {
     /// Room in buffers for what the client may send next, in bytes.
     fn query_room(&self) -> usize {
         let free = |buffer: &Vec<u8>| buffer.capacity() - buffer.len();
-        free(&self.input) + self.room.capacity() + self.big.as_ref().map_or(0, |big| free(&big.data))
+        free(&self.input) + self.room.capacity() + self.big.as_ref().map_or(0, |big| big.held_bytes() - big.come())
     }
 
     /// Memory that it holds, in bytes.
@@ -311,7 +303,7 @@ impl Session {
         size_of::<Self>()
             + size_of::<Facts>()
             + self.input.capacity()
-            + self.big.as_ref().map_or(0, |big| big.data.capacity())
+            + self.big.as_ref().map_or(0, BigArgument::held_bytes)
             + self.room.capacity()
             + self.parser.held_bytes()
             + self.parsed.capacity() * size_of::<Parsed>()
@@ -334,40 +326,38 @@ impl Session {
         let whole = len + 2;
         if whole > limit {
             let swallow = whole.min(limit + KEPT_INPUT_BYTES_MAX).saturating_sub(payload.len());
-            self.big = Some(BigArgument { len, data: Vec::new(), swallow: Some(swallow) });
+            self.big = Some(BigArgument::refused(len, swallow));
             return;
         }
-        let mut data = std::mem::take(&mut self.room);
-        // Room much larger than the argument would stay with the value that it becomes.
-        if !(whole..=whole + whole / 16).contains(&data.capacity()) {
-            // A length alone must not cost much memory: what is longer grows as it comes.
-            data = Vec::with_capacity(whole.min(BIG_BYTES_AT_ONCE));
-        }
-        data.extend_from_slice(payload);
-        self.big = Some(BigArgument { len, data, swallow: None });
+        let mut big = BigArgument::new(len, std::mem::take(&mut self.room));
+        big.take(payload);
+        self.big = Some(big);
     }
 
     /// Takes bytes for the large argument under way; returns what is left of `bytes`.
     pub fn feed_big<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(big) = &mut self.big else { return bytes };
-        if let Some(swallow) = &mut big.swallow {
-            *swallow = swallow.saturating_sub(bytes.len());
-            return &[];
+        let rest = big.take(bytes);
+        self.finish_big();
+        rest
+    }
+
+    /// The kernel has written `count` bytes to the large argument under way.
+    pub fn filled_big(&mut self, count: usize) {
+        if let Some(big) = &mut self.big {
+            big.filled(count);
+            self.finish_big();
         }
-        let missing = big.len + 2 - big.data.len();
-        let (mine, rest) = bytes.split_at(missing.min(bytes.len()));
-        big.data.extend_from_slice(mine);
-        if big.data.len() == big.len + 2 {
-            let mut data = std::mem::take(&mut big.data);
-            data.truncate(big.len);
-            if big.len <= KEPT_ROOM_BYTES_MAX {
-                self.room = Vec::with_capacity(big.len + 2);
+    }
+
+    fn finish_big(&mut self) {
+        if let Some(big) = self.big.take_if(|big| big.is_complete()) {
+            if big.payload_len() <= KEPT_ROOM_BYTES_MAX {
+                self.room = Vec::with_capacity(big.payload_len() + 2);
             }
             self.had_big = true;
-            self.big = None;
-            self.parser.supply(Bytes::from(data));
+            self.parser.supply(big.into_payload());
         }
-        rest
     }
 
     /// Appends replies that came from elsewhere, unless the client wants none.
@@ -407,9 +397,7 @@ impl Session {
 
     /// What the client has sent and we hold, in bytes.
     pub fn query_bytes(&self) -> usize {
-        self.input.len() - self.input_start
-            + self.big.as_ref().map_or(0, |big| big.data.len())
-            + self.parser.held_bytes()
+        self.input.len() - self.input_start + self.big.as_ref().map_or(0, BigArgument::come) + self.parser.held_bytes()
     }
 
     /// Does a filter mean this session?
@@ -438,6 +426,9 @@ impl Session {
     pub fn view(&self, now: Millis, core: usize) -> SessionView {
         let facts = &self.facts;
         let mut flags = String::new();
+        if facts.read_only {
+            flags.push('r');
+        }
         if self.closing == Closing::AfterReplies {
             flags.push('c');
         }
