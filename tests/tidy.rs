@@ -63,6 +63,8 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/keyspace/table.rs",
     // What the kernel reads and writes behind our back, and the calls that the standard library lacks.
     "server/src/reactor/",
+    "server/src/core_loop.rs",
+    "server/src/session/big.rs",
     "server/src/session/output.rs",
     "server/src/sys.rs",
     // The one thing that two threads share.
@@ -382,6 +384,25 @@ fn unfinished(path: &str, text: &str) -> Vec<String> {
     findings
 }
 
+/// Modules of our crates that the map of the house does not name, as a word of its own.
+fn unmapped<'a>(map: &str, paths: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut findings = BTreeSet::new();
+    for path in paths {
+        let parts: Vec<&str> = path.split('/').collect();
+        let [krate, "src", inner @ ..] = parts.as_slice() else { continue };
+        if *krate == "tests" || inner.contains(&"tests") {
+            continue;
+        }
+        for name in inner.iter().map(|part| part.trim_end_matches(".rs")) {
+            // Files that every family of commands has are told once.
+            if !["mod", "tests"].contains(&name) && !path.starts_with("core/src/commands/") && !has_word(map, name) {
+                findings.insert(format!("ARCHITECTURE.md: does not name `{name}` ({path})"));
+            }
+        }
+    }
+    findings.into_iter().collect()
+}
+
 fn opens_without_purpose(text: &str) -> bool {
     // Attributes of the module (`#![allow(unsafe_code)]`) may stand before.
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#!["));
@@ -490,6 +511,13 @@ fn every_module_says_why_it_exists() {
 }
 
 #[test]
+fn the_map_names_every_module() {
+    let map = fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
+    let files = rust_files();
+    report("the map of the house:", &unmapped(&map, files.iter().map(|file| file.path.as_str())));
+}
+
+#[test]
 fn every_skipped_test_has_a_reason() {
     let list = fs::read_to_string(top().join("tests/upstream/skip.txt")).unwrap();
     report("skipped tests of Valkey's suite:", &skip_findings(&list));
@@ -550,6 +578,10 @@ fn other_sins_are_found() {
     assert_eq!(registry_findings("x", &format!("curl {}", registry_hosts()[0])).len(), 1);
     assert!(opens_without_purpose("use std::fmt;\n//! Late.\n"));
     assert!(!opens_without_purpose("#![allow(unsafe_code)]\n//! Why.\n"));
+    assert_eq!(
+        unmapped("`one`, tone", ["core/src/one.rs", "core/src/ton.rs", "core/src/two/mod.rs"].into_iter()).len(),
+        2
+    );
     assert_eq!(
         skip_findings("# why\nname of a test\nother\tlong enough a reason\nother\tlong enough a reason\n").len(),
         2
