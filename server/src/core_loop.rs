@@ -319,7 +319,9 @@ impl CoreLoop {
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
         }
+        // As in Valkey a short output is under any limit.
         let unsent = session.output.unsent();
+        let unsent = if unsent <= crate::session::SHORT_OUTPUT_BYTES_MAX { 0 } else { unsent };
         let over = |limit: usize| limit != 0 && unsent > limit;
         let mut is_over = over(tuning.output_hard_limit);
         if over(tuning.output_soft_limit) {
