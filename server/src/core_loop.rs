@@ -29,6 +29,9 @@ const INPUT_IDLE_MS: i64 = 2000;
 /// Entries that one slice of upkeep looks at: some 200 microseconds.
 const UPKEEP_ENTRIES: usize = 1000;
 
+/// How long a core that stops tries to deliver its last letters.
+const STOP_LIMIT: Duration = Duration::from_millis(500);
+
 /// Bytes that arrived for a session and lie in a provided buffer.
 struct Arrival {
     index: u32,
@@ -50,6 +53,9 @@ pub struct CoreLoop {
     next_client: u64,
     last_dealt: usize,
     has_more_upkeep: bool,
+    /// Listeners that accept again at the next tick: what they lack does not come back at once.
+    deaf_listeners: Vec<Token>,
+    stopping_since: Option<Instant>,
     has_stopped: bool,
 }
 
@@ -69,13 +75,19 @@ impl CoreLoop {
             next_client: 0,
             last_dealt,
             has_more_upkeep: false,
+            deaf_listeners: Vec::new(),
+            stopping_since: None,
             has_stopped: false,
         };
         this.listen();
-        if let Some(signals) = &this.signals {
-            this.ring.watch(signals.as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
-        }
+        this.watch_signals();
         this
+    }
+
+    fn watch_signals(&mut self) {
+        if let Some(signals) = &self.signals {
+            self.ring.watch(signals.as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+        }
     }
 
     fn listen(&mut self) {
@@ -102,7 +114,12 @@ impl CoreLoop {
             Operation::Accept => self.accepted(token, result, more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
-            Operation::Event => self.signalled(),
+            Operation::Event => {
+                self.signalled();
+                if !more {
+                    self.watch_signals();
+                }
+            }
             Operation::Wake | Operation::Cancel => {}
         }
     }
@@ -119,9 +136,21 @@ impl CoreLoop {
         } else if result != -libc::ECANCELED {
             log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
         }
-        if !more
+        if more || !is_current {
+            return;
+        }
+        // Without descriptors or memory the next attempt would fail like this one, again and again, at full speed.
+        if matches!(-result, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) {
+            self.deaf_listeners.push(token);
+        } else {
+            self.accept_on(token);
+        }
+    }
+
+    fn accept_on(&mut self, token: Token) {
+        let is_current = token.generation == self.listener_generation;
+        if let Some(listener) = self.state.listeners.get(token.index as usize)
             && is_current
-            && let Some(listener) = self.state.listeners.get(token.index as usize)
         {
             self.ring.accept(listener.fd(), token);
         }
@@ -349,11 +378,15 @@ impl CoreLoop {
     /// Periodic work: time-outs, buffers that are too large, rates.
     fn tick(&mut self) -> bool {
         let now = self.state.now;
-        if now.0 < self.next_tick_ms {
+        // A tick that is far away was planned before the clock was set back.
+        if now.0 < self.next_tick_ms && self.next_tick_ms - now.0 <= 1000 {
             return false;
         }
         self.next_tick_ms = now.0 + 1000 / self.state.tuning.hz;
         self.state.statistics.sample(now.0);
+        for token in std::mem::take(&mut self.deaf_listeners) {
+            self.accept_on(token);
+        }
         if self.state.is_cron_paused {
             return false;
         }
@@ -439,7 +472,11 @@ impl Core for CoreLoop {
             ring.wake(peer);
         });
         state.statistics.wakes += wakes;
-        if self.state.is_stopping {
+        // The letters that stop the other cores may still wait for room; a core that has stopped takes none.
+        if self.state.is_stopping
+            && (!self.state.mesh.is_clogged()
+                || self.stopping_since.get_or_insert(began).elapsed() > STOP_LIMIT)
+        {
             self.has_stopped = true;
             // What is owed is handed to the kernel; the sockets close with the process.
             let _ = self.ring.submit_and_wait(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });

@@ -94,7 +94,9 @@ impl State {
         let limits =
             RequestLimits { bulk_bytes_max: self.tuning.bulk_bytes_max, unauthenticated: !session.is_authenticated };
         let mut end = input.len();
-        while session.parsed.len() < AHEAD_MAX && session.breach.is_none() {
+        // What follows AUTH is judged by the limits that apply after it.
+        let most = if session.is_authenticated { AHEAD_MAX } else { 1 };
+        while session.parsed.len() < most && session.breach.is_none() {
             let start = session.parse_offset;
             let words_from = session.spans.len() as u32;
             let progress = match session.parser.parse(&input[start..end], &limits, &mut session.spans) {
@@ -181,6 +183,10 @@ impl State {
     fn execute(&mut self, session: &mut Session, parsed: &Parsed, input: &[u8]) -> Done {
         if parsed.words.0 == parsed.words.1 && !parsed.is_owned {
             session.next_parsed += 1;
+            if session.reply_mode == ReplyMode::Skip {
+                // As elsewhere, an empty request uses the skip up.
+                session.reply_mode = ReplyMode::On;
+            }
             return Done::Next;
         }
         let args = session.args_of(parsed, input);

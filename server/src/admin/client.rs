@@ -126,7 +126,7 @@ fn reply_mode(session: &mut Session, args: &Args<'_>) -> Result<(), CommandError
             Reply::new(&mut session.output.pending, session.protocol).ok();
         }
         b"off" => session.reply_mode = ReplyMode::Off,
-        b"skip" if session.reply_mode == ReplyMode::On => session.reply_mode = ReplyMode::SkipNext,
+        b"skip" if session.reply_mode != ReplyMode::Off => session.reply_mode = ReplyMode::SkipNext,
         b"skip" => {}
         _ => return Err(CommandError::Syntax),
     }
