@@ -83,7 +83,7 @@ fn dispatch() {
     let seeds: &[&[u8]] = &[
         b"\0SET a 1\r\nINCR a\r\nGET a\r\nAPPEND a xyz\r\nGETRANGE a 0 -1\r\nSTRLEN a\r\nOBJECT ENCODING a\r\n",
         b"\0SET a 1 PX 5\r\nTICK 6\r\nGET a\r\nSET a 2 GET\r\nEXPIRE a 100 NX\r\nPERSIST a\r\nTTL a\r\n",
-        b"\0MSET a 1 b 2\r\nMGET a b c\r\nRENAME a c\r\nCOPY c d DB 2 REPLACE\r\nMOVE c 1\r\nLCS b d IDX\r\nDEL a b c d\r\n",
+        b"\0MSET a 1 b 2\r\nMGET a b c\r\nRENAME a c\r\nCOPY c d DB 1 REPLACE\r\nMOVE c 1\r\nLCS b d IDX\r\nDEL a b c d\r\n",
         b"\0SET a 1 EX 10 NX GET\r\nSETRANGE a 65530 abcdefghi\r\nINCRBYFLOAT a 1e5\r\nGETEX a PERSIST\r\nSELECT 1\r\nKEYS *\r\n",
         b"\0MSETEX 2 a 1 b 2 NX PX 7\r\nTICK 9\r\nMSETNX a 1 b 2\r\nDBSIZE\r\nFLUSHALL ASYNC\r\nTOUCH a b\r\nUNLINK a\r\n",
         b"\0*3\r\n$3\r\nSET\r\n$2\r\n\xff\0\r\n$3\r\n\r\n\x01\r\nnosuch \"\\r\\n\"\r\nobject freq a\r\nobject nosuch a\r\n",

@@ -17,10 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most commands of one input: what is interesting takes few.
 const COMMANDS_MAX: usize = 64;
 
-/// How long a string may be here, so that no input costs much memory.
-const STRING_BYTES_MAX: i64 = 64 * 1024;
+/// How long a string may be here, so that no input costs much memory; long enough for values that are shared.
+const STRING_BYTES_MAX: i64 = 20 * 1024;
 
-const DATABASES: u32 = 3;
+/// LCS takes time with the product of the lengths; longer strings teach nothing more about it.
+const LCS_BYTES_MAX: usize = 1_000;
+
+const DATABASES: u32 = 2;
 
 /// Words that made-up commands are made of, besides the tokens of their rows.
 const WORDS: &[&[u8]] = &[
@@ -85,22 +88,19 @@ impl Bench {
         Self { shard: Shard::scratch(DATABASES, KeyHasher::new([1, 2, 3, 4]), 5), db: DbIndex(0) }
     }
 
-    fn dump(&self) -> Dump {
+    /// What a client could see.
+    fn live(&self, now: i64) -> Dump {
         let mut dump = Dump::new();
         for db in 0..DATABASES {
             self.shard.database(DbIndex(db)).for_each(&mut |entry| {
+                if entry.is_expired(Millis(now)) {
+                    return;
+                }
                 let mut buffer = itoa::Buffer::new();
                 let value = entry.value().as_bytes(&mut buffer).to_vec();
                 dump.insert((db, entry.key().to_vec()), (value, entry.expire_at().map(|at| at.0)));
             });
         }
-        dump
-    }
-
-    /// What a client could see.
-    fn live(&self, now: i64) -> Dump {
-        let mut dump = self.dump();
-        dump.retain(|_, (_, expire)| expire.is_none_or(|at| at > now));
         dump
     }
 }
@@ -251,13 +251,16 @@ impl World {
         // If it is refused or not: COMMAND GETKEYS must be able to look at it.
         let _ = row.strict_keys(args);
         let before = self.one.live(self.now);
+        if row.name == "lcs" && before.values().any(|(value, _)| value.len() > LCS_BYTES_MAX) {
+            return;
+        }
         let (now, rules) = (self.now, &self.rules);
         let Some(ran) = run_on(&mut self.one, row, args, rules, now, Protocol::Resp2, Expiry::Remove) else { return };
         let Some(twin) = run_on(&mut self.other, row, args, rules, now, Protocol::Resp3, Expiry::Remove) else {
             return;
         };
         let after = self.one.live(now);
-        assert_eq!(self.one.dump(), self.other.dump(), "the protocol of the reply changes nothing");
+        assert_eq!(after, self.other.live(now), "the protocol of the reply changes nothing");
         assert_eq!(ran.result, twin.result);
         assert_eq!(ran.outcome.changes, twin.outcome.changes);
         assert!(ran.result.is_ok() || before == after, "{}: a refused command changed something", row.name);
