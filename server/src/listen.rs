@@ -38,17 +38,12 @@ impl Listener {
     pub fn is_unix(&self) -> bool {
         self.path.is_some()
     }
-
-    /// Ends it at once. Dropping alone would not: the ring holds the socket until the accept under way has ended.
-    pub fn close(self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
-    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // The kernel lets go of a ring, and of the accept operations in it, some time after the ring was closed. Until
-        // then the socket would go on taking connections that nobody serves, and keep its port.
+        // Closing alone would not end it: the ring holds the socket until the accept under way has ended, even for some
+        // time after the ring itself was closed. Until then it would take connections that nobody serves, and keep its port.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);

@@ -54,7 +54,5 @@ fn listen_anew(state: &mut State, settings: &Settings, may_keep_port: bool) -> R
 }
 
 fn close_tcp(state: &mut State) {
-    let (unix, tcp): (Vec<_>, Vec<_>) = std::mem::take(&mut state.listeners).into_iter().partition(Listener::is_unix);
-    state.listeners = unix;
-    tcp.into_iter().for_each(Listener::close);
+    state.listeners.retain(listen::Listener::is_unix);
 }
