@@ -7,6 +7,7 @@ use crate::memory;
 use crate::observe::log as log_setup;
 use crate::reactor::{Ring, probe, spawn};
 use crate::state::{Process, State};
+use crate::sys::{self, Signals};
 use crate::{COMPATIBLE_VERSION, VERSION, clock};
 use ringkey_core::keyspace::{KeyHasher, Shard, ShardMap};
 use ringkey_core::settings::{Applied, CommandLine, ConfigError, Setting, Settings, directives};
@@ -134,36 +135,8 @@ pub fn resolve_directory(settings: &mut Settings) {
 }
 
 /// Raises the limit of open files so that `clients` fit, and returns how many do.
-#[allow(unsafe_code)]
 pub fn raise_open_files(clients: u64) -> u64 {
-    let wanted = clients + OWN_FILES;
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the calls read or fill the record that they are given.
-    unsafe {
-        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-        if limit.rlim_cur < wanted {
-            let mut raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max.max(wanted) };
-            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) != 0 {
-                raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
-                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised);
-            }
-            libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-        }
-    }
-    limit.rlim_cur.saturating_sub(OWN_FILES).min(clients)
-}
-
-/// The processors that this process may use.
-#[allow(unsafe_code)]
-fn processors() -> Vec<usize> {
-    // SAFETY: the set lives on the stack, a set of zeros is valid, and the call fills at most its size.
-    let set = unsafe {
-        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
-        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
-        set
-    };
-    // SAFETY: the index stays below the size of the set.
-    (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+    sys::raise_open_files(clients + OWN_FILES).saturating_sub(OWN_FILES).min(clients)
 }
 
 fn random_seed() -> u64 {
@@ -189,7 +162,7 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
     report_panics();
     banner(&settings, &config_file);
     probe::check().map_err(BootError::Missing)?;
-    let signals = listen::signal_descriptor().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
+    let signals = Signals::take().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
     let wanted = settings.int(Setting::MaxClients) as u64;
     let granted = raise_open_files(wanted);
     if granted < wanted {
@@ -257,10 +230,10 @@ fn banner(settings: &Settings, config_file: &str) {
 fn start_cores(
     settings: Settings,
     listeners: Vec<listen::Listener>,
-    signals: std::os::fd::OwnedFd,
+    signals: Signals,
     process: &Arc<Process>,
 ) -> Result<Vec<std::thread::JoinHandle<()>>, BootError> {
-    let processors = processors();
+    let processors = sys::processors();
     let count = match settings.int(Setting::Cores) {
         0 => processors.len().max(1),
         count => count as usize,

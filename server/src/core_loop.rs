@@ -9,8 +9,9 @@ use crate::reactor::{Completion, Operation, Ring, Token, Wait};
 use crate::session::big::BigArgument;
 use crate::session::{Closing, Session};
 use crate::state::State;
+use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ pub struct CoreLoop {
     ring: Ring,
     state: State,
     /// A descriptor on which signals arrive (core 0 only).
-    signals: Option<OwnedFd>,
+    signals: Option<Signals>,
     completions: Vec<Completion>,
     arrivals: Vec<Arrival>,
     /// The number of the next new listener.
@@ -56,7 +57,7 @@ pub struct CoreLoop {
 
 impl CoreLoop {
     /// A core that listens if it has listeners.
-    pub fn new(ring: Ring, state: State, signals: Option<OwnedFd>) -> Self {
+    pub fn new(ring: Ring, state: State, signals: Option<Signals>) -> Self {
         // The first connection goes to core 0.
         let last_dealt = state.mesh.count() - 1;
         let mut this = Self {
@@ -74,7 +75,7 @@ impl CoreLoop {
         };
         this.listen();
         if let Some(signals) = &this.signals {
-            this.ring.watch(signals.as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+            this.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
         }
         this
     }
@@ -90,9 +91,9 @@ impl CoreLoop {
     }
 
     fn complete(&mut self, completion: Completion) {
-        let Completion { token, result, buffer, more } = completion;
+        let Completion { token, result, accepted, buffer, more } = completion;
         match token.operation {
-            Operation::Accept => self.accepted(token, result, more),
+            Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
             Operation::Event => self.signalled(),
@@ -100,20 +101,15 @@ impl CoreLoop {
         }
     }
 
-    fn accepted(&mut self, token: Token, result: i32, more: bool) {
+    fn accepted(&mut self, token: Token, accepted: Result<OwnedFd, i32>, more: bool) {
         // One that CONFIG SET has closed is no longer among them.
         let listener = self.state.listeners.iter().position(|listener| listener.id == Some(token.index));
-        if result >= 0 {
-            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
-            #[allow(unsafe_code)]
-            let fd = unsafe { OwnedFd::from_raw_fd(result) };
-            if let Some(listener) = listener
-                && !self.state.is_stopping
-            {
-                self.deal(fd, listener);
+        match (accepted, listener) {
+            (Ok(fd), Some(listener)) if !self.state.is_stopping => self.deal(fd, listener),
+            (Err(error), Some(_)) if error != -libc::ECANCELED => {
+                log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-error));
             }
-        } else if listener.is_some() && result != -libc::ECANCELED {
-            log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
+            _ => {}
         }
         if !more && let Some(listener) = listener {
             self.ring.accept(self.state.listeners[listener].fd(), token);
@@ -200,8 +196,8 @@ impl CoreLoop {
 
     fn signalled(&mut self) {
         let Some(signals) = &self.signals else { return };
-        while let Some(signal) = listen::read_signal(signals) {
-            let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+        while let Some(signal) = signals.next() {
+            let name = if signal == Signal::Interrupt { "SIGINT" } else { "SIGTERM" };
             if self.state.is_stopping {
                 log::warn!("You insist... exiting now.");
                 std::process::exit(1);

@@ -20,6 +20,9 @@ const AHEAD_MAX: usize = 128;
 /// A client that is owed more than this executes nothing until it has read some of it, in bytes.
 pub const OWED_BYTES_MAX: usize = 4 << 20;
 
+/// So often at most is it logged that a web client was cut off, in milliseconds.
+const WEB_LOG_PERIOD_MS: i64 = 60_000;
+
 /// What became of input.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
@@ -95,7 +98,9 @@ impl State {
         let limits =
             RequestLimits { bulk_bytes_max: self.tuning.bulk_bytes_max, unauthenticated: !session.is_authenticated };
         let mut end = input.len();
-        while session.parsed.len() < AHEAD_MAX && session.breach.is_none() {
+        // The limits of what follows depend on whether this request is the right password.
+        let most = if session.is_authenticated { AHEAD_MAX } else { 1 };
+        while session.parsed.len() < most && session.breach.is_none() {
             let start = session.parse_offset;
             let words_from = session.spans.len() as u32;
             let progress = match session.parser.parse(&input[start..end], &limits, &mut session.spans) {
@@ -187,7 +192,7 @@ impl State {
         let args = session.args_of(parsed, input);
         let row = match self.admit(session, parsed.row, &args) {
             Ok(row) => row,
-            Err(error) => return self.refuse(session, parsed, &error),
+            Err(error) => return self.refuse(session, parsed, &error, input),
         };
         // The path of most requests: one key, at home, nothing locked.
         if let (Some(key), Run::OnShard(_)) = (parsed.key, row.run)
@@ -208,7 +213,7 @@ impl State {
             }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
-            Err(error) => self.refuse(session, parsed, &error),
+            Err(error) => self.refuse(session, parsed, &error, input),
         }
     }
 
@@ -219,18 +224,21 @@ impl State {
         row: Option<&'static Command>,
         args: &Args<'_>,
     ) -> Result<&'static Command, CommandError> {
-        let row = match row {
-            Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => row,
-            _ => table::resolve(args)?,
-        };
-        if !session.is_authenticated && !row.flags.has(Flags::NO_AUTH) {
+        // Who has not said the password does not even learn which commands there are.
+        if !session.is_authenticated && !table::find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
             return Err(CommandError::NoAuth);
         }
-        Ok(row)
+        match row {
+            Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => Ok(row),
+            _ => table::resolve(args),
+        }
     }
 
     #[cold]
-    fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError) -> Done {
+    fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError, input: &[u8]) -> Done {
+        if is_of_the_web(&session.args_of(parsed, input)) {
+            return self.cut_off(session);
+        }
         self.site.errors.note(error.code());
         self.statistics.commands += 1;
         session.next_parsed += 1;
@@ -241,6 +249,20 @@ impl State {
         Reply::new(&mut session.output.pending, session.protocol).error(error);
         session.apply_reply_mode(before);
         Done::Next
+    }
+
+    /// Ends a connection through which somebody makes a web client speak to us: what follows may be commands of theirs.
+    fn cut_off(&mut self, session: &mut Session) -> Done {
+        if self.now.0 - self.web_logged_at.0 >= WEB_LOG_PERIOD_MS {
+            self.web_logged_at = self.now;
+            log::warn!(
+                "Possible SECURITY ATTACK detected. A request of another protocol (POST or Host:) came from {}: somebody may \
+                 be making a web client send commands to this server. The connection was closed.",
+                session.facts.ends.peer
+            );
+        }
+        session.closing = Closing::Now;
+        Done::Stop
     }
 
     #[inline]
@@ -489,6 +511,11 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         no_touch: session.facts.no_touch,
         keep: false,
     }
+}
+
+/// Is this a line of HTTP?
+fn is_of_the_web(args: &Args<'_>) -> bool {
+    !args.is_empty() && (args.get(0).eq_ignore_ascii_case(b"post") || args.get(0).eq_ignore_ascii_case(b"host:"))
 }
 
 fn in_place<'a>(spans: &'a [ringkey_core::resp::Span], parsed: &Parsed, input: &'a [u8]) -> Args<'a> {

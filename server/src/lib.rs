@@ -21,6 +21,7 @@ pub mod session;
 pub mod settings_effect;
 pub mod state;
 pub mod statistics;
+pub mod sys;
 pub mod tuning;
 
 /// Our own version.

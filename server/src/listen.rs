@@ -4,7 +4,7 @@ use ringkey_core::settings::{Setting, Settings};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // The kernel lets go of a ring, and of the accept operations in it, some time after the ring was closed. Until
+        // then the socket would go on taking connections that nobody serves, and keep its port.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);
         }
@@ -225,40 +228,4 @@ pub fn turn_away(fd: &OwnedFd, line: &[u8]) {
 pub fn shut_down(fd: &OwnedFd, how: libc::c_int) {
     let how = if how == libc::SHUT_WR { std::net::Shutdown::Write } else { std::net::Shutdown::Both };
     let _ = SockRef::from(fd).shutdown(how);
-}
-
-/// Blocks SIGTERM and SIGINT in this thread and those it starts, and returns a descriptor on which they arrive; ignores
-/// SIGPIPE and SIGHUP.
-///
-/// # Errors
-/// What the kernel refuses.
-#[allow(unsafe_code)]
-pub fn signal_descriptor() -> io::Result<OwnedFd> {
-    // SAFETY: the set lives on the stack and is filled by sigemptyset; the calls take no other memory of ours; the
-    // descriptor is new and owned by nobody else.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
-        libc::signal(libc::SIGHUP, libc::SIG_IGN);
-        let mut set = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGTERM);
-        libc::sigaddset(&raw mut set, libc::SIGINT);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        match libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) {
-            -1 => Err(io::Error::last_os_error()),
-            fd => Ok(OwnedFd::from_raw_fd(fd)),
-        }
-    }
-}
-
-/// The next signal that has arrived.
-#[allow(unsafe_code)]
-pub fn read_signal(fd: &OwnedFd) -> Option<libc::c_int> {
-    // SAFETY: a record of zeros is valid, and the kernel writes at most its size.
-    unsafe {
-        let mut info = std::mem::zeroed::<libc::signalfd_siginfo>();
-        let size = size_of::<libc::signalfd_siginfo>();
-        let read = libc::read(fd.as_raw_fd(), (&raw mut info).cast(), size);
-        (read == size as isize).then_some(info.ssi_signo as libc::c_int)
-    }
 }

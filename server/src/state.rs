@@ -16,7 +16,7 @@ use ringkey_core::txn::flight::{Flight, Progress, Step};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -131,14 +131,25 @@ pub struct State {
     pub memory: Option<ThreadMemory>,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
+    /// When a web client was last logged.
+    pub web_logged_at: Millis,
     /// The core has been told to stop.
     pub is_stopping: bool,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
-    /// Questions about all keys, asked while some were lent.
-    pub deferred: Vec<(Option<usize>, u64, Question)>,
+    /// Questions about the data that wait until no transaction has the shard half done.
+    visits: HashMap<Owner, Visit>,
+    /// Those whose turn has come.
+    admitted: VecDeque<Owner>,
     /// Answers that this core collects for others.
     pub errands: crate::admin::Errands,
+}
+
+/// A question that waits for the shard.
+struct Visit {
+    from: Option<usize>,
+    ticket: u64,
+    question: Question,
 }
 
 /// Batches kept for reuse.
@@ -188,9 +199,11 @@ impl State {
             batch_wait: BatchWait::default(),
             memory: ThreadMemory::of_this_thread(),
             is_cron_paused: false,
+            web_logged_at: Millis(0),
             is_stopping: false,
             notices: VecDeque::new(),
-            deferred: Vec::new(),
+            visits: HashMap::new(),
+            admitted: VecDeque::new(),
             errands: crate::admin::Errands::default(),
         }
     }
@@ -309,7 +322,7 @@ impl State {
                 self.adopt(*new);
             }
             Notice::Ask { ticket, question } => {
-                self.answer((from != self.me.index()).then_some(from), ticket, question);
+                self.answer_in_turn((from != self.me.index()).then_some(from), ticket, question);
             }
             Notice::Answer { ticket, answer } => self.take_answer(from, ticket, answer),
             Notice::Ping(_) => {}
@@ -347,10 +360,6 @@ impl State {
                 self.heed(self.me.index(), notice);
             } else if let Some(index) = self.ready.pop_front() {
                 self.resume(index);
-            } else if !self.deferred.is_empty() && !self.site.has_lent() {
-                for (from, ticket, question) in std::mem::take(&mut self.deferred) {
-                    self.answer(from, ticket, question);
-                }
             } else {
                 return;
             }
@@ -360,17 +369,44 @@ impl State {
     fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
         self.site.deliver(self.now, batch, &mut done);
-        for batch in done.drain(..) {
-            // Nobody waits for returned entries or releases: their buffers serve here from now on.
-            if batch.jobs.iter().all(|job| job.order == Order::Return) {
-                self.recycle(batch);
-            } else if batch.home == self.me {
-                self.homecoming.push_back((self.me.index(), batch));
-            } else {
-                self.mesh.post(batch.home.index(), Letter::Batch(batch));
+        loop {
+            done.drain(..).for_each(|batch| self.send_home(batch));
+            let Some(owner) = self.admitted.pop_front() else { break };
+            if let Some(Visit { from, ticket, question }) = self.visits.remove(&owner) {
+                self.answer(from, ticket, question);
             }
+            self.site.release(self.now, owner, &mut done);
         }
         self.done = done;
+    }
+
+    fn send_home(&mut self, batch: Box<Batch>) {
+        if let [job] = batch.jobs.as_slice()
+            && job.order == Order::Visit
+        {
+            self.admitted.push_back(job.owner);
+            return self.recycle(batch);
+        }
+        // Nobody waits for returned entries or releases: their buffers serve here from now on.
+        if batch.jobs.iter().all(|job| job.order == Order::Return) {
+            self.recycle(batch);
+        } else if batch.home == self.me {
+            self.homecoming.push_back((self.me.index(), batch));
+        } else {
+            self.mesh.post(batch.home.index(), Letter::Batch(batch));
+        }
+    }
+
+    /// Answers a question; one about the data as soon as no transaction has the shard half done, or entries away.
+    fn answer_in_turn(&mut self, from: Option<usize>, ticket: u64, question: Question) {
+        let Some(mode) = question.lock().filter(|_| !self.site.is_idle()) else {
+            return self.answer(from, ticket, question);
+        };
+        let owner = self.new_owner();
+        let mut batch = self.take_batch();
+        batch.open_job(ticket, owner, Order::Visit, Reach::Whole(mode));
+        self.visits.insert(owner, Visit { from, ticket, question });
+        self.inbound.push_back(batch);
     }
 
     fn come_home(&mut self, from: usize, batch: Box<Batch>) {

@@ -170,6 +170,8 @@ pub enum Admin {
     Select,
     Reset,
     Quit,
+    ReadOnly,
+    ReadWrite,
     Time,
     Lolwut,
     ClientId,

@@ -95,32 +95,6 @@ fn settings_may_be_sent_to_other_cores() {
 }
 
 #[test]
-fn words_and_quotes() {
-    let words = |line: &str| {
-        let words = split_words(line.as_bytes())?;
-        Some(words.iter().map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>())
-    };
-    let some = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-    assert_eq!(words(""), some(&[]));
-    assert_eq!(words("  a\t b  "), some(&["a", "b"]));
-    assert_eq!(words(r#""a b" 'c d' """#), some(&["a b", "c d", ""]));
-    assert_eq!(words(r#""\x41\n\r\t\b\a\q\"\\""#), some(&["A\\n\\r\\t\\x08\\x07q\\\"\\\\"]));
-    assert_eq!(words(r#""\xZZ""#), some(&["xZZ"]));
-    assert_eq!(words(r#"'it\'s' '\n'"#), some(&["it\\'s", "\\\\n"]));
-    assert_eq!(words(r#"foo"bar baz" x"#), some(&["foobar baz", "x"]));
-    assert_eq!(words(r#""a"b 'a'b "a""b" "a"'b c' a'b'"c"d"#), some(&["ab", "ab", "ab", "ab c", "abcd"]));
-    assert_eq!(words(r#""x "\"""#), some(&["x \\\\"]));
-    assert_eq!(words(r#"a\ b \n"#), some(&["a\\\\", "b", "\\\\n"]));
-    assert_eq!(words(r#""ab\""#), some(&["ab\\\\"]));
-    assert_eq!(words(r#""\\\""#), some(&["\\\\\\\\"]));
-    assert_eq!(words(r#"'\'"#), some(&["\\\\"]));
-    assert_eq!(words(r#"'\' '"#), some(&["\\' "]));
-    for unbalanced in ["\"", "'", "\"a", "'a", "a\"", "\"a\\", "\"a\\\" x", "a\\\"b", "\"a\" \""] {
-        assert_eq!(words(unbalanced), None, "{unbalanced}");
-    }
-}
-
-#[test]
 fn files() {
     let text = "# comment\n\n  PORT 7000 \r\n\tbind 127.0.0.1 ::1\nbind '* -::*'\nport 7001\nsave 900 1\nsave 300 10\ninclude other.conf";
     let parsed = parse_text(text.as_bytes()).unwrap();

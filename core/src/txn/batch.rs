@@ -28,6 +28,8 @@ pub enum Order {
     Lend,
     /// Take the entries back and release the locks. Nobody waits for an answer.
     Return,
+    /// Keep the locks: the core itself looks at the shard between transactions, and releases them.
+    Visit,
 }
 
 /// What a job locks.

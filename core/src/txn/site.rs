@@ -23,8 +23,6 @@ pub struct Site {
     locks: LockTable,
     waiting: HashMap<Owner, Box<Batch>, ahash::RandomState>,
     granted: Vec<Owner>,
-    /// Jobs whose entries are away.
-    lendings: usize,
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
@@ -43,7 +41,6 @@ impl Site {
             // Owners are made by cores, not by clients: fixed keys are no risk.
             waiting: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             granted: Vec::new(),
-            lendings: 0,
             changes: 0,
             errors: ErrorCounts::default(),
             lock_waits: 0,
@@ -75,11 +72,6 @@ impl Site {
     /// Are there neither locks nor waiting jobs?
     pub fn is_idle(&self) -> bool {
         self.locks.is_idle()
-    }
-
-    /// Are entries away from the table? A walk over all keys must wait until they are back.
-    pub fn has_lent(&self) -> bool {
-        self.lendings > 0
     }
 
     /// How many jobs wait for locks.
@@ -183,7 +175,6 @@ impl Site {
         }
     }
 
-    #[allow(clippy::vec_box)] // batches travel between cores as boxes; a done one is moved, never copied
     fn carry_out(&mut self, now: Millis, batch: &mut Batch, index: usize, done: &mut Vec<Box<Batch>>) {
         self.run_order(now, batch, index);
         let job = &batch.jobs[index];
@@ -195,7 +186,7 @@ impl Site {
     fn run_order(&mut self, now: Millis, batch: &mut Batch, index: usize) {
         match batch.jobs[index].order {
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
-            Order::TryLock => {}
+            Order::TryLock | Order::Visit => {}
             Order::Lend => self.lend(batch, index),
             Order::Return => self.take_back(batch),
         }
@@ -217,7 +208,6 @@ impl Site {
 
     /// Hands the entries of the keys over. The job has one call for each database, whose words are all keys.
     fn lend(&mut self, batch: &mut Batch, index: usize) {
-        self.lendings += 1;
         let Batch { bytes, shared, spans, calls, jobs, lent, .. } = batch;
         let job = &jobs[index];
         for call in &calls[job.calls.0 as usize..job.calls.1 as usize] {
@@ -231,7 +221,6 @@ impl Site {
     }
 
     fn take_back(&mut self, batch: &mut Batch) {
-        self.lendings -= 1;
         let Batch { bytes, shared, spans, lent, .. } = batch;
         for Lent { db, key, entry } in lent.drain(..) {
             if let Some(entry) = entry {

@@ -46,7 +46,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             Reply::new(&mut session.output.pending, session.protocol).verbatim("txt", line.as_bytes());
         }
         Admin::ClientList => {
-            let filter = parse_filter(session, args, false)?;
+            let filter = parse_filter(session, args, false, state.site.shard.database_count())?;
             // The asker is away from the table while its command runs, so the question is answered later.
             state.gather_from_all(session, &Question::Sessions(Arc::new(filter)), Then::ClientList);
         }
@@ -54,7 +54,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             let is_old_form = args.len() == 3;
             let filter = match is_old_form {
                 true => ClientFilter { addr: Some(args.get(2).to_vec()), ..ClientFilter::default() },
-                false => parse_filter(session, args, true)?,
+                false => parse_filter(session, args, true, state.site.shard.database_count())?,
             };
             state.gather_from_all(session, &Question::Kill(Arc::new(filter)), Then::ClientKill { is_old_form });
         }
@@ -103,15 +103,16 @@ pub fn check_name(name: &[u8]) -> Result<(), CommandError> {
 
 fn set_info(session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
     let (option, value) = (args.get(2), args.get(3));
-    let (field, place) = match option.to_ascii_lowercase().as_slice() {
-        b"lib-name" => ("lib-name", &mut session.facts.lib_name),
-        b"lib-ver" => ("lib-ver", &mut session.facts.lib_version),
+    let place = match option.to_ascii_lowercase().as_slice() {
+        b"lib-name" => &mut session.facts.lib_name,
+        b"lib-ver" => &mut session.facts.lib_version,
         _ => {
             let option = String::from_utf8_lossy(option).into_owned();
             return Err(CommandError::owned(format!("Unrecognized option '{option}'")));
         }
     };
     if check_name(value).is_err() {
+        let field = String::from_utf8_lossy(option);
         return Err(CommandError::owned(format!("{field} cannot contain spaces, newlines or special characters.")));
     }
     *place = value.to_vec();
@@ -126,8 +127,8 @@ fn reply_mode(session: &mut Session, args: &Args<'_>) -> Result<(), CommandError
             Reply::new(&mut session.output.pending, session.protocol).ok();
         }
         b"off" => session.reply_mode = ReplyMode::Off,
-        b"skip" if session.reply_mode == ReplyMode::On => session.reply_mode = ReplyMode::SkipNext,
-        b"skip" => {}
+        b"skip" if session.reply_mode == ReplyMode::Off => {}
+        b"skip" => session.reply_mode = ReplyMode::SkipNext,
         _ => return Err(CommandError::Syntax),
     }
     Ok(())
@@ -144,7 +145,12 @@ fn parse_kind(word: &[u8]) -> Result<ClientKind, CommandError> {
 }
 
 /// Reads the filter of CLIENT LIST and CLIENT KILL.
-fn parse_filter(session: &Session, args: &Args<'_>, is_kill: bool) -> Result<ClientFilter, CommandError> {
+fn parse_filter(
+    session: &Session,
+    args: &Args<'_>,
+    is_kill: bool,
+    databases: u32,
+) -> Result<ClientFilter, CommandError> {
     let mut filter = ClientFilter::default();
     let mut skip_me = is_kill;
     let mut next = 2;
@@ -161,7 +167,7 @@ fn parse_filter(session: &Session, args: &Args<'_>, is_kill: bool) -> Result<Cli
                 match parse_integer(args.get(next)) {
                     Some(id) if id > 0 => list.push(id as u64),
                     Some(_) => return Err(CommandError::text("client-id should be greater than 0")),
-                    None if next == first => return Err(CommandError::text("client-id should be greater than 0")),
+                    None if next == first => return Err(CommandError::Syntax),
                     None => break,
                 }
                 next += 1;
@@ -187,7 +193,14 @@ fn parse_filter(session: &Session, args: &Args<'_>, is_kill: bool) -> Result<Cli
             b"type" => filter.kind = Some(parse_kind(value)?),
             b"maxage" => filter.max_age_s = Some(number("maxage")?),
             b"idle" => filter.idle_s = Some(number("idle")?),
-            b"db" => filter.db = Some(number("DB")?),
+            b"db" => {
+                let db = number("DB")?;
+                if !(0..i64::from(databases)).contains(&db) {
+                    let last = databases - 1;
+                    return Err(CommandError::owned(format!("DB number should be between 0 and {last}")));
+                }
+                filter.db = Some(db);
+            }
             b"user" => {
                 if value != b"default" {
                     let user = String::from_utf8_lossy(value).into_owned();

@@ -38,7 +38,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         }
         Admin::ConfigSet => {
             if !args.len().is_multiple_of(2) {
-                return Err(CommandError::Arity("config|set".into()));
+                return Err(CommandError::Syntax);
             }
             let changes =
                 (2..args.len()).step_by(2).map(|at| (args.get(at).to_vec(), args.get(at + 1).to_vec())).collect();

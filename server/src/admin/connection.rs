@@ -1,4 +1,4 @@
-//! Commands about the connection itself: AUTH, HELLO, PING, ECHO, SELECT, RESET, QUIT.
+//! Commands about the connection itself: AUTH, HELLO, PING, ECHO, SELECT, RESET, QUIT, READONLY, READWRITE.
 
 use super::client;
 use crate::session::{Closing, ReplyMode, Session};
@@ -153,6 +153,7 @@ pub fn reset(state: &State, session: &mut Session) -> Result<(), CommandError> {
     session.facts.name.clear();
     session.facts.no_evict = false;
     session.facts.no_touch = false;
+    session.facts.read_only = false;
     Reply::new(&mut session.output.pending, session.protocol).simple("RESET");
     Ok(())
 }
@@ -161,6 +162,14 @@ pub fn reset(state: &State, session: &mut Session) -> Result<(), CommandError> {
 pub fn quit(session: &mut Session) -> Result<(), CommandError> {
     Reply::new(&mut session.output.pending, session.protocol).ok();
     session.closing = Closing::AfterReplies;
+    Ok(())
+}
+
+/// READONLY and READWRITE: what a client of a cluster says to a replica. The only node there is owns every slot, so all
+/// that changes is what CLIENT LIST shows.
+pub fn read_only(session: &mut Session, read_only: bool) -> Result<(), CommandError> {
+    session.facts.read_only = read_only;
+    Reply::new(&mut session.output.pending, session.protocol).ok();
     Ok(())
 }
 

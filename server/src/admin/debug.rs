@@ -59,7 +59,10 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
             state.gather_from_all(session, &Question::Debug(order), Then::Ok);
         }
         (b"populate", 3..=5) => {
-            let number = |at: usize| parse_integer(args.get(at)).filter(|n| *n >= 0).ok_or(CommandError::NotAnInteger);
+            let number = |at: usize| {
+                let number = parse_integer(args.get(at)).filter(|number| *number >= 0);
+                number.ok_or_else(|| CommandError::text("value is out of range, must be positive"))
+            };
             let order = DebugOrder::Populate {
                 db: session.db,
                 count: number(2)? as u64,

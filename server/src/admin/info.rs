@@ -5,7 +5,7 @@ use crate::mailbox::letter::{Answer, Question};
 use crate::session::Session;
 use crate::state::State;
 use crate::statistics::Statistics;
-use crate::{COMPATIBLE_VERSION, REDIS_VERSION, SERVER_NAME, VERSION, clock, memory};
+use crate::{COMPATIBLE_VERSION, REDIS_VERSION, SERVER_NAME, VERSION, clock, memory, sys};
 use ringkey_core::keyspace::shard::Stats;
 use ringkey_core::resp::{Args, CommandError, ErrorCounts, Reply};
 use ringkey_core::settings::Setting;
@@ -65,7 +65,7 @@ impl Sample {
             waiting: state.site.waiting(),
             overflow: state.mesh.overflow(),
             memory: state.memory.map_or(0, |memory| memory.balance()),
-            cpu: clock::thread_cpu_time(),
+            cpu: sys::cpu_time(sys::Whose::Thread),
             databases,
         }
     }
@@ -487,7 +487,7 @@ fn replication(text: &mut String, state: &State, _: &[Sample]) {
 }
 
 fn cpu(text: &mut String, _: &State, samples: &[Sample]) {
-    let (user, system) = clock::process_cpu_time();
+    let (user, system) = sys::cpu_time(sys::Whose::Process);
     let main = samples.first().map_or((Duration::ZERO, Duration::ZERO), |sample| sample.cpu);
     let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
     let busy = samples.first().map_or(0, |sample| sample.statistics.busy_micros);

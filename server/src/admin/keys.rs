@@ -33,7 +33,7 @@ pub fn scan(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result
 }
 
 fn ask_for_page(state: &mut State, session: &mut Session, scanning: Box<Scanning>) {
-    if scanning.shard == state.me.index() && !state.site.has_lent() {
+    if scanning.shard == state.me.index() && state.site.is_idle() {
         let answer = scan_page(state, &scanning.page);
         return scanned(state, session, *scanning, vec![(state.me.index(), answer)]);
     }

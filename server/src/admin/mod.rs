@@ -71,6 +71,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Select => connection::select(state, session, args),
         Admin::Reset => connection::reset(state, session),
         Admin::Quit => connection::quit(session),
+        Admin::ReadOnly => connection::read_only(session, true),
+        Admin::ReadWrite => connection::read_only(session, false),
         Admin::Time => server::time(session),
         Admin::Lolwut => server::lolwut(session),
         Admin::ClientId
@@ -142,9 +144,6 @@ impl State {
 
     /// Answers a question from this core's own state.
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
-        if self.site.has_lent() && matches!(question, Question::Scan(_) | Question::Debug(_)) {
-            return self.deferred.push((from, ticket, question));
-        }
         let answer = match question {
             Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
             Question::Sessions(filter) => Answer::Sessions(client::views(self, &filter)),

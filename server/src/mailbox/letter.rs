@@ -6,6 +6,7 @@ use ringkey_core::commands::key::DatabaseDigest;
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::Batch;
+use ringkey_core::txn::locks::Mode;
 use ringkey_core::units::{DbIndex, Millis};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -72,6 +73,21 @@ pub enum Question {
     Debug(DebugOrder),
     /// Stop serving.
     Stop,
+}
+
+impl Question {
+    /// The lock on the whole shard under which it is answered, if it is about the data.
+    pub fn lock(&self) -> Option<Mode> {
+        match self {
+            Self::Sample | Self::Scan(_) => Some(Mode::Shared),
+            Self::Debug(order) => match order {
+                DebugOrder::Populate { .. } => Some(Mode::Exclusive),
+                DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
+                DebugOrder::Sleep(_) | DebugOrder::ActiveExpire(_) | DebugOrder::PauseCron(_) => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// A page of SCAN to be filled by the shard that owns the cursor.

@@ -77,25 +77,18 @@ impl Log for Logger {
 }
 
 /// `21 Nov 2026 21:28:50.123` in local time.
-#[allow(unsafe_code)]
 fn timestamp() -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() as libc::time_t;
-    // SAFETY: a broken-down time of zeros is valid; the call reads the first and fills the second argument.
-    let parts = unsafe {
-        let mut parts = std::mem::zeroed::<libc::tm>();
-        libc::localtime_r(&raw const seconds, &raw mut parts);
-        parts
-    };
+    let time = crate::sys::local_time(now.as_secs());
     format!(
         "{:02} {} {} {:02}:{:02}:{:02}.{:03}",
-        parts.tm_mday,
-        MONTHS[(parts.tm_mon as usize).min(11)],
-        parts.tm_year + 1900,
-        parts.tm_hour,
-        parts.tm_min,
-        parts.tm_sec,
+        time.day,
+        MONTHS[usize::from(time.month).min(11)],
+        time.year,
+        time.hour,
+        time.minute,
+        time.second,
         now.subsec_millis()
     )
 }

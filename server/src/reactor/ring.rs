@@ -8,7 +8,7 @@
 use super::buffers::BufferRing;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Entries of the submission queue; a fuller pass enters the kernel once more.
@@ -65,12 +65,14 @@ impl Token {
 }
 
 /// A finished operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Completion {
     /// Which.
     pub token: Token,
-    /// Its result: a count, a descriptor, or a negative error number.
+    /// Its result: a count, or a negative error number.
     pub result: i32,
+    /// The connection that was accepted.
+    pub accepted: Option<OwnedFd>,
     /// The provided buffer that holds what arrived.
     pub buffer: Option<u16>,
     /// Does the operation go on (multishot)?
@@ -235,9 +237,15 @@ impl Ring {
     pub fn reap(&mut self, out: &mut Vec<Completion>) {
         for entry in self.ring.completion() {
             let Some(token) = Token::unpack(entry.user_data()) else { continue };
+            let result = entry.result();
+            let accepted = (token.operation == Operation::Accept && result >= 0).then(|| {
+                // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+                unsafe { OwnedFd::from_raw_fd(result) }
+            });
             out.push(Completion {
                 token,
-                result: entry.result(),
+                result,
+                accepted,
                 buffer: cqueue::buffer_select(entry.flags()),
                 more: cqueue::more(entry.flags()),
             });

@@ -204,6 +204,8 @@ pub struct Facts {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// READONLY.
+    pub read_only: bool,
 }
 
 impl Session {
@@ -424,6 +426,9 @@ impl Session {
     pub fn view(&self, now: Millis, core: usize) -> SessionView {
         let facts = &self.facts;
         let mut flags = String::new();
+        if facts.read_only {
+            flags.push('r');
+        }
         if self.closing == Closing::AfterReplies {
             flags.push('c');
         }

@@ -1,7 +1,7 @@
 //! Rows of the commands for the cluster.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Deprecated, Flags, Group};
+use crate::command::row::{Acl, Admin, Argument, Command, Deprecated, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -588,6 +588,7 @@ pub static ROWS: &[Command] = &[
         since: "3.0.0",
         complexity: "O(1)",
         summary: "Lets this connection read from a replica in a cluster.",
+        run: Run::Admin(Admin::ReadOnly),
         ..Command::DEFAULT
     },
     Command {
@@ -600,6 +601,7 @@ pub static ROWS: &[Command] = &[
         since: "3.0.0",
         complexity: "O(1)",
         summary: "Takes READONLY back for this connection.",
+        run: Run::Admin(Admin::ReadWrite),
         ..Command::DEFAULT
     },
 ];

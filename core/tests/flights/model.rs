@@ -1,0 +1,346 @@
+//! What the simulated clients ask for, what a single thread would answer, and the search for an order of all operations
+//! in which every answer is right.
+
+use ringkey_core::resp::{Protocol, Request};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// Number of a key in the run's list of keys.
+pub type Key = usize;
+
+/// How many databases the simulated shards have.
+pub const DATABASES: usize = 2;
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    Set(Key, Rc<[u8]>),
+    /// SET with a time to live in milliseconds. The model has no clock: only for runs that are not judged by it.
+    SetFor(Key, Rc<[u8]>, u32),
+    Get(Key),
+    GetDel(Key),
+    Incr(Key),
+    Append(Key, Rc<[u8]>),
+    MSet(Vec<(Key, Rc<[u8]>)>),
+    MGet(Vec<Key>),
+    Del(Vec<Key>),
+    Exists(Vec<Key>),
+    MSetNx(Vec<(Key, Rc<[u8]>)>),
+    Rename(Key, Key),
+    RenameNx(Key, Key),
+    /// COPY with REPLACE, to this database.
+    Copy(Key, Key, usize),
+    /// LCS with LEN.
+    Lcs(Key, Key),
+    DbSize,
+    /// KEYS with a pattern for all.
+    Keys,
+    FlushAll,
+}
+
+/// Values by database and key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct State(pub Vec<Option<Rc<[u8]>>>);
+
+impl State {
+    /// So many keys in each database, none of them there.
+    pub fn empty(keys: usize) -> Self {
+        Self(vec![None; keys * DATABASES])
+    }
+
+    fn keys(&self) -> usize {
+        self.0.len() / DATABASES
+    }
+}
+
+impl Op {
+    /// The call as a client sends it.
+    pub fn request(&self, names: &[Vec<u8>]) -> Request {
+        let name = |key: &Key| names[*key].as_slice();
+        let many = |word: &'static [u8], keys: &[Key]| Request::new(std::iter::once(word).chain(keys.iter().map(name)));
+        let pairs = |word: &'static [u8], pairs: &[(Key, Rc<[u8]>)]| {
+            let words = pairs.iter().flat_map(|(key, value)| [name(key), value]);
+            Request::new(std::iter::once(word).chain(words).collect::<Vec<_>>())
+        };
+        match self {
+            Op::Set(key, value) => Request::new([b"SET", name(key), value]),
+            Op::SetFor(key, value, ttl) => Request::new([b"SET", name(key), value, b"PX", ttl.to_string().as_bytes()]),
+            Op::Get(key) => Request::new([b"GET", name(key)]),
+            Op::GetDel(key) => Request::new([b"GETDEL", name(key)]),
+            Op::Incr(key) => Request::new([b"INCR", name(key)]),
+            Op::Append(key, value) => Request::new([b"APPEND", name(key), value]),
+            Op::MSet(all) => pairs(b"MSET", all),
+            Op::MSetNx(all) => pairs(b"MSETNX", all),
+            Op::MGet(keys) => many(b"MGET", keys),
+            Op::Del(keys) => many(b"DEL", keys),
+            Op::Exists(keys) => many(b"EXISTS", keys),
+            Op::Rename(from, to) => Request::new([b"RENAME", name(from), name(to)]),
+            Op::RenameNx(from, to) => Request::new([b"RENAMENX", name(from), name(to)]),
+            Op::Copy(from, to, db) => {
+                Request::new([b"COPY", name(from), name(to), b"DB", db.to_string().as_bytes(), b"REPLACE"])
+            }
+            Op::Lcs(one, other) => Request::new([b"LCS", name(one), name(other), b"LEN"]),
+            Op::DbSize => Request::new([&b"DBSIZE"[..]]),
+            Op::Keys => Request::new([&b"KEYS"[..], b"*"]),
+            Op::FlushAll => Request::new([&b"FLUSHALL"[..]]),
+        }
+    }
+
+    /// Carries the operation out and gives the reply, encoded. KEYS answers in the order of the key numbers.
+    pub fn apply(&self, state: &mut State, names: &[Vec<u8>], db: usize, protocol: Protocol) -> Vec<u8> {
+        let keys = state.keys();
+        let at = |key: Key| db * keys + key;
+        match self {
+            Op::Set(key, value) | Op::SetFor(key, value, _) => {
+                state.0[at(*key)] = Some(value.clone());
+                b"+OK\r\n".to_vec()
+            }
+            Op::Get(key) => bulk(state.0[at(*key)].as_deref(), protocol),
+            Op::GetDel(key) => bulk(state.0[at(*key)].take().as_deref(), protocol),
+            Op::Incr(key) => incr(&mut state.0[at(*key)]),
+            Op::Append(key, value) => {
+                let old = state.0[at(*key)].as_deref().unwrap_or_default();
+                let new = [old, value].concat();
+                let len = new.len();
+                state.0[at(*key)] = Some(new.into());
+                integer(len)
+            }
+            Op::MSet(pairs) => {
+                pairs.iter().for_each(|(key, value)| state.0[at(*key)] = Some(value.clone()));
+                b"+OK\r\n".to_vec()
+            }
+            Op::MSetNx(pairs) => {
+                let is_free = pairs.iter().all(|(key, _)| state.0[at(*key)].is_none());
+                if is_free {
+                    pairs.iter().for_each(|(key, value)| state.0[at(*key)] = Some(value.clone()));
+                }
+                integer(usize::from(is_free))
+            }
+            Op::MGet(some) => array(some.iter().map(|key| bulk(state.0[at(*key)].as_deref(), protocol)).collect()),
+            Op::Del(some) => integer(some.iter().filter(|key| state.0[at(**key)].take().is_some()).count()),
+            Op::Exists(some) => integer(some.iter().filter(|key| state.0[at(**key)].is_some()).count()),
+            Op::Rename(..) | Op::RenameNx(..) | Op::Copy(..) => self.transfer(state, db),
+            Op::Lcs(one, other) => {
+                let value = |key: Key| state.0[at(key)].as_deref().unwrap_or_default();
+                integer(common_len(value(*one), value(*other)))
+            }
+            Op::DbSize => integer(state.0[at(0)..at(keys)].iter().flatten().count()),
+            Op::Keys => {
+                let there = (0..keys).filter(|key| state.0[at(*key)].is_some());
+                array(there.map(|key| bulk(Some(&names[key]), protocol)).collect())
+            }
+            Op::FlushAll => {
+                state.0.fill(None);
+                b"+OK\r\n".to_vec()
+            }
+        }
+    }
+
+    fn transfer(&self, state: &mut State, db: usize) -> Vec<u8> {
+        let keys = state.keys();
+        let at = |key: Key| db * keys + key;
+        match self {
+            Op::Rename(from, to) => match state.0[at(*from)].take() {
+                None => b"-ERR no such key\r\n".to_vec(),
+                value => {
+                    state.0[at(*to)] = value;
+                    b"+OK\r\n".to_vec()
+                }
+            },
+            Op::RenameNx(from, to) => {
+                if state.0[at(*from)].is_none() {
+                    return b"-ERR no such key\r\n".to_vec();
+                }
+                let is_free = state.0[at(*to)].is_none();
+                if is_free {
+                    state.0[at(*to)] = state.0[at(*from)].take();
+                }
+                integer(usize::from(is_free))
+            }
+            Op::Copy(from, to, other) => {
+                let (from, to) = (at(*from), other * keys + to);
+                if from == to {
+                    return b"-ERR source and destination objects are the same\r\n".to_vec();
+                }
+                let value = state.0[from].clone();
+                if value.is_some() {
+                    state.0[to] = value.clone();
+                }
+                integer(usize::from(value.is_some()))
+            }
+            _ => unreachable!("only transfers come here"),
+        }
+    }
+
+    /// Brings a reply into the form in which replies are compared.
+    pub fn normal(&self, reply: Vec<u8>, names: &[Vec<u8>]) -> Vec<u8> {
+        if *self != Op::Keys {
+            return reply;
+        }
+        let mut items = split_replies(&reply[reply.iter().position(|byte| *byte == b'\n').unwrap() + 1..]);
+        let number = |item: &Vec<u8>| names.iter().position(|name| bulk(Some(name), Protocol::Resp2) == *item);
+        items.sort_by_key(number);
+        array(items)
+    }
+}
+
+fn integer(number: usize) -> Vec<u8> {
+    format!(":{number}\r\n").into_bytes()
+}
+
+fn bulk(value: Option<&[u8]>, protocol: Protocol) -> Vec<u8> {
+    match value {
+        Some(value) => [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat(),
+        None if protocol == Protocol::Resp2 => b"$-1\r\n".to_vec(),
+        None => b"_\r\n".to_vec(),
+    }
+}
+
+fn array(items: Vec<Vec<u8>>) -> Vec<u8> {
+    [format!("*{}\r\n", items.len()).into_bytes(), items.concat()].concat()
+}
+
+fn incr(value: &mut Option<Rc<[u8]>>) -> Vec<u8> {
+    let old = match value.as_deref() {
+        None => Some(0),
+        Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok()),
+    };
+    let Some(new) = old.and_then(|old| old.checked_add(1)) else {
+        return b"-ERR value is not an integer or out of range\r\n".to_vec();
+    };
+    *value = Some(new.to_string().into_bytes().into());
+    format!(":{new}\r\n").into_bytes()
+}
+
+fn common_len(one: &[u8], other: &[u8]) -> usize {
+    let mut line = vec![0; other.len() + 1];
+    for a in one {
+        let mut corner = 0;
+        for (at, b) in other.iter().enumerate() {
+            let above = line[at + 1];
+            line[at + 1] = if a == b { corner + 1 } else { above.max(line[at]) };
+            corner = above;
+        }
+    }
+    line[other.len()]
+}
+
+/// Cuts a stream of replies into single ones.
+pub fn split_replies(mut stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut replies = Vec::new();
+    while !stream.is_empty() {
+        let len = reply_len(stream);
+        replies.push(stream[..len].to_vec());
+        stream = &stream[len..];
+    }
+    replies
+}
+
+fn reply_len(stream: &[u8]) -> usize {
+    let head = stream.windows(2).position(|pair| pair == b"\r\n").expect("a reply begins with a line") + 2;
+    let number = || std::str::from_utf8(&stream[1..head - 2]).unwrap().parse::<i64>().unwrap();
+    match stream[0] {
+        b'$' if number() >= 0 => head + number() as usize + 2,
+        b'*' => (0..number()).fold(head, |at, _| at + reply_len(&stream[at..])),
+        _ => head,
+    }
+}
+
+/// One finished operation. Times count the steps of the simulation.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What was asked.
+    pub op: Op,
+    /// What was answered.
+    pub reply: Vec<u8>,
+    /// When the request arrived.
+    pub invoked: u64,
+    /// When it was answered.
+    pub answered: u64,
+}
+
+/// What one client did, in its program order.
+#[derive(Debug)]
+pub struct History {
+    /// Its database.
+    pub db: usize,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its operations.
+    pub events: Vec<Event>,
+}
+
+/// The outcome of a search.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is such an order.
+    Serial,
+    /// There is none.
+    Broken,
+    /// Too many orders to try.
+    Undecided,
+}
+
+/// Configurations that are tried before a search is given up.
+const TRIES_MAX: usize = 50_000;
+
+/// The search for an order: Wing and Gong's, with a memory of what has failed.
+#[derive(Debug)]
+pub struct Search<'a> {
+    histories: &'a [History],
+    names: &'a [Vec<u8>],
+    end: &'a State,
+    failed: HashSet<(Vec<u16>, State), ahash::RandomState>,
+    tries: usize,
+}
+
+impl<'a> Search<'a> {
+    /// Is there an order from an empty state to `end` that respects each client's own order and real time?
+    pub fn run(histories: &'a [History], names: &'a [Vec<u8>], end: &'a State) -> Verdict {
+        let mut search = Self {
+            histories,
+            names,
+            end,
+            failed: HashSet::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
+            tries: 0,
+        };
+        let found = search.go_on(vec![0; histories.len()], State::empty(names.len()));
+        match found {
+            true => Verdict::Serial,
+            false if search.tries > TRIES_MAX => Verdict::Undecided,
+            false => Verdict::Broken,
+        }
+    }
+
+    fn go_on(&mut self, positions: Vec<u16>, state: State) -> bool {
+        let histories = self.histories;
+        let next = |client: usize| histories[client].events.get(positions[client] as usize);
+        let mut candidates: Vec<usize> = (0..histories.len()).filter(|client| next(*client).is_some()).collect();
+        if candidates.is_empty() {
+            return state == *self.end;
+        }
+        self.tries += 1;
+        if self.tries > TRIES_MAX || self.failed.contains(&(positions.clone(), state.clone())) {
+            return false;
+        }
+        // Whoever was answered before another began has to come before it.
+        let first_answer = candidates.iter().filter_map(|client| next(*client)).map(|event| event.answered).min();
+        candidates.retain(|client| next(*client).is_some_and(|event| Some(event.invoked) <= first_answer));
+        candidates.sort_by_key(|client| next(*client).map(|event| event.answered));
+        for client in candidates {
+            let History { db, protocol, events } = &histories[client];
+            let event = &events[positions[client] as usize];
+            let mut after = state.clone();
+            if event.op.apply(&mut after, self.names, *db, *protocol) != event.reply {
+                continue;
+            }
+            let mut moved = positions.clone();
+            moved[client] += 1;
+            if self.go_on(moved, after) {
+                return true;
+            }
+        }
+        self.failed.insert((positions, state));
+        false
+    }
+}

@@ -1,0 +1,546 @@
+//! Cores, rings and clients, without threads: the ways of the server, with a lot drawn wherever threads would race.
+//!
+//! A core works in passes as the server's do: it takes some letters from its rings, lets some clients send, settles what
+//! that brought, and posts what it has for others, the collected batch with its releases first and the legs behind it.
+//! A ring keeps the order of its letters; which ring is read when, and how far, is drawn by lot.
+
+use crate::model::{DATABASES, Event, History, Op, State, split_replies};
+use ringkey_core::command::{Command, Flags, Join, Run, Spread, table};
+use ringkey_core::keyspace::slot::{ShardMap, slot_of};
+use ringkey_core::keyspace::{KeyHasher, Shard};
+use ringkey_core::prng::Prng;
+use ringkey_core::resp::reply::Mark;
+use ringkey_core::resp::{Args, Protocol, ReplyBuffer, Request};
+use ringkey_core::txn::batch::{Batch, Call, Order, Reach};
+use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
+use ringkey_core::txn::locks::{Mode, Owner};
+use ringkey_core::txn::site::{Site, Workbench};
+use ringkey_core::units::{DbIndex, Millis, ShardId};
+use std::collections::VecDeque;
+
+#[derive(Debug, Default)]
+enum Pending {
+    #[default]
+    Nothing,
+    Job,
+    Flight(Box<Flight>, Option<(Request, Call)>),
+}
+
+/// A client that sends windows of commands and waits for all replies of one before it sends the next.
+#[derive(Debug)]
+pub struct Client {
+    home: usize,
+    db: usize,
+    protocol: Protocol,
+    windows: VecDeque<Vec<Op>>,
+    /// What is left of the window under way.
+    window: VecDeque<Op>,
+    /// What was sent off and is not answered.
+    unanswered: VecDeque<Op>,
+    invoked: u64,
+    pending: Pending,
+    output: ReplyBuffer,
+    events: Vec<Event>,
+}
+
+/// A message on its way, as the server has it: boxed, for it is moved often.
+type Letter = Box<Batch>;
+
+#[derive(Debug)]
+struct Core {
+    site: Site,
+    bench: Workbench,
+    outgoing: Vec<Option<Letter>>,
+    legs: Vec<Vec<Letter>>,
+    inbound: VecDeque<Letter>,
+    homecoming: VecDeque<(usize, Letter)>,
+    ready: VecDeque<usize>,
+    owners: u64,
+    now: i64,
+}
+
+/// How often what happened, so that a test can tell that it tested something.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    /// Commands that ran at once.
+    pub direct: u64,
+    /// Jobs for one shard.
+    pub jobs: u64,
+    /// Flights.
+    pub flights: u64,
+    /// Legs whose locks were refused when tried at once.
+    pub refused: u64,
+    /// Jobs that waited.
+    pub waits: u64,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct World {
+    cores: Vec<Core>,
+    /// What is under way from core `i / n` to core `i % n`.
+    rings: Vec<VecDeque<Letter>>,
+    clients: Vec<Client>,
+    map: ShardMap,
+    names: Vec<Vec<u8>>,
+    prng: Prng,
+    time: u64,
+    has_clock: bool,
+    /// What happened.
+    pub tally: Tally,
+}
+
+enum Plan {
+    On(usize),
+    Alone,
+}
+
+impl World {
+    /// So many cores with nothing on them. With a clock, time goes on and each core reads it when it likes.
+    pub fn new(cores: usize, names: Vec<Vec<u8>>, seed: u64, has_clock: bool) -> Self {
+        let map = ShardMap::new(cores as u16);
+        let hasher = KeyHasher::new([seed, 2, 3, 4]);
+        let core = |at: usize| Core {
+            site: Site::new(Shard::new(ShardId(at as u16), map, DATABASES as u32, hasher.clone(), seed)),
+            bench: Workbench::new(Shard::scratch(DATABASES as u32, hasher.clone(), seed)),
+            outgoing: (0..cores).map(|_| None).collect(),
+            legs: (0..cores).map(|_| Vec::new()).collect(),
+            inbound: VecDeque::new(),
+            homecoming: VecDeque::new(),
+            ready: VecDeque::new(),
+            owners: 0,
+            now: 1_000,
+        };
+        Self {
+            cores: (0..cores).map(core).collect(),
+            rings: (0..cores * cores).map(|_| VecDeque::new()).collect(),
+            clients: Vec::new(),
+            map,
+            names,
+            prng: Prng::new(seed ^ 0x5eed),
+            time: 0,
+            has_clock,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Adds a client of a core.
+    pub fn connect(&mut self, home: usize, db: usize, protocol: Protocol, windows: Vec<Vec<Op>>) {
+        self.clients.push(Client {
+            home,
+            db,
+            protocol,
+            windows: windows.into(),
+            window: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            invoked: 0,
+            pending: Pending::Nothing,
+            output: ReplyBuffer::default(),
+            events: Vec::new(),
+        });
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.prng.below(bound as u64) as usize
+    }
+
+    /// Lets everything run to its end. An error tells what never ended.
+    pub fn run(&mut self) -> Result<(), String> {
+        loop {
+            let awake: Vec<usize> = (0..self.cores.len()).filter(|core| self.has_work(*core)).collect();
+            if awake.is_empty() {
+                return self.check_rest();
+            }
+            let core = awake[self.below(awake.len())];
+            self.pass(core);
+        }
+    }
+
+    fn has_work(&self, core: usize) -> bool {
+        let count = self.cores.len();
+        let letters = (0..count).any(|from| !self.rings[from * count + core].is_empty());
+        letters || (0..self.clients.len()).any(|client| self.may_send(client, core))
+    }
+
+    fn may_send(&self, client: usize, core: usize) -> bool {
+        let client = &self.clients[client];
+        client.home == core && client.unanswered.is_empty() && client.window.is_empty() && !client.windows.is_empty()
+    }
+
+    /// After everything has come to rest: nothing is left anywhere.
+    fn check_rest(&self) -> Result<(), String> {
+        for (at, client) in self.clients.iter().enumerate() {
+            if !matches!(client.pending, Pending::Nothing) || !client.unanswered.is_empty() {
+                return Err(format!("client {at} still waits: {:?}", client.unanswered));
+            }
+        }
+        for (at, core) in self.cores.iter().enumerate() {
+            if core.site.waiting() > 0 || !core.site.is_idle() {
+                return Err(format!("shard {at} is not idle; {} jobs wait", core.site.waiting()));
+            }
+            core.site.shard.check();
+        }
+        Ok(())
+    }
+
+    /// What the shards hold.
+    pub fn state(&mut self) -> State {
+        let keys = self.names.len();
+        let mut state = State::empty(keys);
+        for core in &self.cores {
+            for db in 0..DATABASES {
+                core.site.shard.database(DbIndex(db as u32)).for_each(&mut |entry| {
+                    let key = self.names.iter().position(|name| name == entry.key()).expect("only known keys");
+                    let place = &mut state.0[db * keys + key];
+                    assert!(place.is_none(), "a key is in two places");
+                    *place = Some(entry.value().as_bytes(&mut itoa::Buffer::new()).into());
+                });
+            }
+        }
+        state
+    }
+
+    /// What the clients did.
+    pub fn histories(&mut self) -> Vec<History> {
+        let history = |client: &mut Client| History {
+            db: client.db,
+            protocol: client.protocol,
+            events: std::mem::take(&mut client.events),
+        };
+        self.clients.iter_mut().map(history).collect()
+    }
+
+    fn pass(&mut self, core: usize) {
+        self.time += 1;
+        if self.has_clock {
+            let latest = self.cores.iter().map(|core| core.now).max().expect("there are cores");
+            self.cores[core].now = latest + self.below(3) as i64;
+        }
+        let count = self.cores.len();
+        let first = self.below(count);
+        // Mostly one letter a pass, so that as much as possible happens in between; sometimes all.
+        let mut most = if self.below(4) == 0 { usize::MAX } else { 1 };
+        for from in (0..count).map(|step| (first + step) % count) {
+            while most > 0
+                && let Some(batch) = self.rings[from * count + core].pop_front()
+            {
+                most -= 1;
+                match batch.is_answer {
+                    true => self.cores[core].homecoming.push_back((from, batch)),
+                    false => self.cores[core].inbound.push_back(batch),
+                }
+            }
+        }
+        if self.below(2) == 0 {
+            self.settle(core);
+        }
+        for client in 0..self.clients.len() {
+            if self.may_send(client, core) && self.below(2) == 0 {
+                let window = self.clients[client].windows.pop_front().unwrap_or_default();
+                self.clients[client].window = window.into();
+                self.clients[client].invoked = self.time;
+                self.drive(client);
+            }
+        }
+        self.settle(core);
+        if self.below(8) == 0 {
+            let now = Millis(self.cores[core].now);
+            self.cores[core].site.upkeep(now, 16);
+        }
+        self.post_outgoing(core);
+    }
+
+    fn settle(&mut self, core: usize) {
+        loop {
+            self.flush_own_releases(core);
+            if let Some(batch) = self.cores[core].inbound.pop_front() {
+                self.deliver(core, batch);
+            } else if let Some((from, batch)) = self.cores[core].homecoming.pop_front() {
+                self.come_home(core, from, batch);
+            } else if let Some(client) = self.cores[core].ready.pop_front() {
+                self.drive(client);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn flush_own_releases(&mut self, core: usize) {
+        let core_ = &mut self.cores[core];
+        if let Some(batch) = core_.outgoing[core].take() {
+            core_.inbound.push_back(batch);
+        }
+    }
+
+    fn post_outgoing(&mut self, core: usize) {
+        let count = self.cores.len();
+        for to in (0..count).filter(|to| *to != core) {
+            let batch = self.cores[core].outgoing[to].take();
+            let legs = std::mem::take(&mut self.cores[core].legs[to]);
+            self.rings[core * count + to].extend(batch.into_iter().chain(legs));
+        }
+    }
+
+    fn deliver(&mut self, core: usize, batch: Letter) {
+        let count = self.cores.len();
+        let Core { site, now, .. } = &mut self.cores[core];
+        let (waits, mut done) = (site.lock_waits, Vec::new());
+        site.deliver(Millis(*now), batch, &mut done);
+        self.tally.waits += site.lock_waits - waits;
+        for batch in done {
+            let home = batch.home.index();
+            if home != core {
+                self.rings[core * count + home].push_back(batch);
+            } else if batch.jobs.iter().any(|job| job.order != Order::Return) {
+                self.cores[core].homecoming.push_back((core, batch));
+            }
+        }
+    }
+
+    fn come_home(&mut self, core: usize, from: usize, batch: Letter) {
+        if let [job] = batch.jobs.as_slice() {
+            let client = job.ticket as usize;
+            if job.order == Order::Return {
+                assert!(batch.lent.iter().all(|lent| lent.entry.is_none()), "what was lent has been taken back");
+                return;
+            }
+            self.tally.refused += u64::from(job.refused);
+            if matches!(self.clients[client].pending, Pending::Flight(..)) {
+                return self.leg_returned(core, from, batch, client);
+            }
+        }
+        for job in &batch.jobs {
+            let client = &mut self.clients[job.ticket as usize];
+            assert!(matches!(client.pending, Pending::Job), "only who waits for a job is answered");
+            let end = batch.ends[job.calls.1 as usize - 1];
+            client.output.append_range(&batch.replies, job.replies_from, end);
+            client.pending = Pending::Nothing;
+            self.cores[core].ready.push_back(job.ticket as usize);
+            self.answered(job.ticket as usize);
+        }
+    }
+
+    fn leg_returned(&mut self, core: usize, from: usize, batch: Letter, client: usize) {
+        let Pending::Flight(mut flight, gathered) = std::mem::take(&mut self.clients[client].pending) else { return };
+        let mut steps = Vec::new();
+        let owner = flight.owner();
+        if flight.arrived(batch, ShardId(from as u16), &mut steps) == Progress::UnderWay {
+            self.clients[client].pending = Pending::Flight(flight, gathered);
+            return self.carry_out(core, owner, steps);
+        }
+        let mut out = ReplyBuffer::default();
+        match gathered {
+            Some((request, call)) => {
+                let Core { site, bench, now, .. } = &mut self.cores[core];
+                let mut lent = flight.lent_batches();
+                bench.run(&site.rules, Millis(*now), &call, &request.args(), &mut lent, &mut out);
+                drop(lent);
+                flight.give_back(&mut steps);
+            }
+            None => flight.assemble(self.prng.next_u64(), &mut out),
+        }
+        self.carry_out(core, owner, steps);
+        self.clients[client].output.append_range(&out, Mark::default(), out.mark());
+        self.answered(client);
+        self.cores[core].ready.push_back(client);
+    }
+
+    /// All that was sent off is answered: notes which reply belongs to which command.
+    fn answered(&mut self, client: usize) {
+        let Client { output, unanswered, events, invoked, .. } = &mut self.clients[client];
+        let replies = split_replies(&output.to_vec());
+        output.clear();
+        assert_eq!(replies.len(), unanswered.len(), "one reply for each command: {unanswered:?}");
+        for (op, reply) in unanswered.drain(..).zip(replies) {
+            let reply = op.normal(reply, &self.names);
+            events.push(Event { op, reply, invoked: *invoked, answered: self.time });
+        }
+    }
+
+    fn carry_out(&mut self, core: usize, owner: Owner, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Send(shard, batch) if shard.index() == core => {
+                    self.flush_own_releases(core);
+                    self.cores[core].inbound.push_back(batch);
+                }
+                Step::Send(shard, batch) => self.cores[core].legs[shard.index()].push(batch),
+                Step::Release(shard) => self.outgoing(core, shard.index()).releases.push(owner),
+            }
+        }
+    }
+
+    fn outgoing(&mut self, core: usize, to: usize) -> &mut Batch {
+        let home = ShardId(core as u16);
+        self.cores[core].outgoing[to].get_or_insert_with(|| Box::new(Batch::new(home)))
+    }
+
+    fn new_owner(&mut self, core: usize) -> Owner {
+        self.cores[core].owners += 1;
+        Owner((core as u64) << 48 | self.cores[core].owners)
+    }
+}
+
+/// From commands to calls, jobs and flights, as the server's dispatch does it.
+impl World {
+    fn drive(&mut self, client: usize) {
+        while matches!(self.clients[client].pending, Pending::Nothing) {
+            let Some(op) = self.clients[client].window.front() else { return };
+            let request = op.request(&self.names);
+            let args = request.args();
+            let (row, home) = (row_of(&args), self.clients[client].home);
+            match self.plan(home, row, &args) {
+                Plan::On(shard) => {
+                    let call = self.call(client, row, &args);
+                    if shard == home && self.cores[home].site.admits(&call, &args) {
+                        self.run_here(client, &call, &args);
+                    } else {
+                        self.begin_stretch(client);
+                    }
+                }
+                Plan::Alone => {
+                    let op = self.clients[client].window.pop_front();
+                    self.clients[client].unanswered.extend(op);
+                    match row.spread {
+                        Spread::EachKey { stride, join } => self.fly_each_key(client, row, &args, stride.into(), join),
+                        Spread::EveryShard { join, shared } => self.fly_everywhere(client, row, &args, join, shared),
+                        Spread::Gather => self.gather(client, row, request),
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_here(&mut self, client: usize, call: &Call, args: &Args<'_>) {
+        self.tally.direct += 1;
+        let home = self.clients[client].home;
+        let Core { site, now, .. } = &mut self.cores[home];
+        site.run(Millis(*now), call, args, &mut self.clients[client].output);
+        let op = self.clients[client].window.pop_front();
+        self.clients[client].unanswered.extend(op);
+        self.answered(client);
+    }
+
+    fn call(&self, client: usize, row: &'static Command, args: &Args<'_>) -> Call {
+        let Client { home, db, protocol, .. } = self.clients[client];
+        let shard = &self.cores[home].site.shard;
+        let first_key = row.single_key().map(|index| (index as u32, shard.key(args.get(index)).hash));
+        let db = DbIndex(db as u32);
+        Call { row, db, protocol, words: (0, 0), first_key, no_touch: false, keep: false }
+    }
+
+    fn plan(&self, home: usize, row: &'static Command, args: &Args<'_>) -> Plan {
+        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+            return Plan::Alone;
+        }
+        let mut shards = Vec::new();
+        row.visit_keys(args, |index, _| shards.push(self.shard_of(args.get(index))));
+        shards.sort_unstable();
+        shards.dedup();
+        match shards.as_slice() {
+            [] => Plan::On(home),
+            [shard] => Plan::On(*shard),
+            _ => Plan::Alone,
+        }
+    }
+
+    fn shard_of(&self, key: &[u8]) -> usize {
+        self.map.shard_of(slot_of(key)).index()
+    }
+
+    fn begin_stretch(&mut self, client: usize) {
+        let home = self.clients[client].home;
+        let mut stretch = Vec::new();
+        while let Some(op) = self.clients[client].window.front() {
+            let request = op.request(&self.names);
+            let Plan::On(shard) = self.plan(home, row_of(&request.args()), &request.args()) else { break };
+            stretch.push((shard, request));
+            let op = self.clients[client].window.pop_front();
+            self.clients[client].unanswered.extend(op);
+        }
+        let mut shards: Vec<ShardId> = stretch.iter().map(|(shard, _)| ShardId(*shard as u16)).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let owner = self.new_owner(home);
+        if let [shard] = shards.as_slice() {
+            self.tally.jobs += 1;
+            self.outgoing(home, shard.index()).open_job(client as u64, owner, Order::Run, Reach::Keys);
+            for (_, request) in &stretch {
+                let call = self.call(client, row_of(&request.args()), &request.args());
+                self.outgoing(home, shard.index()).push_call(&call, &request.args());
+            }
+            self.clients[client].pending = Pending::Job;
+            return;
+        }
+        let mut flight = self.flight(client, owner, Shape::Calls, Reach::Keys, &shards);
+        for (shard, request) in &stretch {
+            let call = self.call(client, row_of(&request.args()), &request.args());
+            flight.push(ShardId(*shard as u16), &call, &request.args(), None);
+        }
+        self.take_off(client, flight, None);
+    }
+
+    fn flight(&self, client: usize, owner: Owner, shape: Shape, reach: Reach, shards: &[ShardId]) -> Flight {
+        let home = ShardId(self.clients[client].home as u16);
+        Flight::new(owner, client as u64, home, shape, reach, shards)
+    }
+
+    fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<(Request, Call)>) {
+        self.tally.flights += 1;
+        let (owner, home) = (flight.owner(), self.clients[client].home);
+        let mut steps = Vec::new();
+        flight.start(&mut steps);
+        self.clients[client].pending = Pending::Flight(Box::new(flight), gathered);
+        self.carry_out(home, owner, steps);
+    }
+
+    fn fly_each_key(&mut self, client: usize, row: &'static Command, args: &Args<'_>, stride: usize, join: Join) {
+        let shard_at = |world: &Self, index: usize| ShardId(world.shard_of(args.get(index)) as u16);
+        let mut shards: Vec<ShardId> = (1..args.len()).step_by(stride).map(|index| shard_at(self, index)).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let owner = self.new_owner(self.clients[client].home);
+        let mut flight = self.flight(client, owner, Shape::Joined(join), Reach::Keys, &shards);
+        let call = Call { first_key: None, ..self.call(client, row, args) };
+        for from in (1..args.len()).step_by(stride) {
+            flight.push(shard_at(self, from), &call, args, Some(from..from + stride));
+        }
+        self.take_off(client, flight, None);
+    }
+
+    fn fly_everywhere(&mut self, client: usize, row: &'static Command, args: &Args<'_>, join: Join, shared: bool) {
+        assert_eq!(shared, !row.flags.has(Flags::WRITE), "what writes is alone");
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let reach = Reach::Whole(if shared { Mode::Shared } else { Mode::Exclusive });
+        let owner = self.new_owner(self.clients[client].home);
+        let mut flight = self.flight(client, owner, Shape::Joined(join), reach, &shards);
+        let call = self.call(client, row, args);
+        shards.iter().for_each(|shard| flight.push(*shard, &call, args, None));
+        self.take_off(client, flight, None);
+    }
+
+    fn gather(&mut self, client: usize, row: &'static Command, request: Request) {
+        let args = request.args();
+        let mut keys = Vec::new();
+        row.visit_keys(&args, |index, _| keys.push((ShardId(self.shard_of(args.get(index)) as u16), args.get(index))));
+        keys.sort_unstable();
+        keys.dedup();
+        let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
+        shards.dedup();
+        let owner = self.new_owner(self.clients[client].home);
+        let mut flight = self.flight(client, owner, Shape::Gather, Reach::Keys, &shards);
+        let call = Call { first_key: None, ..self.call(client, row, &args) };
+        let other = ringkey_core::commands::key::other_database(row, &args).filter(|db| *db != call.db);
+        for shard in &shards {
+            let words = Request::new(keys.iter().filter(|key| key.0 == *shard).map(|key| key.1));
+            for db in std::iter::once(call.db).chain(other) {
+                flight.push_keys(*shard, &Call { db, ..call.clone() }, &words.args());
+            }
+        }
+        self.take_off(client, flight, Some((request.clone(), call)));
+    }
+}
+
+fn row_of(args: &Args<'_>) -> &'static Command {
+    table::resolve(args).expect("the clients send commands that exist")
+}

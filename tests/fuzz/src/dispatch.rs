@@ -1,0 +1,341 @@
+//! From bytes to requests to rows to handlers, on a shard whose clock is part of the input.
+//!
+//! Each command runs on three shards: one client speaks RESP2, one RESP3, and the third is a replica that carries out
+//! only what the journal says. The laws: the same data everywhere; one well-formed reply; a refused command has written
+//! nothing; only commands that write, write, and only to keys that the row names; changes are counted.
+
+use super::reply::check as check_reply;
+use ringkey_core::command::{Command, Flags, Run, Spread, table};
+use ringkey_core::commands::{Context, Expiry, Rules};
+use ringkey_core::keyspace::{KeyHasher, Shard};
+use ringkey_core::outcome::{Outcome, Propagate};
+use ringkey_core::resp::request::Progress;
+use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Request, RequestLimits, RequestParser};
+use ringkey_core::units::{DbIndex, Millis};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most commands of one input: what is interesting takes few.
+const COMMANDS_MAX: usize = 64;
+
+/// How long a string may be here, so that no input costs much memory.
+const STRING_BYTES_MAX: i64 = 64 * 1024;
+
+const DATABASES: u32 = 3;
+
+/// Words that made-up commands are made of, besides the tokens of their rows.
+const WORDS: &[&[u8]] = &[
+    b"a",
+    b"b",
+    b"{a}c",
+    b"",
+    b"0",
+    b"1",
+    b"-1",
+    b"2",
+    b"3",
+    b"10",
+    b"100",
+    b"1000",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"1.5",
+    b"-0.25",
+    b"1e400",
+    b"nan",
+    b"3.0e3",
+    b" 1",
+    b"01",
+    b"value",
+    b"a longer value \x00\xff",
+    b"*",
+    b"a*",
+    b"65536",
+    b"1000001",
+    b"99999999999",
+    b"EX",
+    b"PX",
+    b"NX",
+    b"XX",
+    b"GT",
+    b"LT",
+    b"GET",
+    b"KEEPTTL",
+    b"IFEQ",
+    b"DB",
+    b"REPLACE",
+    b"LEN",
+    b"IDX",
+    b"MINMATCHLEN",
+    b"WITHMATCHLEN",
+    b"PERSIST",
+    b"ASYNC",
+    b"SYNC",
+];
+
+/// Values and expiry times by database and key.
+type Dump = BTreeMap<(u32, Vec<u8>), (Vec<u8>, Option<i64>)>;
+
+struct Bench {
+    shard: Shard,
+    db: DbIndex,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { shard: Shard::scratch(DATABASES, KeyHasher::new([1, 2, 3, 4]), 5), db: DbIndex(0) }
+    }
+
+    fn dump(&self) -> Dump {
+        let mut dump = Dump::new();
+        for db in 0..DATABASES {
+            self.shard.database(DbIndex(db)).for_each(&mut |entry| {
+                let mut buffer = itoa::Buffer::new();
+                let value = entry.value().as_bytes(&mut buffer).to_vec();
+                dump.insert((db, entry.key().to_vec()), (value, entry.expire_at().map(|at| at.0)));
+            });
+        }
+        dump
+    }
+
+    /// What a client could see.
+    fn live(&self, now: i64) -> Dump {
+        let mut dump = self.dump();
+        dump.retain(|_, (_, expire)| expire.is_none_or(|at| at > now));
+        dump
+    }
+}
+
+struct World {
+    one: Bench,
+    other: Bench,
+    replica: Bench,
+    rules: Rules,
+    now: i64,
+}
+
+/// Input: a byte of flags; then a stream of requests, or (by a flag) a stream of choices that make up requests.
+pub fn run(data: &[u8]) {
+    let [flags, data @ ..] = data else { return };
+    let rules = Rules { bulk_bytes_max: STRING_BYTES_MAX, ..Rules::default() };
+    let mut world = World { one: Bench::new(), other: Bench::new(), replica: Bench::new(), rules, now: 1_000_000 };
+    world.one.shard.journaling = true;
+    world.other.shard.journaling = true;
+    let requests = if flags & 1 == 0 { parsed(data) } else { made_up(data) };
+    for request in requests.iter().take(COMMANDS_MAX) {
+        world.execute(&request.args());
+    }
+    world.check_all();
+    world.tick(10_000);
+    world.check_all();
+}
+
+/// The requests that a stream holds, up to its first breach.
+fn parsed(data: &[u8]) -> Vec<Request> {
+    let limits = RequestLimits { bulk_bytes_max: STRING_BYTES_MAX, unauthenticated: false };
+    let (mut parser, mut requests, mut at) = (RequestParser::default(), Vec::new(), 0);
+    loop {
+        let mut spans = Vec::new();
+        match parser.parse(&data[at..], &limits, &mut spans) {
+            Ok(Progress::Complete { consumed }) => {
+                requests.push(Request::copy_of(&Args::new(&data[at..at + consumed], &spans, &[])));
+                at += consumed;
+            }
+            Ok(Progress::CompleteOwned { consumed }) => {
+                requests.push(parser.take_request());
+                at += consumed;
+            }
+            Ok(Progress::Incomplete | Progress::BigArgument { .. }) | Err(_) => return requests,
+        }
+    }
+}
+
+/// Every byte is a choice: a command, how many words, which words.
+fn made_up(data: &[u8]) -> Vec<Request> {
+    let mut rows: Vec<&'static Command> =
+        table::existing().filter(|row| matches!(row.run, Run::OnShard(_) | Run::Container)).collect();
+    rows.sort_by_key(|row| row.name);
+    let mut choices = data.iter().map(|byte| *byte as usize);
+    let mut requests = Vec::new();
+    while let Some(choice) = choices.next() {
+        let time = choices.next().unwrap_or(0);
+        if choice >= 250 {
+            requests.push(Request::new([&b"TICK"[..], (time * time).to_string().as_bytes()]));
+            continue;
+        }
+        let row = rows[choice % rows.len()];
+        let tokens: Vec<&str> = row
+            .arguments
+            .iter()
+            .flat_map(|one| one.arguments.iter().chain([one]))
+            .filter_map(|one| one.token)
+            .collect();
+        let mut request = Request::new([row.name.as_bytes()]);
+        let least = row.arity.unsigned_abs() as usize - 1;
+        let count = if row.arity > 0 { least } else { least + time % 7 };
+        for _ in 0..count {
+            let word = choices.next().unwrap_or(0);
+            match word.checked_sub(200) {
+                Some(token) if !tokens.is_empty() => request.push(tokens[token % tokens.len()].as_bytes()),
+                _ => request.push(WORDS[word % WORDS.len()]),
+            }
+        }
+        requests.push(request);
+    }
+    requests
+}
+
+/// What one run of a handler gave.
+struct Ran {
+    outcome: Outcome,
+    result: Result<(), CommandError>,
+    reply: Vec<u8>,
+}
+
+fn run_on(
+    bench: &mut Bench,
+    row: &Command,
+    args: &Args<'_>,
+    rules: &Rules,
+    now: i64,
+    protocol: Protocol,
+    expiry: Expiry,
+) -> Option<Ran> {
+    let Run::OnShard(handler) = row.run else { return None };
+    let mut context = Context::new(&mut bench.shard, bench.db, Millis(now), rules);
+    context.expiry = expiry;
+    let mut out = ReplyBuffer::default();
+    let (outcome, result) = context.run(handler, args, &mut Reply::new(&mut out, protocol));
+    if let Err(error) = &result {
+        assert!(out.is_empty(), "a refused command has written nothing");
+        Reply::new(&mut out, protocol).error(error);
+    }
+    let reply = out.to_vec();
+    check_reply(&reply, protocol);
+    Some(Ran { outcome, result, reply })
+}
+
+impl World {
+    fn execute(&mut self, args: &Args<'_>) {
+        if args.is_empty() {
+            return;
+        }
+        match (args.get(0), args.len()) {
+            (b"TICK", 2) => {
+                let by = std::str::from_utf8(args.get(1)).ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(1);
+                return self.tick(i64::from(by));
+            }
+            (b"SELECT", 2) => {
+                let db = args.get(1).first().map_or(0, |byte| u32::from(*byte) % DATABASES);
+                for bench in [&mut self.one, &mut self.other, &mut self.replica] {
+                    bench.db = DbIndex(db);
+                }
+                return;
+            }
+            _ => {}
+        }
+        match table::resolve(args) {
+            Ok(row) => self.execute_row(row, args),
+            Err(error) => {
+                let mut out = ReplyBuffer::default();
+                Reply::new(&mut out, Protocol::Resp2).error(&error);
+                check_reply(&out.to_vec(), Protocol::Resp2);
+            }
+        }
+    }
+
+    fn execute_row(&mut self, row: &'static Command, args: &Args<'_>) {
+        let mut keys: BTreeSet<&[u8]> = BTreeSet::new();
+        let fits = row.visit_keys(args, |index, _| {
+            keys.insert(args.get(index));
+        });
+        // If it is refused or not: COMMAND GETKEYS must be able to look at it.
+        let _ = row.strict_keys(args);
+        let before = self.one.live(self.now);
+        let (now, rules) = (self.now, &self.rules);
+        let Some(ran) = run_on(&mut self.one, row, args, rules, now, Protocol::Resp2, Expiry::Remove) else { return };
+        let Some(twin) = run_on(&mut self.other, row, args, rules, now, Protocol::Resp3, Expiry::Remove) else {
+            return;
+        };
+        let after = self.one.live(now);
+        assert_eq!(self.one.dump(), self.other.dump(), "the protocol of the reply changes nothing");
+        assert_eq!(ran.result, twin.result);
+        assert_eq!(ran.outcome.changes, twin.outcome.changes);
+        assert!(ran.result.is_ok() || before == after, "{}: a refused command changed something", row.name);
+        assert!(fits || ran.result.is_err(), "{}: words whose keys cannot be found were taken", row.name);
+        if before != after {
+            assert!(row.flags.has(Flags::WRITE), "{} writes", row.name);
+            assert!(ran.outcome.changes > 0, "{} does not count what it changed", row.name);
+        }
+        if !matches!(row.spread, Spread::EveryShard { .. }) {
+            for (db, key) in before.keys().chain(after.keys()) {
+                let place = (*db, key.clone());
+                let is_named = keys.contains(key.as_slice());
+                assert!(
+                    is_named || before.get(&place) == after.get(&place),
+                    "{}: key not named: {}",
+                    row.name,
+                    key.escape_ascii()
+                );
+            }
+        }
+        assert!(!ran.reply.is_empty());
+        self.replay(&ran.outcome, args);
+        self.one.shard.check();
+    }
+
+    /// The replica does what the journal says and has the same data then.
+    fn replay(&mut self, outcome: &Outcome, args: &Args<'_>) {
+        let home = self.replica.db;
+        match &outcome.propagate {
+            Propagate::Nothing => {}
+            Propagate::AsGiven => self.replay_call(args),
+            Propagate::Calls(calls) => {
+                for call in calls {
+                    let request = Request::new(call.words.iter().map(|word| &**word));
+                    self.replay_call(&request.args());
+                }
+            }
+        }
+        assert_eq!(self.replica.db, home, "the journal is in the client's database again");
+        assert_eq!(
+            self.one.live(self.now),
+            self.replica.live(self.now),
+            "the journal tells all: {:?}",
+            outcome.propagate
+        );
+    }
+
+    fn replay_call(&mut self, args: &Args<'_>) {
+        if args.get(0) == b"SELECT" {
+            let db = std::str::from_utf8(args.get(1)).ok().and_then(|text| text.parse().ok());
+            self.replica.db = DbIndex(db.expect("a database number in the journal"));
+            return;
+        }
+        let row = table::resolve(args).expect("the journal holds commands that exist");
+        let ran = run_on(&mut self.replica, row, args, &self.rules, self.now, Protocol::Resp2, Expiry::Ignore);
+        assert!(ran.is_some_and(|ran| ran.result.is_ok()), "{} of the journal is taken", row.name);
+    }
+
+    /// Time passes, and upkeep runs; the replica is told what goes.
+    fn tick(&mut self, by: i64) {
+        self.now += by;
+        let mut gone = Vec::new();
+        for bench in [&mut self.one, &mut self.other] {
+            while bench.shard.tick(Millis(self.now), 16, &mut |db, entry| {
+                assert!(entry.expire_at().is_some_and(|at| at.0 <= self.now), "only what is past goes");
+                gone.push((db, entry.key().to_vec()));
+            }) {}
+        }
+        for (db, name) in gone {
+            let key = self.replica.shard.key(&name);
+            self.replica.shard.database_mut(db).remove(&key);
+        }
+    }
+
+    fn check_all(&self) {
+        for bench in [&self.one, &self.other, &self.replica] {
+            bench.shard.check();
+        }
+        assert_eq!(self.one.live(self.now), self.replica.live(self.now));
+    }
+}
