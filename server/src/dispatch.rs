@@ -187,6 +187,10 @@ impl State {
     fn execute(&mut self, session: &mut Session, parsed: &Parsed, input: &[u8]) -> Done {
         if parsed.words.0 == parsed.words.1 && !parsed.is_owned {
             session.next_parsed += 1;
+            if session.reply_mode == ReplyMode::Skip {
+                // As elsewhere, an empty request uses the skip up.
+                session.reply_mode = ReplyMode::On;
+            }
             return Done::Next;
         }
         let args = session.args_of(parsed, input);

@@ -16,6 +16,9 @@ it accepts connections from its own machine only. To connect from elsewhere, set
 or switch protected mode off with 'CONFIG SET protected-mode no' from the machine itself or 'protected-mode no' in the \
 configuration file, provided that the server cannot be reached from the internet.\r\n";
 
+/// Reads that a client is worth that is turned away.
+const TURNED_AWAY_READS_MAX: usize = 64;
+
 /// A socket that listens.
 pub struct Listener {
     socket: Socket,
@@ -219,8 +222,9 @@ pub fn turn_away(fd: &OwnedFd, line: &[u8]) {
     let _ = socket.set_nonblocking(true);
     let _ = socket.send(line);
     // Requests that have come already would turn the close into a reset and take the line from the client.
+    // Not for ever, though: it may send as fast as we read.
     let mut rest = [std::mem::MaybeUninit::uninit(); 1024];
-    while matches!(socket.recv(&mut rest), Ok(1..)) {}
+    (0..TURNED_AWAY_READS_MAX).take_while(|_| matches!(socket.recv(&mut rest), Ok(1..))).for_each(drop);
     let _ = socket.shutdown(std::net::Shutdown::Write);
 }
 

@@ -1,9 +1,8 @@
 //! Settings: any text, any command line and any CONFIG SET are taken or refused, what is refused changes nothing, and
 //! what CONFIG GET shows may be set again.
 
-use ringkey_core::settings::{
-    Applied, Caller, Settings, directives, parse_command_line, parse_text, quote, split_words,
-};
+use ringkey_core::settings::{Applied, Caller, Settings, directives, parse_command_line, parse_text};
+use ringkey_core::words::{quote, split_words};
 
 /// Input: text of a configuration file; behind a NUL, pairs for CONFIG SET, a line each; behind another one, words of a
 /// command line and patterns for CONFIG GET.
