@@ -1,6 +1,6 @@
 //! What CONFIG SET does besides changing a value.
 
-use crate::listen::{self, Listener};
+use crate::listen;
 use crate::observe::log as log_setup;
 use crate::state::State;
 use ringkey_core::settings::{Setting, Settings};
