@@ -49,6 +49,7 @@ pub struct CoreLoop {
     completions: Vec<Completion>,
     arrivals: Vec<Arrival>,
     listener_generation: u32,
+    listener_count: u32,
     next_tick_ms: i64,
     next_client: u64,
     last_dealt: usize,
@@ -71,6 +72,7 @@ impl CoreLoop {
             completions: Vec::new(),
             arrivals: Vec::new(),
             listener_generation: 0,
+            listener_count: 0,
             next_tick_ms: 0,
             next_client: 0,
             last_dealt,
@@ -91,6 +93,7 @@ impl CoreLoop {
     }
 
     fn listen(&mut self) {
+        self.listener_count = self.state.listeners.len() as u32;
         for (index, listener) in self.state.listeners.iter().enumerate() {
             let token =
                 Token { operation: Operation::Accept, index: index as u32, generation: self.listener_generation };
@@ -100,7 +103,7 @@ impl CoreLoop {
 
     /// Replaces the listeners by those that CONFIG SET has opened.
     fn relisten(&mut self, new: Vec<Listener>) {
-        for index in 0..self.state.listeners.len() as u32 {
+        for index in 0..self.listener_count {
             self.ring.cancel(Token { operation: Operation::Accept, index, generation: self.listener_generation });
         }
         self.listener_generation += 1;
@@ -133,7 +136,7 @@ impl CoreLoop {
             if is_current && !self.state.is_stopping {
                 self.deal(fd, token.index as usize);
             }
-        } else if result != -libc::ECANCELED {
+        } else if is_current && result != -libc::ECANCELED {
             log::warn!("Accepting a connection failed: {}", std::io::Error::from_raw_os_error(-result));
         }
         if more || !is_current {
@@ -158,7 +161,7 @@ impl CoreLoop {
 
     /// Gives a new connection to the core that has the fewest.
     fn deal(&mut self, fd: OwnedFd, listener: usize) {
-        let listener = &self.state.listeners[listener];
+        let Some(listener) = self.state.listeners.get(listener) else { return };
         let cores = self.state.mesh.cores().clone();
         let connected: u32 = (0..cores.count()).map(|core| cores.connections(core).load(Ordering::Relaxed)).sum();
         if connected >= self.state.tuning.clients_max {

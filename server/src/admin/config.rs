@@ -66,9 +66,9 @@ pub fn change(
             SetError::Loading => CommandError::Coded("LOADING", "the dataset is being loaded".into()),
             error => CommandError::owned(error.to_string()),
         })?;
+    crate::settings_effect::apply(state, &mut settings, &changed)
+        .map_err(|(setting, reason)| CommandError::owned(SetError::refused(setting, reason).to_string()))?;
     for setting in &changed {
-        crate::settings_effect::apply(state, &mut settings, *setting)
-            .map_err(|reason| CommandError::owned(SetError::refused(*setting, reason).to_string()))?;
         if let Some(remark) = setting.row().remark() {
             log::warn!("{remark}");
         }

@@ -269,9 +269,18 @@ impl Session {
             self.input_start = 0;
             self.input.shrink_to_fit();
         }
-        if is_idle && let Some(big) = &mut self.big {
+        if !is_idle {
+            return;
+        }
+        if let Some(big) = &mut self.big {
             big.shrink();
         }
+        if self.parsed.is_empty() {
+            self.parsed = Vec::new();
+            self.spans = Vec::new();
+            self.owned.shrink_to_fit();
+        }
+        self.output.shrink();
     }
 
     /// Memory that it holds, in bytes.
