@@ -672,3 +672,43 @@ fn used_memory_follows_the_data() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn listening_survives_addresses_that_cannot_be_had() {
+    let server = Setup::new().start();
+    let mut client = server.client();
+    assert_eq!(client.command(&["CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"]).lines(), ["+OK"]);
+    server.assert_alive();
+    // An address of documentation networks, which no machine has.
+    for _ in 0..2 {
+        let error = client.command(&["CONFIG", "SET", "bind", "192.0.2.1"]).error().unwrap();
+        assert!(error.contains("Failed to bind to specified addresses"), "{error}");
+        server.assert_alive();
+    }
+    assert_eq!(client.command(&["CONFIG", "SET", "bind", "127.0.0.1"]).lines(), ["+OK"]);
+    server.assert_alive();
+}
+
+#[test]
+fn what_follows_auth_in_a_pipeline_has_the_limits_of_an_authenticated_client() {
+    let server = Setup::new().option("requirepass", "secret").start();
+    let mut client = server.client();
+    let value = vec![b'v'; 20_000];
+    let set = encoded(&[&b"SET"[..], b"k", &value]);
+    client.send(&[&b"AUTH secret\r\n"[..], &set].concat()).unwrap();
+    assert_eq!(client.read_reply().unwrap().lines(), ["+OK"]);
+    assert_eq!(client.read_reply().unwrap().lines(), ["+OK"]);
+    assert_eq!(client.command(&["GET", "k"]).bytes(), value);
+}
+
+#[test]
+fn clients_are_served_while_a_large_database_is_freed() {
+    let server = Setup::new().option("enable-debug-command", "yes").start();
+    let mut client = server.client();
+    assert_eq!(client.command(&["DEBUG", "POPULATE", "100000", "key", "100"]).lines(), ["+OK"]);
+    assert_eq!(client.command(&["FLUSHALL", "ASYNC"]).lines(), ["+OK"]);
+    client.set_patience(Duration::from_secs(5)).unwrap();
+    for _ in 0..500 {
+        assert_eq!(client.command(&["PING"]).lines(), ["+PONG"]);
+    }
+}

@@ -148,7 +148,7 @@ impl CoreLoop {
 
     /// Gives a new connection to the core that has the fewest.
     fn deal(&mut self, fd: OwnedFd, listener: usize) {
-        let listener = &self.state.listeners[listener];
+        let Some(listener) = self.state.listeners.get(listener) else { return };
         let cores = self.state.mesh.cores().clone();
         let connected: u32 = (0..cores.count()).map(|core| cores.connections(core).load(Ordering::Relaxed)).sum();
         if connected >= self.state.tuning.clients_max {

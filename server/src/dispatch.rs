@@ -148,7 +148,8 @@ impl State {
     /// Finds the row and the key of the request parsed last.
     fn look_up(&mut self, session: &mut Session, input: &[u8]) {
         let parsed = *session.parsed.last().expect("a request was parsed just now");
-        let args = session.args_of(&parsed, input);
+        // Earlier requests of the pipeline may be owned, too: this one is the last of them.
+        let args = session.args_at(&parsed, input, session.owned.len().saturating_sub(1));
         if args.is_empty() {
             return;
         }

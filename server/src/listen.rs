@@ -34,6 +34,11 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
+    /// Ends listening at once, even while the kernel accepts on it: the address is free for others.
+    pub fn stop(&self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Is it a Unix socket?
     pub fn is_unix(&self) -> bool {
         self.path.is_some()

@@ -284,12 +284,21 @@ impl Session {
             self.input_start = 0;
             self.input.shrink_to_fit();
         }
-        if is_idle && let Some(big) = &mut self.big {
-            big.shrink();
-        }
         if !std::mem::take(&mut self.had_big) && self.room.capacity() > 0 {
             self.room = Vec::new();
         }
+        if !is_idle {
+            return;
+        }
+        if let Some(big) = &mut self.big {
+            big.shrink();
+        }
+        if self.parsed.is_empty() {
+            self.parsed = Vec::new();
+            self.spans = Vec::new();
+            self.owned.shrink_to_fit();
+        }
+        self.output.shrink();
     }
 
     /// Room in buffers for what the client may send next, in bytes.

@@ -130,6 +130,17 @@ impl Output {
         Ok(())
     }
 
+    /// Gives memory back that holds nothing.
+    pub fn shrink(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = ReplyBuffer::default();
+        }
+        if !self.is_sending && self.sending.is_empty() {
+            self.sending = ReplyBuffer::default();
+            self.pieces = None;
+        }
+    }
+
     /// Lets go of everything that is not being sent.
     pub fn abandon(&mut self) {
         self.pending = ReplyBuffer::default();
