@@ -1,5 +1,5 @@
 //! Is every command atomic, on however many cores its keys live, and does every connection's own order
-//! hold for those who watch? Histories of random rounds go to the checker; three targeted tests watch
+//! hold for those who watch? Histories of random rounds go to the checker; targeted tests watch
 //! for the faults that a sharded server is most likely to have.
 //!
 //! `RINGKEY_SECONDS` makes each test longer than its few seconds, `RINGKEY_SEED` replays a run's choices
@@ -313,6 +313,66 @@ fn a_renamed_key_is_never_lost_nor_doubled() {
     };
     let parts: Vec<Part> =
         vec![Box::new(player(0)), Box::new(player(1)), Box::new(player(2)), Box::new(watcher()), Box::new(watcher())];
+    side_by_side(parts, seconds());
+}
+
+/// All keys that a scan from end to end finds.
+fn scanned(client: &mut Client) -> Vec<String> {
+    let (mut cursor, mut found) = ("0".to_owned(), Vec::new());
+    loop {
+        let page = client.command(&["SCAN", &cursor, "COUNT", "2"]);
+        found.extend(page.elements()[1].elements().iter().map(Reply::text));
+        cursor = page.elements()[0].text();
+        if cursor == "0" {
+            return found;
+        }
+    }
+}
+
+/// A command over keys of several cores has them in its hands for a moment. Nobody may miss them meanwhile: not a scan
+/// of another client, and not the next command of the same one.
+#[test]
+fn keys_at_work_elsewhere_are_not_missed() {
+    let _alone = alone();
+    let server = Setup::new().cores(CORES).option("enable-debug-command", "yes").start();
+    let keys = keys("lent");
+    server.client().command(&["SET", &keys[0], "stays"]);
+    let copier = |to: usize| {
+        let (server, keys) = (&server, &keys);
+        move |goes_on: &dyn Fn() -> bool| {
+            let mut client = server.client();
+            while goes_on() {
+                assert_eq!(client.command(&["COPY", &keys[0], &keys[to], "REPLACE"]).integer(), 1);
+            }
+        }
+    };
+    let scanner = |goes_on: &dyn Fn() -> bool| {
+        let mut client = server.client();
+        while goes_on() {
+            let found = scanned(&mut client);
+            assert!(found.contains(&keys[0]), "{} was always there, a scan found {found:?}", keys[0]);
+        }
+    };
+    let mover = |goes_on: &dyn Fn() -> bool| {
+        let mut client = server.client();
+        let own: Vec<String> = (0..CORES).map(|core| key_on_core("own", core, CORES, 0)).collect();
+        client.command(&["SET", &own[0], "own"]);
+        let digest = client.command(&["DEBUG", "DIGEST-VALUE", &own[0]]);
+        for step in 0.. {
+            if !goes_on() {
+                break;
+            }
+            let (from, to) = (&own[step % CORES], &own[(step + 1) % CORES]);
+            assert_eq!(client.command(&["RENAME", from, to]).text(), "OK");
+            match step % 3 {
+                0 => assert!(scanned(&mut client).contains(to), "a scan misses the key that was just renamed"),
+                1 => assert_eq!(client.command(&["DEBUG", "DIGEST-VALUE", to]), digest),
+                _ => assert_eq!(client.command(&["EXISTS", to, from]).integer(), 1),
+            }
+        }
+    };
+    let parts: Vec<Part> =
+        vec![Box::new(copier(1)), Box::new(copier(3)), Box::new(scanner), Box::new(scanner), Box::new(mover)];
     side_by_side(parts, seconds());
 }
 

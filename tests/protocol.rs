@@ -313,6 +313,39 @@ fn client_query_buffer_limit() {
 }
 
 #[test]
+fn an_argument_over_the_limit_ends_the_connection_cleanly() {
+    let server = Setup::new().option("client-query-buffer-limit", "1mb").start();
+    let mut client = server.client();
+    client.send(b"PING\r\n").unwrap();
+    client.command(&["PING"]);
+    // Longer than the limit by its line end, and sent as a whole.
+    let _ = client.send(&encoded(&[b"SET".as_slice(), b"k", &vec![b'x'; 1 << 20]]));
+    assert_eq!(client.wait_for_close(PATIENCE).unwrap().len(), 1, "the second PING, and no reply to SET");
+    let stats = server.client().run("INFO stats").text();
+    assert!(stats.contains("client_query_buffer_limit_disconnections:1"), "{stats}");
+}
+
+#[test]
+fn errors_are_counted_until_reset() {
+    let server = Setup::new().cores(4).start();
+    let mut client = server.client();
+    client.run("NOSUCH");
+    for place in 0..8 {
+        client.run(&format!("SET k{place} text"));
+        client.run(&format!("INCR k{place}"));
+    }
+    client.run("CONFIG SET requirepass secret");
+    server.client().run("GET k");
+    let info = client.run("INFO").text();
+    for line in ["errorstat_ERR:count=9", "errorstat_NOAUTH:count=1", "total_error_replies:10"] {
+        assert!(info.contains(line), "no {line} in {info}");
+    }
+    client.run("CONFIG RESETSTAT");
+    let info = client.run("INFO").text();
+    assert!(info.contains("total_error_replies:0") && !info.contains("errorstat_ERR"), "{info}");
+}
+
+#[test]
 fn over_maxclients_new_connections_are_refused() {
     let server = Setup::new().cores(4).option("maxclients", "20").start();
     // The connection that waited for the start may still be closing.

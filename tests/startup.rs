@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::server::Setup;
+use ringkey_tests::server::{Setup, free_port};
 use ringkey_tests::{Address, Client, Server};
 
 fn setting(server: &Server, name: &str) -> String {
@@ -131,6 +131,44 @@ fn several_addresses() {
     }
     let log = Setup::new().bind("127.0.0.1 192.0.2.77").start_refused();
     assert!(log.contains("192.0.2.77"), "{log}");
+}
+
+/// Does a server answer there?
+fn answers(ip: [u8; 4], port: u16) -> bool {
+    Client::connect(&Address::Tcp((ip, port).into()))
+        .and_then(|mut client| client.try_command(&["PING"]))
+        .is_ok_and(|reply| reply.lines() == ["+PONG"])
+}
+
+#[test]
+fn port_and_addresses_change_while_it_runs() {
+    let (one, two) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+    let server = Setup::new().cores(2).bind("127.0.0.1").start();
+    let mut client = server.client();
+    let old = server.port();
+    let new = free_port();
+    assert_eq!(client.run(&format!("CONFIG SET port {new}")).lines(), ["+OK"]);
+    assert!(answers(one, new) && !answers(one, old), "the new port alone is open");
+    let taken = Setup::new().start();
+    let reply = client.run(&format!("CONFIG SET port {}", taken.port()));
+    assert!(reply.error().unwrap().contains("Unable to listen on this port"), "{reply:?}");
+    assert!(answers(one, new), "after a refusal nothing has changed");
+    assert_eq!(client.command(&["CONFIG", "SET", "bind", "127.0.0.2"]).lines(), ["+OK"]);
+    assert!(answers(two, new) && !answers(one, new));
+    let reply = client.command(&["CONFIG", "SET", "bind", "192.0.2.77"]);
+    assert!(reply.error().unwrap().contains("Failed to bind"), "{reply:?}");
+    assert!(answers(two, new), "after a refusal nothing has changed");
+    assert_eq!(client.run(&format!("CONFIG SET bind 127.0.0.1 port {old}")).lines(), ["+OK"]);
+    assert!(answers(one, old) && !answers(two, new));
+    // All or none: the second of these cannot take effect.
+    let reply = client.run(&format!("CONFIG SET port {new} maxclients 4000000000"));
+    assert!(reply.error().unwrap().contains("maxclients"), "{reply:?}");
+    assert!(answers(one, old) && !answers(one, new));
+    assert_eq!(client.run("CONFIG SET port 0").lines(), ["+OK"]);
+    assert!(!answers(one, old));
+    assert_eq!(client.run(&format!("CONFIG SET port {old}")).lines(), ["+OK"]);
+    assert!(answers(one, old));
+    assert_eq!(client.run("PING").lines(), ["+PONG"], "who is connected stays so");
 }
 
 #[test]

@@ -30,6 +30,9 @@ const INPUT_IDLE_MS: i64 = 2000;
 /// Entries that one slice of upkeep looks at: some 200 microseconds.
 const UPKEEP_ENTRIES: usize = 1000;
 
+/// How long a core that stops tries to deliver its last letters.
+const STOP_LIMIT: Duration = Duration::from_millis(500);
+
 /// Bytes that arrived for a session and lie in a provided buffer.
 struct Arrival {
     index: u32,
@@ -52,6 +55,9 @@ pub struct CoreLoop {
     next_client: u64,
     last_dealt: usize,
     has_more_upkeep: bool,
+    /// Listeners that accept again at the next tick: what they lack does not come back at once.
+    deaf_listeners: Vec<Token>,
+    stopping_since: Option<Instant>,
     has_stopped: bool,
 }
 
@@ -71,13 +77,19 @@ impl CoreLoop {
             next_client: 0,
             last_dealt,
             has_more_upkeep: false,
+            deaf_listeners: Vec::new(),
+            stopping_since: None,
             has_stopped: false,
         };
         this.listen();
-        if let Some(signals) = &this.signals {
-            this.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
-        }
+        this.watch_signals();
         this
+    }
+
+    fn watch_signals(&mut self) {
+        if let Some(signals) = &self.signals {
+            self.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+        }
     }
 
     /// Accepts from listeners that are new.
@@ -96,7 +108,12 @@ impl CoreLoop {
             Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
-            Operation::Event => self.signalled(),
+            Operation::Event => {
+                self.signalled();
+                if !more {
+                    self.watch_signals();
+                }
+            }
             Operation::Wake | Operation::Cancel => {}
         }
     }
@@ -104,6 +121,7 @@ impl CoreLoop {
     fn accepted(&mut self, token: Token, accepted: Result<OwnedFd, i32>, more: bool) {
         // One that CONFIG SET has closed is no longer among them.
         let listener = self.state.listeners.iter().position(|listener| listener.id == Some(token.index));
+        let error = accepted.as_ref().err().map(|error| -error);
         match (accepted, listener) {
             (Ok(fd), Some(listener)) if !self.state.is_stopping => self.deal(fd, listener),
             (Err(error), Some(_)) if error != -libc::ECANCELED => {
@@ -111,8 +129,20 @@ impl CoreLoop {
             }
             _ => {}
         }
-        if !more && let Some(listener) = listener {
-            self.ring.accept(self.state.listeners[listener].fd(), token);
+        if more || listener.is_none() {
+            return;
+        }
+        // Without descriptors or memory the next attempt would fail like this one, again and again, at full speed.
+        if matches!(error, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) {
+            self.deaf_listeners.push(token);
+        } else {
+            self.accept_on(token);
+        }
+    }
+
+    fn accept_on(&mut self, token: Token) {
+        if let Some(listener) = self.state.listeners.iter().find(|listener| listener.id == Some(token.index)) {
+            self.ring.accept(listener.fd(), token);
         }
     }
 
@@ -319,7 +349,9 @@ impl CoreLoop {
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
         }
+        // As in Valkey a short output is under any limit.
         let unsent = session.output.unsent();
+        let unsent = if unsent <= crate::session::SHORT_OUTPUT_BYTES_MAX { 0 } else { unsent };
         let over = |limit: usize| limit != 0 && unsent > limit;
         let mut is_over = over(tuning.output_hard_limit);
         if over(tuning.output_soft_limit) {
@@ -339,11 +371,15 @@ impl CoreLoop {
     /// Periodic work: time-outs, buffers that are too large, rates.
     fn tick(&mut self) -> bool {
         let now = self.state.now;
-        if now.0 < self.next_tick_ms {
+        // A tick that is far away was planned before the clock was set back.
+        if now.0 < self.next_tick_ms && self.next_tick_ms - now.0 <= 1000 {
             return false;
         }
         self.next_tick_ms = now.0 + 1000 / self.state.tuning.hz;
         self.state.statistics.sample(now.0);
+        for token in std::mem::take(&mut self.deaf_listeners) {
+            self.accept_on(token);
+        }
         if self.state.is_cron_paused {
             return false;
         }
@@ -429,7 +465,10 @@ impl Core for CoreLoop {
             ring.wake(peer);
         });
         state.statistics.wakes += wakes;
-        if self.state.is_stopping {
+        // The letters that stop the other cores may still wait for room; a core that has stopped takes none.
+        if self.state.is_stopping
+            && (!self.state.mesh.is_clogged() || self.stopping_since.get_or_insert(began).elapsed() > STOP_LIMIT)
+        {
             self.has_stopped = true;
             // What is owed is handed to the kernel; the sockets close with the process.
             let _ = self.ring.submit_and_wait(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });

@@ -187,6 +187,10 @@ impl State {
     fn execute(&mut self, session: &mut Session, parsed: &Parsed, input: &[u8]) -> Done {
         if parsed.words.0 == parsed.words.1 && !parsed.is_owned {
             session.next_parsed += 1;
+            if session.reply_mode == ReplyMode::Skip {
+                // As elsewhere, an empty request uses the skip up.
+                session.reply_mode = ReplyMode::On;
+            }
             return Done::Next;
         }
         let args = session.args_of(parsed, input);
@@ -415,7 +419,7 @@ impl State {
         shape: Shape,
     ) {
         let stride = stride as usize;
-        if (args.len() - 1) % stride != 0 {
+        if !(args.len() - 1).is_multiple_of(stride) {
             // Words that do not pair up: the handler on this core says so and touches nothing.
             let call = new_call(row, session, None);
             return self.site.run(self.now, &call, args, &mut session.output.pending);

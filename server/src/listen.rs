@@ -16,6 +16,9 @@ it accepts connections from its own machine only. To connect from elsewhere, set
 or switch protected mode off with 'CONFIG SET protected-mode no' from the machine itself or 'protected-mode no' in the \
 configuration file, provided that the server cannot be reached from the internet.\r\n";
 
+/// Reads that a client is worth that is turned away.
+const TURNED_AWAY_READS_MAX: usize = 64;
+
 /// A socket that listens.
 pub struct Listener {
     socket: Socket,
@@ -35,17 +38,12 @@ impl Listener {
     pub fn is_unix(&self) -> bool {
         self.path.is_some()
     }
-
-    /// Ends it at once. Dropping alone would not: the ring holds the socket until the accept under way has ended.
-    pub fn close(self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
-    }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // The kernel lets go of a ring, and of the accept operations in it, some time after the ring was closed. Until
-        // then the socket would go on taking connections that nobody serves, and keep its port.
+        // Closing alone would not end it: the ring holds the socket until the accept under way has ended, even for some
+        // time after the ring itself was closed. Until then it would take connections that nobody serves, and keep its port.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);
@@ -219,8 +217,9 @@ pub fn turn_away(fd: &OwnedFd, line: &[u8]) {
     let _ = socket.set_nonblocking(true);
     let _ = socket.send(line);
     // Requests that have come already would turn the close into a reset and take the line from the client.
+    // Not for ever, though: it may send as fast as we read.
     let mut rest = [std::mem::MaybeUninit::uninit(); 1024];
-    while matches!(socket.recv(&mut rest), Ok(1..)) {}
+    (0..TURNED_AWAY_READS_MAX).take_while(|_| matches!(socket.recv(&mut rest), Ok(1..))).for_each(drop);
     let _ = socket.shutdown(std::net::Shutdown::Write);
 }
 

@@ -1,6 +1,6 @@
 //! What CONFIG SET does besides changing a value.
 
-use crate::listen;
+use crate::listen::{self, Listener};
 use crate::observe::log as log_setup;
 use crate::state::State;
 use ringkey_core::settings::{Setting, Settings};
@@ -54,7 +54,5 @@ fn listen_anew(state: &mut State, settings: &Settings, may_keep_port: bool) -> R
 }
 
 fn close_tcp(state: &mut State) {
-    for listener in state.listeners.extract_if(.., |listener| !listener.is_unix()) {
-        listener.close();
-    }
+    state.listeners.retain(listen::Listener::is_unix);
 }

@@ -79,6 +79,8 @@ impl Process {
 }
 
 /// Everything one core owns except its ring.
+// Batches travel between cores as pointers and are reused; they never live in a list by value.
+#[allow(clippy::vec_box)]
 pub struct State {
     /// Which core this is.
     pub me: ShardId,

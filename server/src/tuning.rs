@@ -5,6 +5,9 @@ use ringkey_core::commands::Rules;
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{Setting, Settings};
 
+/// No `client-query-buffer-limit` allows more, in bytes.
+const QUERY_BYTES_MAX: usize = 3 << 30;
+
 /// Settings as the data path needs them.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
@@ -38,7 +41,8 @@ impl Tuning {
             output_hard_limit: normal.hard as usize,
             output_soft_limit: normal.soft as usize,
             output_soft_seconds: normal.soft_seconds as i64,
-            query_limit: settings.memory(Setting::ClientQueryBufferLimit) as usize,
+            // The places of words in a request are 32 bits wide.
+            query_limit: (settings.memory(Setting::ClientQueryBufferLimit) as usize).min(QUERY_BYTES_MAX),
             idle_timeout_s: settings.int(Setting::Timeout),
             clients_max: settings.int(Setting::MaxClients).clamp(1, i64::from(u32::MAX)) as u32,
             hz: settings.int(Setting::Hz).clamp(1, 500),

@@ -373,7 +373,8 @@ fn newest_build() -> Option<PathBuf> {
     ["checked", "release", "debug"].into_iter().filter_map(built).max().map(|(_, path)| path)
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback address has free ports");
     listener.local_addr().expect("a bound listener has an address").port()
 }

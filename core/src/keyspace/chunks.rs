@@ -72,7 +72,7 @@ impl<T: Default> Chunks<T> {
     pub(super) fn pop(&mut self) -> Option<T> {
         self.used = self.used.checked_sub(1)?;
         let item = std::mem::take(self.get_mut(self.used));
-        if self.used as usize % CHUNK == 0 {
+        if (self.used as usize).is_multiple_of(CHUNK) {
             self.chunks.pop();
         }
         Some(item)

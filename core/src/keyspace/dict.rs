@@ -350,7 +350,7 @@ impl Dict {
     fn tidy(&mut self, index: u32) {
         let table = &mut self.segments.get_mut(index).table;
         table.shrink_if_roomy();
-        if table.len() <= JOIN_WORDS_MAX && table.len() % JOIN_EVERY == 0 {
+        if table.len() <= JOIN_WORDS_MAX && table.len().is_multiple_of(JOIN_EVERY) {
             self.join(index);
         }
     }

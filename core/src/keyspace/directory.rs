@@ -14,7 +14,7 @@ const NODE: u32 = 1 << 31;
 /// How many position bits a node takes.
 const NODE_BITS: u8 = 6;
 
-const _: () = assert!(SPREAD_BITS % NODE_BITS == 0, "nodes divide the spread evenly");
+const _: () = assert!(SPREAD_BITS.is_multiple_of(NODE_BITS), "nodes divide the spread evenly");
 
 type Node = [u32; 1 << NODE_BITS];
 

@@ -41,7 +41,8 @@ const MEDIUM: u8 = 5;
 const SHARED: u8 = 6;
 
 const _: () = assert!(SHARED_VALUE_BYTES_MIN <= u16::MAX as usize + 1, "inline lengths fit two bytes");
-const _: () = assert!(align_of::<Bytes>() <= ALIGN && size_of::<Bytes>() % 8 == 0, "shared values are aligned");
+const _: () =
+    assert!(align_of::<Bytes>() <= ALIGN && size_of::<Bytes>().is_multiple_of(8), "shared values are aligned");
 
 /// Entries are aligned like this, which leaves the low bits of their address to [`Word`].
 const ALIGN: usize = 8;

@@ -339,7 +339,12 @@ impl RequestParser {
         spans: &mut Vec<Span>,
     ) -> Result<Progress, ProtocolError> {
         let first = spans.len();
-        spans.append(&mut self.partial);
+        if first == 0 {
+            // Millions of small arguments come in thousands of pieces: not to be copied each time.
+            std::mem::swap(spans, &mut self.partial);
+        } else {
+            spans.append(&mut self.partial);
+        }
         while self.missing > 0 {
             let len = match self.bulk_len {
                 Some(len) => len,
@@ -388,7 +393,11 @@ impl RequestParser {
     }
 
     fn pause(&mut self, first: usize, spans: &mut Vec<Span>) -> Progress {
-        self.partial.extend(spans.drain(first..));
+        if first == 0 {
+            std::mem::swap(spans, &mut self.partial);
+        } else {
+            self.partial.extend(spans.drain(first..));
+        }
         Progress::Incomplete
     }
 

@@ -227,14 +227,14 @@ impl Settings {
         };
         let words: Vec<&[u8]> = split.as_deref().unwrap_or(args).iter().map(Vec::as_slice).collect();
         let mut value = value::parse(row, &words, Some(self.value(setting)))?;
-        if let Value::Numbers(points) = &mut value {
-            if setting == Setting::Save {
-                // `save ""` forgets what came before; other lines add to it.
-                if self.save_was_given && words != [b""] {
-                    *points = [self.numbers(setting), points].concat().into();
-                }
-                self.save_was_given = true;
+        if let Value::Numbers(points) = &mut value
+            && setting == Setting::Save
+        {
+            // `save ""` forgets what came before; other lines add to it.
+            if self.save_was_given && words != [b""] {
+                *points = [self.numbers(setting), points].concat().into();
             }
+            self.save_was_given = true;
         }
         self.values[setting as usize] = value;
         Ok(())

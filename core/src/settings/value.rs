@@ -374,7 +374,7 @@ fn parse_addresses(words: &[&[u8]]) -> Result<Value, String> {
 
 fn parse_output_limits(words: &[&[u8]], old: Option<&Value>) -> Result<Value, String> {
     let mut limits = if let Some(Value::Limits(limits)) = old { *limits } else { Default::default() };
-    if words.len() % 4 != 0 {
+    if !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     for group in words.chunks_exact(4) {

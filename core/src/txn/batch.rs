@@ -120,6 +120,9 @@ pub struct Batch {
 /// A batch keeps no more than so many bytes of buffers between its uses.
 const RECYCLED_BYTES_MAX: usize = 256 * 1024;
 
+/// And room for so many calls, words and the like.
+const RECYCLED_PARTS_MAX: usize = 4096;
+
 impl Batch {
     /// An empty batch of core `home`.
     pub fn new(home: ShardId) -> Self {
@@ -138,6 +141,14 @@ impl Batch {
         self.releases.clear();
         self.bytes.clear();
         self.replies.clear();
+        self.shared.shrink_to(RECYCLED_PARTS_MAX);
+        self.spans.shrink_to(RECYCLED_PARTS_MAX);
+        self.calls.shrink_to(RECYCLED_PARTS_MAX);
+        self.jobs.shrink_to(RECYCLED_PARTS_MAX);
+        self.ends.shrink_to(RECYCLED_PARTS_MAX);
+        self.lent.shrink_to(RECYCLED_PARTS_MAX);
+        self.releases.shrink_to(RECYCLED_PARTS_MAX);
+        self.replies.shared.shrink_to(RECYCLED_PARTS_MAX);
         self.bytes.shrink_to(RECYCLED_BYTES_MAX);
         self.replies.bytes.shrink_to(RECYCLED_BYTES_MAX);
     }

@@ -175,6 +175,8 @@ impl Site {
         }
     }
 
+    // The boxes are what travels; they come and go as they are.
+    #[allow(clippy::vec_box)]
     fn carry_out(&mut self, now: Millis, batch: &mut Batch, index: usize, done: &mut Vec<Box<Batch>>) {
         self.run_order(now, batch, index);
         let job = &batch.jobs[index];

@@ -37,7 +37,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             }
         }
         Admin::ConfigSet => {
-            if args.len() % 2 != 0 {
+            if !args.len().is_multiple_of(2) {
                 return Err(CommandError::Syntax);
             }
             let changes =

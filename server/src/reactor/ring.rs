@@ -16,6 +16,9 @@ const SUBMISSIONS: u32 = 1024;
 /// Entries of the completion queue.
 const COMPLETIONS: u32 = 8192;
 
+/// `IORING_ENTER_GETEVENTS` of the kernel.
+const ENTER_GETEVENTS: u32 = 1;
+
 /// What an operation was for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -211,8 +214,10 @@ impl Ring {
     pub fn submit_and_wait(&mut self, wait: Wait) -> io::Result<()> {
         self.enters += 1;
         let result = if wait.want == 0 {
-            // Deferred task work runs only when events are asked for.
-            self.ring.submitter().submit_with_args(0, &types::SubmitArgs::new().timespec(&types::Timespec::new()))
+            let count = self.ring.submission().len() as u32;
+            // Deferred task work - all that arrives - runs only when events are asked for, were it none.
+            // SAFETY: no argument is passed, and the entries are as `push` was given them.
+            unsafe { self.ring.submitter().enter::<libc::sigset_t>(count, 0, ENTER_GETEVENTS, None) }
         } else {
             let timeout = types::Timespec::from(wait.timeout);
             let mut args = types::SubmitArgs::new().timespec(&timeout);

@@ -16,6 +16,9 @@ const DIRECT_MISSING_MIN: usize = 64 << 10;
 /// So much must have come before, in bytes: a client that sends little by little keeps its memory small.
 const DIRECT_COME_MIN: usize = 8 << 10;
 
+/// Most bytes of one receive: how long a client was idle and what it has sent is known only in between.
+const DIRECT_BYTES_MAX: usize = 16 << 20;
+
 /// The line end behind the payload.
 const LINE_END: usize = 2;
 
@@ -94,7 +97,7 @@ impl BigArgument {
         self.data.reserve(wanted);
         self.is_lent = true;
         let room = self.data.spare_capacity_mut();
-        (room.as_mut_ptr().cast(), room.len().min(wanted).min(1 << 30) as u32)
+        (room.as_mut_ptr().cast(), room.len().min(wanted).min(DIRECT_BYTES_MAX) as u32)
     }
 
     /// The kernel has written `count` bytes where [`BigArgument::lend`] pointed.

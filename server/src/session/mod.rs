@@ -23,8 +23,8 @@ use std::os::fd::OwnedFd;
 /// An empty input buffer keeps no more than so many bytes.
 const KEPT_INPUT_BYTES_MAX: usize = 16 * 1024;
 
-/// More than this is shown as a list of replies, in bytes.
-const SHORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// So much output is no concern of limits, and CLIENT LIST shows more as a list of replies, in bytes.
+pub const SHORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// No room is kept for a large argument of more than so many bytes.
 const KEPT_ROOM_BYTES_MAX: usize = 1 << 20;

@@ -58,7 +58,7 @@ pub fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 }
 
 fn check_pairs(args: &Args<'_>, command: &'static str) -> Result<(), CommandError> {
-    if args.len() % 2 == 0 { Err(CommandError::Arity(command.into())) } else { Ok(()) }
+    if args.len().is_multiple_of(2) { Err(CommandError::Arity(command.into())) } else { Ok(()) }
 }
 
 /// The options of MSETEX and its number of pairs.
