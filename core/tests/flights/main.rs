@@ -9,6 +9,7 @@ mod model;
 mod world;
 
 use model::{Event, History, Op, Search, State, Verdict};
+use ringkey_core::keyspace::slot::{ShardMap, slot_of};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::Protocol;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,9 +37,16 @@ struct Lot {
     keys: usize,
     values: u64,
     has_large_values: bool,
+    /// The keys of each shard.
+    of_shards: Vec<Vec<usize>>,
 }
 
 impl Lot {
+    fn new(seed: u64, keys: usize) -> Self {
+        let (values, has_large_values, of_shards) = (0, false, Vec::new());
+        Self { prng: Prng::new(seed), keys, values, has_large_values, of_shards }
+    }
+
     fn below(&mut self, bound: usize) -> usize {
         self.prng.below(bound as u64) as usize
     }
@@ -92,10 +100,13 @@ impl Lot {
             22 => Op::Copy(one, other, self.below(2)),
             23 if !self.has_large_values => Op::Lcs(one, other),
             23 | 24 => Op::DbSize,
-            _ => match self.below(3) {
+            _ => match self.below(4) {
                 0 => Op::FlushAll,
                 1 => Op::Keys,
-                _ => Op::DbSize,
+                _ => {
+                    let shard = self.below(self.of_shards.len());
+                    Op::Look(shard, self.of_shards[shard].clone())
+                }
             },
         }
     }
@@ -113,8 +124,16 @@ impl Lot {
         windows
     }
 
-    fn names(&mut self) -> Vec<Vec<u8>> {
-        (0..self.keys).map(|key| format!("{key}:{}", self.below(10_000)).into_bytes()).collect()
+    /// Draws the names of the keys, which decide on which of so many shards they are.
+    fn names(&mut self, shards: usize) -> Vec<Vec<u8>> {
+        let names: Vec<Vec<u8>> =
+            (0..self.keys).map(|key| format!("{key}:{}", self.below(10_000)).into_bytes()).collect();
+        let map = ShardMap::new(shards as u16);
+        self.of_shards = vec![Vec::new(); shards];
+        for (key, name) in names.iter().enumerate() {
+            self.of_shards[map.shard_of(slot_of(name)).index()].push(key);
+        }
+        names
     }
 }
 
@@ -124,10 +143,11 @@ fn protocol(lot: &mut Lot) -> Protocol {
 
 /// Some clients with few keys: their histories are searched for a serial order.
 fn judged_run(seed: u64, sum: &mut Tally) -> Verdict {
-    let mut lot = Lot { prng: Prng::new(seed), keys: 0, values: 0, has_large_values: seed % 64 == 63 };
+    let mut lot = Lot::new(seed, 0);
+    lot.has_large_values = seed % 64 == 63;
     lot.keys = 2 + lot.below(5);
     let shards = 1 + lot.below(8);
-    let names = lot.names();
+    let names = lot.names(shards);
     let mut world = World::new(shards, names.clone(), seed, false);
     for _ in 0..2 + lot.below(3) {
         let (home, db, ops) = (lot.below(shards), usize::from(lot.below(8) == 0), 4 + lot.below(12));
@@ -169,9 +189,9 @@ fn every_history_is_that_of_a_serial_order() {
 /// Keys 0 to 3 are written by MSET only, all with one value; 4 to 6 hold one thing that is renamed from one to another;
 /// 7 and 8 are written in this order by pipelines of one client; 9 to 11 are counters.
 fn long_run(seed: u64) {
-    let mut lot = Lot { prng: Prng::new(seed), keys: 12, values: 0, has_large_values: false };
+    let mut lot = Lot::new(seed, 12);
     let shards = 1 + lot.below(8);
-    let names = lot.names();
+    let names = lot.names(shards);
     let mut world = World::new(shards, names, seed, false);
     let fill: Vec<(usize, Rc<[u8]>)> =
         (0..12).filter(|key| ![5, 6].contains(key)).map(|key| (key, number(0))).collect();
@@ -266,9 +286,9 @@ fn long_runs_keep_the_laws_that_can_be_seen() {
 
 /// With a clock that goes on, and keys that expire at any moment: also under locks, on the workbench, between legs.
 fn timed_run(seed: u64) {
-    let mut lot = Lot { prng: Prng::new(seed), keys: 6, values: 0, has_large_values: false };
+    let mut lot = Lot::new(seed, 6);
     let shards = 1 + lot.below(8);
-    let names = lot.names();
+    let names = lot.names(shards);
     let mut world = World::new(shards, names, seed, true);
     for _ in 0..6 {
         let home = lot.below(shards);

@@ -36,6 +36,8 @@ pub enum Op {
     /// KEYS with a pattern for all.
     Keys,
     FlushAll,
+    /// No command: a look at the whole of one shard, which has these keys, as SCAN takes one.
+    Look(usize, Vec<Key>),
 }
 
 /// Values by database and key.
@@ -83,6 +85,7 @@ impl Op {
             Op::DbSize => Request::new([&b"DBSIZE"[..]]),
             Op::Keys => Request::new([&b"KEYS"[..], b"*"]),
             Op::FlushAll => Request::new([&b"FLUSHALL"[..]]),
+            Op::Look(..) => unreachable!("a look is no command"),
         }
     }
 
@@ -129,6 +132,10 @@ impl Op {
                 let there = (0..keys).filter(|key| state.0[at(*key)].is_some());
                 array(there.map(|key| bulk(Some(&names[key]), protocol)).collect())
             }
+            Op::Look(_, some) => {
+                let there = some.iter().filter(|key| state.0[at(**key)].is_some());
+                array(there.map(|key| bulk(Some(&names[*key]), protocol)).collect())
+            }
             Op::FlushAll => {
                 state.0.fill(None);
                 b"+OK\r\n".to_vec()
@@ -174,7 +181,7 @@ impl Op {
 
     /// Brings a reply into the form in which replies are compared.
     pub fn normal(&self, reply: Vec<u8>, names: &[Vec<u8>]) -> Vec<u8> {
-        if *self != Op::Keys {
+        if !matches!(self, Op::Keys | Op::Look(..)) {
             return reply;
         }
         let mut items = split_replies(&reply[reply.iter().position(|byte| *byte == b'\n').unwrap() + 1..]);

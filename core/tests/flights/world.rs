@@ -10,7 +10,7 @@ use ringkey_core::keyspace::slot::{ShardMap, slot_of};
 use ringkey_core::keyspace::{KeyHasher, Shard};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
-use ringkey_core::resp::{Args, Protocol, ReplyBuffer, Request};
+use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Call, Order, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::{Mode, Owner};
@@ -287,8 +287,18 @@ impl World {
         let (waits, mut done) = (site.lock_waits, Vec::new());
         site.deliver(Millis(*now), batch, &mut done);
         self.tally.waits += site.lock_waits - waits;
-        for batch in done {
+        let mut done = VecDeque::from(done);
+        while let Some(mut batch) = done.pop_front() {
             let home = batch.home.index();
+            if let [job] = batch.jobs.as_slice()
+                && job.order == Order::Visit
+            {
+                let (client, owner) = (job.ticket as usize, job.owner);
+                self.look_at(core, client, &mut batch);
+                let (Core { site, now, .. }, mut more) = (&mut self.cores[core], Vec::new());
+                site.release(Millis(*now), owner, &mut more);
+                done.extend(more);
+            }
             if home != core {
                 self.rings[core * count + home].push_back(batch);
             } else if batch.jobs.iter().any(|job| job.order != Order::Return) {
@@ -312,7 +322,7 @@ impl World {
         for job in &batch.jobs {
             let client = &mut self.clients[job.ticket as usize];
             assert!(matches!(client.pending, Pending::Job), "only who waits for a job is answered");
-            let end = batch.ends[job.calls.1 as usize - 1];
+            let end = if job.calls.1 == 0 { batch.replies.mark() } else { batch.ends[job.calls.1 as usize - 1] };
             client.output.append_range(&batch.replies, job.replies_from, end);
             client.pending = Pending::Nothing;
             self.cores[core].ready.push_back(job.ticket as usize);
@@ -386,6 +396,10 @@ impl World {
     fn drive(&mut self, client: usize) {
         while matches!(self.clients[client].pending, Pending::Nothing) {
             let Some(op) = self.clients[client].window.front() else { return };
+            if let Op::Look(shard, _) = *op {
+                self.visit(client, shard);
+                continue;
+            }
             let request = op.request(&self.names);
             let args = request.args();
             let (row, home) = (row_of(&args), self.clients[client].home);
@@ -409,6 +423,26 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Has the shard looked at when no transaction has it half done.
+    fn visit(&mut self, client: usize, shard: usize) {
+        let home = self.clients[client].home;
+        let mut batch = Box::new(Batch::new(ShardId(home as u16)));
+        let owner = self.new_owner(home);
+        batch.open_job(client as u64, owner, Order::Visit, Reach::Whole(Mode::Shared));
+        let op = self.clients[client].window.pop_front();
+        self.clients[client].unanswered.extend(op);
+        self.clients[client].pending = Pending::Job;
+        self.carry_out(home, owner, vec![Step::Send(ShardId(shard as u16), batch)]);
+    }
+
+    fn look_at(&mut self, core: usize, client: usize, batch: &mut Batch) {
+        let Client { db, protocol, .. } = self.clients[client];
+        let database = self.cores[core].site.shard.database(DbIndex(db as u32));
+        let mut reply = Reply::new(&mut batch.replies, protocol);
+        reply.array(database.len());
+        database.for_each(&mut |entry| reply.bulk(entry.key()));
     }
 
     fn run_here(&mut self, client: usize, call: &Call, args: &Args<'_>) {
@@ -451,7 +485,7 @@ impl World {
     fn begin_stretch(&mut self, client: usize) {
         let home = self.clients[client].home;
         let mut stretch = Vec::new();
-        while let Some(op) = self.clients[client].window.front() {
+        while let Some(op) = self.clients[client].window.front().filter(|op| !matches!(op, Op::Look(..))) {
             let request = op.request(&self.names);
             let Plan::On(shard) = self.plan(home, row_of(&request.args()), &request.args()) else { break };
             stretch.push((shard, request));
