@@ -283,7 +283,8 @@ fn start_cores(
     }
     log::info!("Server initialized");
     ready.wait();
-    process.set_startup_memory(memory::allocator().allocated as u64);
+    let by_main = memory::ThreadMemory::of_this_thread().map_or(0, |memory| memory.balance());
+    process.set_startup_memory(memory::allocator().allocated as u64, by_main);
     if is_tcp {
         log::info!("Ready to accept connections tcp");
     }

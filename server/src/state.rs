@@ -18,7 +18,7 @@ use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What all cores know of the process.
 pub struct Process {
@@ -36,6 +36,7 @@ pub struct Process {
     pub seed: u64,
     peak_memory: AtomicU64,
     startup_memory: AtomicU64,
+    main_memory: AtomicI64,
 }
 
 impl Process {
@@ -53,6 +54,7 @@ impl Process {
             seed,
             peak_memory: AtomicU64::new(0),
             startup_memory: AtomicU64::new(0),
+            main_memory: AtomicI64::new(0),
         }
     }
 
@@ -67,9 +69,16 @@ impl Process {
         self.peak_memory.fetch_max(used, Ordering::Relaxed).max(used)
     }
 
-    /// Notes how much memory was used when the server had started.
-    pub fn set_startup_memory(&self, used: u64) {
+    /// Notes how much memory was used when the server had started, and how much of it by the main thread, which does
+    /// nothing from then on.
+    pub fn set_startup_memory(&self, used: u64, by_main: i64) {
         self.startup_memory.store(used, Ordering::Relaxed);
+        self.main_memory.store(by_main, Ordering::Relaxed);
+    }
+
+    /// Memory that the main thread allocated, in bytes.
+    pub fn main_memory(&self) -> i64 {
+        self.main_memory.load(Ordering::Relaxed)
     }
 
     /// Memory used when the server had started, in bytes.

@@ -201,7 +201,11 @@ impl Settings {
 
     /// What to log about settings that differ from their defaults but have no effect.
     pub fn remarks(&self) -> Vec<String> {
-        let changed = Setting::ALL.iter().filter(|setting| *self.value(**setting) != default_value(setting.row()));
+        // `save ""` asks for what happens anyway.
+        let is_met = |setting: &Setting| *setting == Setting::Save && self.numbers(*setting).is_empty();
+        let changed = Setting::ALL
+            .iter()
+            .filter(|setting| *self.value(**setting) != default_value(setting.row()) && !is_met(setting));
         changed.filter_map(|setting| setting.row().remark()).collect()
     }
 

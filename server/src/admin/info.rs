@@ -232,11 +232,11 @@ fn clients(text: &mut String, state: &State, samples: &[Sample]) {
 
 fn memory_section(text: &mut String, state: &State, samples: &[Sample]) {
     let allocator = memory::allocator();
-    let used = used_memory(samples, &allocator);
+    let used = used_memory(state, samples, &allocator);
     let peak = state.process.raise_peak(used);
     let resident = memory::resident() as u64;
     let clients = total(samples, |s| s.client_bytes as u64);
-    let startup = state.process.startup_memory();
+    let startup = state.process.startup_memory().min(used);
     let overhead = (startup + clients).min(used);
     let dataset = used - overhead;
     let machine = memory::machine();
@@ -316,9 +316,9 @@ fn memory_section(text: &mut String, state: &State, samples: &[Sample]) {
 }
 
 /// What the cores have allocated, and what the rest of the process holds.
-fn used_memory(samples: &[Sample], allocator: &memory::AllocatorView) -> u64 {
-    let cores: i64 = samples.iter().map(|sample| sample.memory).sum();
-    if cores > 0 { cores as u64 } else { allocator.allocated as u64 }
+fn used_memory(state: &State, samples: &[Sample], allocator: &memory::AllocatorView) -> u64 {
+    let counted = samples.iter().map(|sample| sample.memory).sum::<i64>() + state.process.main_memory();
+    if counted > 0 { counted as u64 } else { allocator.allocated as u64 }
 }
 
 fn persistence(text: &mut String, state: &State, samples: &[Sample]) {
