@@ -1,12 +1,25 @@
-//! One glommio executor a core, and the two tasks that live on it: the reactor, and upkeep at low shares.
+//! One glommio executor a core, and the tasks that live on it: the reactor, upkeep at low shares, and a lookout that
+//! keeps the executor from falling asleep.
 
+use glommio::timer::Timer;
 use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the executor looks after files and timers of its own while tasks are running; glommio's own default.
+const PREEMPT_TIMER: Duration = Duration::from_millis(100);
+
+/// The longest sleep that a wrongly sleeping executor gets.
+const LOOKOUT_PERIOD: Duration = Duration::from_millis(5);
+
+/// Alarms that are set at a time, one a period.
+const LOOKOUT_ALARMS: u32 = 8;
 
 /// What the two tasks of a core share.
 pub trait Core: 'static {
@@ -36,12 +49,22 @@ pub fn spawn<C: Core>(
     cpu: Option<usize>,
     make: impl FnOnce() -> C + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    spawn_with(name, cpu, PREEMPT_TIMER, make)
+}
+
+fn spawn_with<C: Core>(
+    name: &str,
+    cpu: Option<usize>,
+    preempt: Duration,
+    make: impl FnOnce() -> C + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let name = name.to_owned();
     let (started, result) = crossbeam_channel::bounded(1);
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
         let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
         // Clients are served by the reactor's own ring; glommio's serves background files, so small is enough.
-        let builder = LocalExecutorBuilder::new(placement).name(&name).io_memory(64 << 10).ring_depth(64);
+        let builder =
+            LocalExecutorBuilder::new(placement).name(&name).io_memory(64 << 10).ring_depth(64).preempt_timer(preempt);
         match builder.make() {
             Ok(executor) => {
                 let _ = started.send(Ok(()));
@@ -61,6 +84,8 @@ async fn run_core<C: Core>(make: impl FnOnce() -> C) {
     let signal = Rc::new(Signal::default());
     let queue = glommio::executor().create_task_queue(Shares::Static(50), Latency::NotImportant, "upkeep");
     let upkeep = glommio::spawn_local_into(upkeep(Rc::clone(&core), Rc::clone(&signal)), queue);
+    // Dropped, and thereby ended, with this function.
+    let _lookout = glommio::spawn_local(lookout());
     loop {
         let flow = core.borrow_mut().pass();
         match flow {
@@ -74,6 +99,31 @@ async fn run_core<C: Core>(make: impl FnOnce() -> C) {
     signal.stop();
     if let Ok(upkeep) = upkeep {
         upkeep.await;
+    }
+}
+
+/// Keeps alarms set, so that the executor never sleeps for long.
+///
+/// glommio 0.9 sets its preemption timer, and then runs no task at all if the timer has expired before the first one
+/// starts; it takes that for having nothing to do and sleeps until something happens in its own rings - in which
+/// nothing is under way, since clients live in the reactor's. On a machine with more to do than processors a thread
+/// may well be kept waiting for those 100 ms at that place, and the core would never wake again. Only while it sleeps
+/// like that do alarms cost anything. There are several because the one that wakes it may be followed by another such
+/// moment before this task has run.
+async fn lookout() {
+    loop {
+        let mut alarms: Vec<Timer> = (1..=LOOKOUT_ALARMS).map(|number| Timer::new(LOOKOUT_PERIOD * number)).collect();
+        poll_fn(|context| {
+            let mut any = Poll::Pending;
+            for alarm in &mut alarms {
+                // All are polled: an alarm is set by its first poll.
+                if Pin::new(alarm).poll(context).is_ready() {
+                    any = Poll::Ready(());
+                }
+            }
+            any
+        })
+        .await;
     }
 }
 
@@ -128,5 +178,39 @@ impl Signal {
             Poll::Pending
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A core that has to go through the executor with every pass.
+    struct Counter(u32);
+
+    impl Core for Counter {
+        fn pass(&mut self) -> Flow {
+            self.0 += 1;
+            std::thread::sleep(Duration::from_micros(50));
+            if self.0 < 2000 { Flow::Upkeep } else { Flow::Stop }
+        }
+
+        fn upkeep(&mut self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_core_goes_on_where_the_executor_has_no_time_to_run_anything() {
+        // Short enough for the timer to expire before a task starts, now and then.
+        for micros in [18, 20, 25, 35, 50] {
+            let thread = spawn_with("hurried", None, Duration::from_micros(micros), || Counter(0)).unwrap();
+            let (sender, receiver) = mpsc::channel();
+            std::thread::spawn(move || sender.send(thread.join().is_ok()));
+            let ended = receiver.recv_timeout(Duration::from_secs(60));
+            assert_eq!(ended, Ok(true), "a core fell asleep with a preemption timer of {micros} us");
+        }
     }
 }
