@@ -163,6 +163,9 @@ struct Visit {
     question: Question,
 }
 
+/// A batch with more words than this is sent at once, in bytes: the places of words are 32 bits wide.
+const OUTGOING_BYTES_MAX: usize = 16 << 20;
+
 /// Batches kept for reuse.
 const POOL_MAX: usize = 64;
 
@@ -277,12 +280,25 @@ impl State {
     /// The batch that this pass collects for `shard`, with a job for `session` opened in it.
     pub fn open_remote_job(&mut self, shard: ShardId, ticket: u64) -> &mut Batch {
         let owner = self.new_owner();
+        if let Some(full) = self.outgoing[shard.index()].take_if(|batch| batch.bytes.len() > OUTGOING_BYTES_MAX) {
+            self.send_batch(shard, full);
+        }
         if self.outgoing[shard.index()].is_none() {
             self.outgoing[shard.index()] = Some(self.take_batch());
         }
         let batch = self.outgoing[shard.index()].as_mut().expect("it was made just now");
         batch.open_job(ticket, owner, Order::Run, Reach::Keys);
         batch
+    }
+
+    /// Puts a batch on its way to a shard.
+    fn send_batch(&mut self, shard: ShardId, batch: Box<Batch>) {
+        if shard == self.me {
+            return self.inbound.push_back(batch);
+        }
+        self.statistics.hops_out += 1;
+        self.statistics.calls_out += batch.calls.len() as u64;
+        self.mesh.post(shard.index(), Letter::Batch(batch));
     }
 
     /// Carries out the steps of a flight.
@@ -486,17 +502,12 @@ impl State {
             if to == self.me.index() {
                 continue;
             }
+            let shard = ShardId(to as u16);
             if let Some(batch) = self.outgoing[to].take() {
-                self.statistics.hops_out += 1;
-                self.statistics.calls_out += batch.calls.len() as u64;
-                self.mesh.post(to, Letter::Batch(batch));
+                self.send_batch(shard, batch);
             }
             let mut legs = std::mem::take(&mut self.legs[to]);
-            for batch in legs.drain(..) {
-                self.statistics.hops_out += 1;
-                self.statistics.calls_out += batch.calls.len() as u64;
-                self.mesh.post(to, Letter::Batch(batch));
-            }
+            legs.drain(..).for_each(|batch| self.send_batch(shard, batch));
             self.legs[to] = legs;
         }
     }
