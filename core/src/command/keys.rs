@@ -4,7 +4,7 @@
 //! COMMAND GETKEYS tells ([`Command::strict_keys`]). The first must find every key that a handler may touch, also in a
 //! call that the handler will refuse; the second refuses such calls.
 
-use super::row::{Command, Flags};
+use super::row::{Command, Flags, word_set};
 use crate::number::parse_integer;
 use crate::resp::Args;
 
@@ -83,55 +83,20 @@ pub enum Find {
     Unknown,
 }
 
-/// What a command does with the keys of a specification; one of RO, RW, OW, RM and any of the others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct KeyFlags(u16);
-
-#[allow(missing_docs)]
-impl KeyFlags {
-    pub const NONE: Self = Self(0);
-    pub const RO: Self = Self(1);
-    pub const RW: Self = Self(1 << 1);
-    pub const OW: Self = Self(1 << 2);
-    pub const RM: Self = Self(1 << 3);
-    pub const ACCESS: Self = Self(1 << 4);
-    pub const UPDATE: Self = Self(1 << 5);
-    pub const INSERT: Self = Self(1 << 6);
-    pub const DELETE: Self = Self(1 << 7);
-    pub const NOT_KEY: Self = Self(1 << 8);
-    pub const INCOMPLETE: Self = Self(1 << 9);
-    pub const VARIABLE_FLAGS: Self = Self(1 << 10);
-
-    /// Every flag with its word, in the order in which Valkey lists them.
-    pub const WORDS: &'static [(Self, &'static str)] = &[
-        (Self::RO, "RO"),
-        (Self::RW, "RW"),
-        (Self::OW, "OW"),
-        (Self::RM, "RM"),
-        (Self::ACCESS, "access"),
-        (Self::UPDATE, "update"),
-        (Self::INSERT, "insert"),
-        (Self::DELETE, "delete"),
-        (Self::NOT_KEY, "not_key"),
-        (Self::INCOMPLETE, "incomplete"),
-        (Self::VARIABLE_FLAGS, "variable_flags"),
-    ];
-}
-
-impl KeyFlags {
-    /// Both together; `const`, for rows.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Are all of `other` in it?
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The words of the members.
-    pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
-        Self::WORDS.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, word)| *word)
+word_set! {
+    /// What a command does with the keys of a specification; one of RO, RW, OW, RM and any of the others.
+    pub struct KeyFlags {
+        RO = 0 "RO",
+        RW = 1 "RW",
+        OW = 2 "OW",
+        RM = 3 "RM",
+        ACCESS = 4 "access",
+        UPDATE = 5 "update",
+        INSERT = 6 "insert",
+        DELETE = 7 "delete",
+        NOT_KEY = 8 "not_key",
+        INCOMPLETE = 9 "incomplete",
+        VARIABLE_FLAGS = 10 "variable_flags",
     }
 }
 

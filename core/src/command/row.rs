@@ -206,157 +206,98 @@ pub enum Admin {
     ObjectHelp,
 }
 
-/// How a command behaves: Valkey's command flags.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Flags(u32);
+/// A set of flags that have words on the wire: constants, both directions, nothing else.
+macro_rules! word_set {
+    ($(#[$doc:meta])* pub struct $name:ident { $($flag:ident = $bit:literal $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct $name(u32);
 
-#[allow(missing_docs)]
-impl Flags {
-    pub const NONE: Self = Self(0);
-    pub const WRITE: Self = Self(1 << 0);
-    pub const READONLY: Self = Self(1 << 1);
-    pub const DENYOOM: Self = Self(1 << 2);
-    pub const ADMIN: Self = Self(1 << 3);
-    pub const PUBSUB: Self = Self(1 << 4);
-    pub const NOSCRIPT: Self = Self(1 << 5);
-    pub const BLOCKING: Self = Self(1 << 6);
-    pub const LOADING: Self = Self(1 << 7);
-    pub const STALE: Self = Self(1 << 8);
-    pub const SKIP_MONITOR: Self = Self(1 << 9);
-    pub const SKIP_COMMANDLOG: Self = Self(1 << 10);
-    pub const ASKING: Self = Self(1 << 11);
-    pub const FAST: Self = Self(1 << 12);
-    pub const NO_AUTH: Self = Self(1 << 13);
-    pub const NO_MANDATORY_KEYS: Self = Self(1 << 14);
-    pub const NO_ASYNC_LOADING: Self = Self(1 << 15);
-    pub const NO_MULTI: Self = Self(1 << 16);
-    pub const ALLOW_BUSY: Self = Self(1 << 17);
-    pub const MOVABLEKEYS: Self = Self(1 << 18);
+        #[allow(missing_docs)]
+        impl $name {
+            pub const NONE: Self = Self(0);
+            $(pub const $flag: Self = Self(1 << $bit);)+
+        }
 
-    /// Every member with its word on the wire, in the order in which Valkey lists them.
-    pub const WORDS: &'static [(Self, &'static str)] = &[
-        (Self::WRITE, "write"),
-        (Self::READONLY, "readonly"),
-        (Self::DENYOOM, "denyoom"),
-        (Self::ADMIN, "admin"),
-        (Self::PUBSUB, "pubsub"),
-        (Self::NOSCRIPT, "noscript"),
-        (Self::BLOCKING, "blocking"),
-        (Self::LOADING, "loading"),
-        (Self::STALE, "stale"),
-        (Self::SKIP_MONITOR, "skip_monitor"),
-        (Self::SKIP_COMMANDLOG, "skip_commandlog"),
-        (Self::ASKING, "asking"),
-        (Self::FAST, "fast"),
-        (Self::NO_AUTH, "no_auth"),
-        (Self::NO_MANDATORY_KEYS, "no_mandatory_keys"),
-        (Self::NO_ASYNC_LOADING, "no_async_loading"),
-        (Self::NO_MULTI, "no_multi"),
-        (Self::ALLOW_BUSY, "allow_busy"),
-        (Self::MOVABLEKEYS, "movablekeys"),
-    ];
+        impl $name {
+            /// Every member with its word on the wire, in the order in which Valkey lists them.
+            pub const WORDS: &'static [(Self, &'static str)] = &[$((Self::$flag, $word)),+];
+
+            /// Both sets together; `const`, for rows.
+            pub const fn with(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+
+            /// Are all of `other` in it?
+            #[inline]
+            pub const fn has(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            /// Is any of `other` in it?
+            #[inline]
+            pub const fn has_any(self, other: Self) -> bool {
+                self.0 & other.0 != 0
+            }
+
+            /// The words of the members.
+            pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
+                Self::WORDS.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, word)| *word)
+            }
+        }
+    };
 }
+pub(super) use word_set;
 
-impl Flags {
-    /// Both sets together; `const`, for rows.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Are all of `other` in it?
-    #[inline]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Is any of `other` in it?
-    #[inline]
-    pub const fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The words of the members.
-    pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
-        Self::WORDS.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, word)| *word)
+word_set! {
+    /// How a command behaves: Valkey's command flags.
+    pub struct Flags {
+        WRITE = 0 "write",
+        READONLY = 1 "readonly",
+        DENYOOM = 2 "denyoom",
+        ADMIN = 3 "admin",
+        PUBSUB = 4 "pubsub",
+        NOSCRIPT = 5 "noscript",
+        BLOCKING = 6 "blocking",
+        LOADING = 7 "loading",
+        STALE = 8 "stale",
+        SKIP_MONITOR = 9 "skip_monitor",
+        SKIP_COMMANDLOG = 10 "skip_commandlog",
+        ASKING = 11 "asking",
+        FAST = 12 "fast",
+        NO_AUTH = 13 "no_auth",
+        NO_MANDATORY_KEYS = 14 "no_mandatory_keys",
+        NO_ASYNC_LOADING = 15 "no_async_loading",
+        NO_MULTI = 16 "no_multi",
+        ALLOW_BUSY = 17 "allow_busy",
+        MOVABLEKEYS = 18 "movablekeys",
     }
 }
 
-/// The ACL categories of a command.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Acl(u32);
-
-#[allow(missing_docs)]
-impl Acl {
-    pub const NONE: Self = Self(0);
-    pub const KEYSPACE: Self = Self(1 << 0);
-    pub const READ: Self = Self(1 << 1);
-    pub const WRITE: Self = Self(1 << 2);
-    pub const SET: Self = Self(1 << 3);
-    pub const SORTEDSET: Self = Self(1 << 4);
-    pub const LIST: Self = Self(1 << 5);
-    pub const HASH: Self = Self(1 << 6);
-    pub const STRING: Self = Self(1 << 7);
-    pub const BITMAP: Self = Self(1 << 8);
-    pub const HYPERLOGLOG: Self = Self(1 << 9);
-    pub const GEO: Self = Self(1 << 10);
-    pub const STREAM: Self = Self(1 << 11);
-    pub const PUBSUB: Self = Self(1 << 12);
-    pub const ADMIN: Self = Self(1 << 13);
-    pub const FAST: Self = Self(1 << 14);
-    pub const SLOW: Self = Self(1 << 15);
-    pub const BLOCKING: Self = Self(1 << 16);
-    pub const DANGEROUS: Self = Self(1 << 17);
-    pub const CONNECTION: Self = Self(1 << 18);
-    pub const TRANSACTION: Self = Self(1 << 19);
-    pub const SCRIPTING: Self = Self(1 << 20);
-
-    /// Every member with its word on the wire, in the order in which Valkey lists them.
-    pub const WORDS: &'static [(Self, &'static str)] = &[
-        (Self::KEYSPACE, "@keyspace"),
-        (Self::READ, "@read"),
-        (Self::WRITE, "@write"),
-        (Self::SET, "@set"),
-        (Self::SORTEDSET, "@sortedset"),
-        (Self::LIST, "@list"),
-        (Self::HASH, "@hash"),
-        (Self::STRING, "@string"),
-        (Self::BITMAP, "@bitmap"),
-        (Self::HYPERLOGLOG, "@hyperloglog"),
-        (Self::GEO, "@geo"),
-        (Self::STREAM, "@stream"),
-        (Self::PUBSUB, "@pubsub"),
-        (Self::ADMIN, "@admin"),
-        (Self::FAST, "@fast"),
-        (Self::SLOW, "@slow"),
-        (Self::BLOCKING, "@blocking"),
-        (Self::DANGEROUS, "@dangerous"),
-        (Self::CONNECTION, "@connection"),
-        (Self::TRANSACTION, "@transaction"),
-        (Self::SCRIPTING, "@scripting"),
-    ];
-}
-
-impl Acl {
-    /// Both sets together; `const`, for rows.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Are all of `other` in it?
-    #[inline]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Is any of `other` in it?
-    #[inline]
-    pub const fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The words of the members.
-    pub fn words(self) -> impl Iterator<Item = &'static str> + Clone {
-        Self::WORDS.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, word)| *word)
+word_set! {
+    /// The ACL categories of a command.
+    pub struct Acl {
+        KEYSPACE = 0 "@keyspace",
+        READ = 1 "@read",
+        WRITE = 2 "@write",
+        SET = 3 "@set",
+        SORTEDSET = 4 "@sortedset",
+        LIST = 5 "@list",
+        HASH = 6 "@hash",
+        STRING = 7 "@string",
+        BITMAP = 8 "@bitmap",
+        HYPERLOGLOG = 9 "@hyperloglog",
+        GEO = 10 "@geo",
+        STREAM = 11 "@stream",
+        PUBSUB = 12 "@pubsub",
+        ADMIN = 13 "@admin",
+        FAST = 14 "@fast",
+        SLOW = 15 "@slow",
+        BLOCKING = 16 "@blocking",
+        DANGEROUS = 17 "@dangerous",
+        CONNECTION = 18 "@connection",
+        TRANSACTION = 19 "@transaction",
+        SCRIPTING = 20 "@scripting",
     }
 }
 
