@@ -281,7 +281,12 @@ impl RequestParser {
     pub fn held_bytes(&self) -> usize {
         let owned =
             self.owned.as_ref().map_or(0, |r| r.bytes.capacity() + r.shared.iter().map(Bytes::len).sum::<usize>());
-        owned + self.partial.capacity() * size_of::<Span>()
+        owned + self.partial.len() * size_of::<Span>()
+    }
+
+    /// Gives memory back that the request under way does not need.
+    pub fn shrink(&mut self) {
+        self.partial.shrink_to_fit();
     }
 
     /// Takes the request that [`Progress::CompleteOwned`] announced.
@@ -478,6 +483,7 @@ mod tests {
                 let mut spans = Vec::new();
                 match parser.parse(&buffer, limits, &mut spans)? {
                     Progress::Complete { consumed } => {
+                        assert_eq!(parser.held_bytes(), 0, "between requests nothing is held");
                         requests.push(words(Args::new(&buffer, &spans, &[])));
                         buffer.drain(..consumed);
                     }

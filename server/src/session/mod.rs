@@ -293,6 +293,7 @@ impl Session {
         if let Some(big) = &mut self.big {
             big.shrink();
         }
+        self.parser.shrink();
         if self.parsed.is_empty() {
             self.parsed = Vec::new();
             self.spans = Vec::new();
