@@ -352,7 +352,6 @@ impl State {
                 self.answer_in_turn((from != self.me.index()).then_some(from), ticket, question);
             }
             Notice::Answer { ticket, answer } => self.take_answer(from, ticket, answer),
-            Notice::Ping(_) => {}
         }
     }
 
@@ -438,7 +437,7 @@ impl State {
 
     fn come_home(&mut self, from: usize, batch: Box<Batch>) {
         if let [job] = batch.jobs.as_slice() {
-            let (index, generation) = (job.ticket as u32, (job.ticket >> 32) as u32);
+            let (index, generation) = Session::place_of(job.ticket);
             if let Some(session) = self.session(index, generation)
                 && matches!(session.pending, Pending::Flight(..))
             {
@@ -447,7 +446,7 @@ impl State {
             }
         }
         for job in &batch.jobs {
-            let (index, generation) = (job.ticket as u32, (job.ticket >> 32) as u32);
+            let (index, generation) = Session::place_of(job.ticket);
             let Some(session) = self.session(index, generation) else { continue };
             let end = if job.calls.0 == job.calls.1 { job.replies_from } else { batch.ends[job.calls.1 as usize - 1] };
             session.append_replies(&batch.replies, job.replies_from, end);

@@ -207,6 +207,12 @@ impl Batch {
         Args::new(&self.bytes, &self.spans[call.words.0 as usize..call.words.1 as usize], &self.shared)
     }
 
+    /// The word at `index` of the spans.
+    pub fn word(&self, index: u32) -> &[u8] {
+        let at = index as usize;
+        Args::new(&self.bytes, &self.spans[at..=at], &self.shared).get(0)
+    }
+
     /// The reply of call `index`, as a range of the replies.
     pub fn reply_range(&self, job: &Job, index: u32) -> (Mark, Mark) {
         let from = if index == job.calls.0 { job.replies_from } else { self.ends[index as usize - 1] };

@@ -210,26 +210,30 @@ impl Site {
 
     /// Hands the entries of the keys over. The job has one call for each database, whose words are all keys.
     fn lend(&mut self, batch: &mut Batch, index: usize) {
-        let Batch { bytes, shared, spans, calls, jobs, lent, .. } = batch;
-        let job = &jobs[index];
-        for call in &calls[job.calls.0 as usize..job.calls.1 as usize] {
-            let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
-            for word in 0..args.len() {
-                let key = self.shard.key(args.get(word));
-                let entry = self.shard.database_mut(call.db).remove(&key);
-                lent.push(Lent { db: call.db, key: call.words.0 + word as u32, entry });
+        let (from, to) = batch.jobs[index].calls;
+        for at in from..to {
+            let (db, words) = (batch.calls[at as usize].db, batch.calls[at as usize].words);
+            for word in words.0..words.1 {
+                let key = self.shard.key(batch.word(word));
+                let entry = self.shard.database_mut(db).remove(&key);
+                batch.lent.push(Lent { db, key: word, entry });
             }
         }
     }
 
     fn take_back(&mut self, batch: &mut Batch) {
-        let Batch { bytes, shared, spans, lent, .. } = batch;
-        for Lent { db, key, entry } in lent.drain(..) {
-            if let Some(entry) = entry {
-                let args = Args::new(bytes, &spans[key as usize..=key as usize], shared);
-                let key = self.shard.key(args.get(0));
-                self.shard.database_mut(db).put(&key, entry);
-            }
+        lay_out(&mut self.shard, batch);
+        batch.lent.clear();
+    }
+}
+
+/// Puts lent entries into a shard; the batch still tells whose they are.
+fn lay_out(shard: &mut Shard, batch: &mut Batch) {
+    for at in 0..batch.lent.len() {
+        let Lent { db, key, .. } = batch.lent[at];
+        if let Some(entry) = batch.lent[at].entry.take() {
+            let key = shard.key(batch.word(key));
+            shard.database_mut(db).put(&key, entry);
         }
     }
 }
@@ -295,22 +299,12 @@ impl Workbench {
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
     ) -> Tally {
-        for batch in legs.iter_mut() {
-            for at in 0..batch.lent.len() {
-                let (db, span) = (batch.lent[at].db, batch.lent[at].key as usize);
-                if let Some(entry) = batch.lent[at].entry.take() {
-                    let args = Args::new(&batch.bytes, &batch.spans[span..=span], &batch.shared);
-                    let key = self.shard.key(args.get(0));
-                    self.shard.database_mut(db).put(&key, entry);
-                }
-            }
-        }
+        legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
         let tally = run_call(&mut self.shard, rules, now, call, args, out);
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
-                let (db, span) = (batch.lent[at].db, batch.lent[at].key as usize);
-                let args = Args::new(&batch.bytes, &batch.spans[span..=span], &batch.shared);
-                let key = self.shard.key(args.get(0));
+                let Lent { db, key, .. } = batch.lent[at];
+                let key = self.shard.key(batch.word(key));
                 batch.lent[at].entry = self.shard.database_mut(db).remove(&key);
             }
         }

@@ -95,8 +95,3 @@ pub fn adopt(state: &mut State, settings: Arc<Settings>) {
     state.settings = settings;
     state.apply_rules();
 }
-
-/// Has the setting another value than by default? For messages at start.
-pub fn differs(settings: &Settings, setting: Setting) -> bool {
-    settings.render(setting) != Settings::new().render(setting)
-}

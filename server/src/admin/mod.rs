@@ -195,7 +195,7 @@ impl State {
             }
             return;
         }
-        let (index, generation) = (ticket as u32, (ticket >> 32) as u32);
+        let (index, generation) = Session::place_of(ticket);
         let Some(session) = self.session(index, generation) else { return };
         let Pending::Answers(gathering) = &mut session.pending else { return };
         gathering.answers.push((from, answer));

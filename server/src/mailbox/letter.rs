@@ -37,8 +37,6 @@ pub enum Notice {
         /// The answer.
         answer: Answer,
     },
-    /// Does nothing; for tests.
-    Ping(u32),
 }
 
 /// A connection on its way to the core that will serve it.

@@ -1,8 +1,8 @@
 //! One core's place in the mesh: its mailboxes from all others, its rings to all others, and who sleeps.
 //!
 //! A pass collects what it has for each core and publishes it once ([`Mesh::flush`]). A full ring never blocks and
-//! never drops: letters wait in an overflow queue, in order, and [`Mesh::is_clogged`] tells the core to read no more
-//! requests that would add to it.
+//! never drops: letters wait in an overflow queue, in order. The queue is bounded because a session has at most one thing under
+//! way; [`Mesh::is_clogged`] tells the core to look soon whether there is room again.
 
 use super::letter::Letter;
 use super::ring::{Receiver, Sender, ring};
@@ -186,12 +186,16 @@ impl Mesh {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::mailbox::letter::Notice;
+    use crate::mailbox::letter::{Answer, Notice};
 
-    fn number(letter: Letter) -> u32 {
+    fn numbered(number: u64) -> Letter {
+        Letter::Notice(Notice::Answer { ticket: number, answer: Answer::Done })
+    }
+
+    fn number(letter: Letter) -> u64 {
         match letter {
-            Letter::Notice(Notice::Ping(n)) => n,
-            _ => panic!("only pings are sent here"),
+            Letter::Notice(Notice::Answer { ticket, .. }) => ticket,
+            _ => panic!("only answers are sent here"),
         }
     }
 
@@ -200,9 +204,9 @@ mod tests {
         let cores = Cores::new(2);
         let mut mesh = Mesh::build(&cores);
         let (mut one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
-        let count = 3 * RING_CAPACITY as u32;
+        let count = 3 * RING_CAPACITY as u64;
         for n in 0..count {
-            zero.post(1, Letter::Notice(Notice::Ping(n)));
+            zero.post(1, numbered(n));
         }
         assert!(zero.is_clogged());
         let mut seen = 0;
@@ -224,9 +228,9 @@ mod tests {
         let (one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
         assert!(one.announce_sleep());
         let mut woken = Vec::new();
-        zero.post(1, Letter::Notice(Notice::Ping(1)));
+        zero.post(1, numbered(1));
         zero.flush(|fd| woken.push(fd));
-        zero.post(1, Letter::Notice(Notice::Ping(2)));
+        zero.post(1, numbered(2));
         zero.flush(|fd| woken.push(fd));
         assert_eq!(woken, [77]);
         assert!(!one.announce_sleep(), "there is mail");

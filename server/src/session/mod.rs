@@ -331,6 +331,11 @@ impl Session {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
+    /// The index and generation of the session that a ticket names.
+    pub fn place_of(ticket: u64) -> (u32, u32) {
+        (ticket as u32, (ticket >> 32) as u32)
+    }
+
     /// Begins a large argument of `len` bytes, of which `payload` has come; a client may send `limit` bytes.
     pub fn begin_big(&mut self, len: usize, payload: &[u8], limit: usize) {
         let whole = len + 2;
