@@ -1,0 +1,225 @@
+//! One run of one case on one server, and what is done to the server before: filling it and weighing the keys.
+
+use super::figure::Figure;
+use super::outside;
+use super::record::Raw;
+use super::suite::{Case, ClientKind, Measure};
+use crate::client::Client;
+use crate::error::PerfError;
+use crate::load::{self, Plan, Target};
+use crate::machine::stolen_seconds;
+use crate::servers::{CpuClock, Programs, Server, raise_open_files};
+use crate::workload::{Distribution, WeightedCommand, Workload};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Bytes of requests under way on a connection while a server is filled.
+const FILL_BYTES: usize = 256 * 1024;
+
+/// Open files besides those of the connections that are counted.
+pub const FILES_BESIDE: u64 = 1000;
+
+/// What a run found.
+pub type Figures = BTreeMap<Figure, f64>;
+
+/// Sets all keys of the case once, in order, and returns what each costs.
+pub fn fill(programs: &Programs, server: &Server, case: &Case) -> Result<Figures, PerfError> {
+    if !case.prefill {
+        return Ok(Figures::new());
+    }
+    let count = case.workload.keys.count;
+    let (used_before, resident_before) = server.settled_memory()?;
+    if case.client == ClientKind::ValkeyBenchmark && server.setup().cluster {
+        outside::fill_cluster(programs, server, case)?;
+    } else {
+        fill_ourselves(server, case)?;
+    }
+    let (used, resident) = server.settled_memory()?;
+    let keys = key_count(server)?;
+    if keys * 100 < count * 99 {
+        return Err(PerfError::Other(format!("{}: {keys} of {count} keys are there after the filling", case.name)));
+    }
+    let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / keys.max(1) as f64;
+    Ok(Figures::from([
+        (Figure::UsedPerKey, each(used, used_before)),
+        (Figure::ResidentPerKey, each(resident, resident_before)),
+    ]))
+}
+
+fn fill_ourselves(server: &Server, case: &Case) -> Result<(), PerfError> {
+    let mut workload =
+        Workload { commands: vec![WeightedCommand::new("SET {key} {value}")], ..case.workload.clone() };
+    workload.keys.distribution = Distribution::Sequential;
+    let plan = Plan {
+        connections: 8,
+        pipeline: (FILL_BYTES / workload.value.max().max(1)).clamp(1, 100),
+        requests: Some(workload.keys.count),
+        ..Plan::default()
+    };
+    let report = load::run(&target(server), &workload, &plan, &mut |_| {})?;
+    match report.first_error {
+        Some(error) => Err(PerfError::Other(format!("filling for {}: {error}", case.name))),
+        None => Ok(()),
+    }
+}
+
+fn key_count(server: &Server) -> Result<u64, PerfError> {
+    match server.client()?.command(&["DBSIZE"])? {
+        crate::client::Reply::Integer(count) => Ok(u64::try_from(count).unwrap_or(0)),
+        other => Err(PerfError::Other(format!("DBSIZE gave {other:?}"))),
+    }
+}
+
+fn target(server: &Server) -> Target {
+    Target { cluster: server.setup().cluster, ..Target::new(server.address()) }
+}
+
+/// Runs the case once, after a warm-up that is not measured.
+pub fn run(programs: &Programs, server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw), PerfError> {
+    match case.measure {
+        Measure::Idle => idle(server, case),
+        Measure::Connections => connections(server, case),
+        Measure::Load => match case.client {
+            ClientKind::Ringkey => with_ours(server, case, round),
+            ClientKind::ValkeyBenchmark => with_theirs(programs, server, case),
+        },
+    }
+}
+
+/// What is read before and after a run.
+struct Before {
+    cpu: CpuClock,
+    info: crate::servers::Info,
+    stolen: f64,
+}
+
+impl Before {
+    fn read(server: &Server) -> Result<Self, PerfError> {
+        let info = server.info()?;
+        Ok(Self { cpu: server.cpu()?, info, stolen: stolen_seconds() })
+    }
+
+    /// The raw counts of what happened since; the clock is read first, so that the reading of INFO is not in it.
+    fn until_now(&self, server: &Server) -> Result<(Raw, crate::servers::Info), PerfError> {
+        let spent = server.cpu()?.since(&self.cpu);
+        let stolen = stolen_seconds() - self.stolen;
+        let info = server.info()?;
+        let raw = Raw {
+            server_cpu_s: spent.ns as f64 / 1e9,
+            threads_ended: spent.threads_ended,
+            stolen_s: stolen,
+            cores: info.cores().since(self.info.cores()),
+            ..Raw::default()
+        };
+        Ok((raw, info))
+    }
+}
+
+fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw), PerfError> {
+    let plan = Plan {
+        threads: case.client_threads,
+        connections: case.connections,
+        pipeline: case.pipeline,
+        requests: case.requests,
+        duration: Some(case.duration),
+        cpus: case.client_cpus.clone(),
+        // All servers of a round see the same keys in the same order.
+        seed: round as u64,
+        ..Plan::default()
+    };
+    let target = target(server);
+    let warm_up = Plan { duration: Some(warm_up_of(case)), ..plan.clone() };
+    load::run(&target, &case.workload, &warm_up, &mut |_| {})?;
+    let before = Before::read(server)?;
+    let report = load::run(&target, &case.workload, &plan, &mut |_| {})?;
+    let (mut raw, _) = before.until_now(server)?;
+    raw.requests = report.requests;
+    raw.errors = report.errors;
+    raw.first_error.clone_from(&report.first_error);
+    raw.nulls = report.nulls;
+    raw.elapsed_s = report.elapsed.as_secs_f64();
+    let mut figures = of_requests(&raw);
+    figures.extend([
+        (Figure::Throughput, report.throughput()),
+        (Figure::ClientCpu, report.client_cpu_us()),
+        (Figure::P50, report.quantile_us(0.5)),
+        (Figure::P99, report.quantile_us(0.99)),
+        (Figure::P999, report.quantile_us(0.999)),
+        (Figure::Max, report.max_us()),
+    ]);
+    Ok((figures, raw))
+}
+
+fn with_theirs(programs: &Programs, server: &Server, case: &Case) -> Result<(Figures, Raw), PerfError> {
+    outside::run(programs, server, case, warm_up_of(case))?;
+    let before = Before::read(server)?;
+    let found = outside::run(programs, server, case, case.duration)?;
+    let (mut raw, info) = before.until_now(server)?;
+    let commands = |info: &crate::servers::Info| info.integer("total_commands_processed").unwrap_or(0);
+    raw.requests = commands(&info).saturating_sub(commands(&before.info));
+    raw.elapsed_s = raw.requests as f64 / found.throughput;
+    let mut figures = of_requests(&raw);
+    figures.extend([
+        (Figure::Throughput, found.throughput),
+        (Figure::ClientCpu, found.client_cpu_s * 1e6 / raw.requests.max(1) as f64),
+        (Figure::P50, found.p50_us),
+        (Figure::P99, found.p99_us),
+        (Figure::Max, found.max_us),
+    ]);
+    Ok((figures, raw))
+}
+
+/// A fifth of the run: enough for caches, tables and the adaptive waiting to settle.
+fn warm_up_of(case: &Case) -> Duration {
+    case.duration / 5
+}
+
+fn of_requests(raw: &Raw) -> Figures {
+    let requests = raw.requests.max(1) as f64;
+    let mut figures = Figures::from([(Figure::ServerCpu, raw.server_cpu_s * 1e6 / requests)]);
+    if raw.cores.commands > 0 {
+        figures.insert(Figure::HopShare, raw.cores.calls_out as f64 / requests);
+    }
+    if raw.cores.hops_out > 0 {
+        figures.insert(Figure::CallsPerHop, raw.cores.calls_out as f64 / raw.cores.hops_out as f64);
+    }
+    figures
+}
+
+fn idle(server: &Server, case: &Case) -> Result<(Figures, Raw), PerfError> {
+    // What the start left to do is not idleness.
+    std::thread::sleep(Duration::from_secs(1).min(case.duration));
+    let before = Before::read(server)?;
+    let start = Instant::now();
+    std::thread::sleep(case.duration);
+    let elapsed = start.elapsed().as_secs_f64();
+    let (mut raw, _) = before.until_now(server)?;
+    raw.elapsed_s = elapsed;
+    Ok((Figures::from([(Figure::IdleCpu, raw.server_cpu_s / elapsed * 100.0)]), raw))
+}
+
+fn connections(server: &Server, case: &Case) -> Result<(Figures, Raw), PerfError> {
+    raise_open_files(case.connections as u64 + FILES_BESIDE)?;
+    let (used_before, resident_before) = server.settled_memory()?;
+    let before = Before::read(server)?;
+    let mut open = Vec::with_capacity(case.connections);
+    for _ in 0..case.connections {
+        let mut client = Client::connect(server.address())?;
+        client.command(&["PING"])?;
+        open.push(client.into_stream());
+    }
+    let (used, resident) = server.settled_memory()?;
+    let (mut raw, info) = before.until_now(server)?;
+    raw.requests = case.connections as u64;
+    let connected = info.integer("connected_clients").unwrap_or(0);
+    if connected < raw.requests {
+        return Err(PerfError::Other(format!("only {connected} of {} connections are open", raw.requests)));
+    }
+    drop(open);
+    let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / case.connections.max(1) as f64;
+    let figures = Figures::from([
+        (Figure::UsedPerConnection, each(used, used_before)),
+        (Figure::ResidentPerConnection, each(resident, resident_before)),
+    ]);
+    Ok((figures, raw))
+}

@@ -1,0 +1,523 @@
+//! Suites: which servers, which workloads, what is hoped for. One TOML file each, the ones in `perf/suites/` built in.
+//!
+//! An entry may give several commands, pipelines or value sizes; each combination is a workload of its own, so that a
+//! table of the README is one entry here.
+
+use super::figure::Figure;
+use crate::error::PerfError;
+use crate::servers::Setup;
+use crate::workload::{Distribution, Keys, ValueSize, WeightedCommand, Workload, builtin};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+/// The suites that come with the program.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("figures", include_str!("../../suites/figures.toml")),
+    ("strings", include_str!("../../suites/strings.toml")),
+    ("cores", include_str!("../../suites/cores.toml")),
+    ("smoke", include_str!("../../suites/smoke.toml")),
+];
+
+/// A suite, its combinations written out.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// What results call it.
+    pub name: String,
+    /// Why one would run it.
+    pub about: String,
+    /// Rounds, if the command line does not say.
+    pub rounds: usize,
+    /// The servers by name.
+    pub servers: BTreeMap<String, Setup>,
+    /// What is run on them.
+    pub cases: Vec<Case>,
+}
+
+/// One workload on several servers.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name: the entry's, and what tells it from the other combinations.
+    pub name: String,
+    /// What it is about.
+    pub about: String,
+    /// What is measured.
+    pub measure: Measure,
+    /// What is sent.
+    pub workload: Workload,
+    /// Requests under way on each connection.
+    pub pipeline: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Threads of the client.
+    pub client_threads: usize,
+    /// Processors of the client; none: all.
+    pub client_cpus: Option<Vec<usize>>,
+    /// Which program makes the load.
+    pub client: ClientKind,
+    /// Are all keys set before?
+    pub prefill: bool,
+    /// How long a run is.
+    pub duration: Duration,
+    /// End after so many requests, if that is earlier.
+    pub requests: Option<u64>,
+    /// Names of the servers.
+    pub servers: Vec<String>,
+    /// The one the others are compared with.
+    pub baseline: String,
+    /// What is hoped for.
+    pub targets: Vec<Target>,
+}
+
+/// What is measured in a case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// A load.
+    #[default]
+    Load,
+    /// CPU of a server that nobody talks to.
+    Idle,
+    /// Memory of connections that do nothing.
+    Connections,
+}
+
+/// Which program makes the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientKind {
+    /// This one.
+    #[default]
+    Ringkey,
+    /// The reference's.
+    ValkeyBenchmark,
+}
+
+/// A figure that is hoped for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Of what.
+    pub figure: Figure,
+    /// Which server has to reach it; none: every server of ours that is not the baseline.
+    #[serde(default)]
+    pub server: Option<String>,
+    /// Only with this pipeline.
+    #[serde(default)]
+    pub pipeline: Option<usize>,
+    /// Upper bound of the ratio to the baseline.
+    #[serde(default)]
+    pub ratio_at_most: Option<f64>,
+    /// Lower bound of the ratio to the baseline.
+    #[serde(default)]
+    pub ratio_at_least: Option<f64>,
+    /// Upper bound of the difference to the baseline.
+    #[serde(default)]
+    pub more_at_most: Option<f64>,
+    /// Upper bound of the figure itself.
+    #[serde(default)]
+    pub at_most: Option<f64>,
+}
+
+/// A value, or several to go through.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T: Clone> OneOrMore<T> {
+    fn all(&self) -> Vec<T> {
+        match self {
+            Self::One(value) => vec![value.clone()],
+            Self::Many(values) => values.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SuiteText {
+    name: String,
+    #[serde(default)]
+    about: String,
+    #[serde(default = "five")]
+    rounds: usize,
+    #[serde(default = "three_seconds")]
+    seconds: f64,
+    servers: BTreeMap<String, Setup>,
+    #[serde(rename = "case")]
+    cases: Vec<CaseText>,
+}
+
+fn five() -> usize {
+    5
+}
+
+fn three_seconds() -> f64 {
+    3.0
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseText {
+    name: String,
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    measure: Measure,
+    /// Names of built-in workloads or commands in words; each is a case of its own.
+    #[serde(default)]
+    command: Option<OneOrMore<String>>,
+    /// Commands of one mix, instead.
+    #[serde(default)]
+    mix: Vec<WeightedCommand>,
+    #[serde(default)]
+    pipeline: Option<OneOrMore<usize>>,
+    #[serde(default)]
+    value: Option<OneOrMore<usize>>,
+    #[serde(default)]
+    keys: Option<u64>,
+    #[serde(default)]
+    distribution: Distribution,
+    #[serde(default)]
+    connections: Option<usize>,
+    #[serde(default)]
+    client_threads: Option<usize>,
+    #[serde(default)]
+    client_cpus: Option<Vec<usize>>,
+    #[serde(default)]
+    client: ClientKind,
+    #[serde(default)]
+    prefill: Option<bool>,
+    #[serde(default)]
+    seconds: Option<f64>,
+    #[serde(default)]
+    requests: Option<u64>,
+    servers: Vec<String>,
+    #[serde(default)]
+    baseline: Option<String>,
+    #[serde(default)]
+    targets: Vec<Target>,
+}
+
+impl Suite {
+    /// A shipped suite by its name, or a file.
+    pub fn load(name: &str) -> Result<Self, PerfError> {
+        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            return Self::parse(text, Path::new(name));
+        }
+        let path = Path::new(name);
+        let text = std::fs::read_to_string(path).map_err(|source| {
+            let names: Vec<&str> = SHIPPED.iter().map(|(shipped, _)| *shipped).collect();
+            let shipped = names.join(", ");
+            PerfError::Usage(format!("{name}: {source}; it is neither a file nor a suite that is built in ({shipped})"))
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a suite; `path` is for errors.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, PerfError> {
+        let wrong = |why: String| PerfError::Scenario { path: path.to_owned(), why };
+        let read: SuiteText = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let mut cases = Vec::new();
+        for case in &read.cases {
+            cases.extend(case.write_out(read.seconds).map_err(wrong)?);
+        }
+        let suite =
+            Self { name: read.name, about: read.about, rounds: read.rounds.max(1), servers: read.servers, cases };
+        suite.check().map_err(wrong)?;
+        Ok(suite)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for case in &self.cases {
+            let name = &case.name;
+            if !names.insert(name) {
+                return Err(format!("two cases are called {name}"));
+            }
+            let known = case.servers.iter().chain([&case.baseline]).all(|server| self.servers.contains_key(server));
+            if case.servers.is_empty() || !known {
+                return Err(format!("{name}: names a server that is not among the servers, or none"));
+            }
+            if !case.servers.contains(&case.baseline) {
+                return Err(format!("{name}: the baseline {} is not among its servers", case.baseline));
+            }
+            if case.targets.iter().any(|target| target.bounds().count() != 1) {
+                return Err(format!("{name}: a target needs one bound"));
+            }
+            crate::load::check(&case.workload).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the cases whose names contain the text, and only these servers. A case that loses its baseline takes its
+    /// first server; one without servers goes.
+    pub fn narrow(&mut self, only: Option<&str>, servers: &[String], baseline: Option<&str>) -> Result<(), PerfError> {
+        for name in servers.iter().map(String::as_str).chain(baseline) {
+            if !self.servers.contains_key(name) {
+                let known = self.servers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                return Err(PerfError::Usage(format!("no server is called {name}; there are {known}")));
+            }
+        }
+        if let Some(text) = only {
+            let wanted: Vec<&str> = text.split(',').collect();
+            self.cases.retain(|case| wanted.iter().any(|part| case.name.contains(part)));
+        }
+        for case in &mut self.cases {
+            if !servers.is_empty() {
+                case.servers.retain(|server| servers.contains(server));
+            }
+            let wanted = baseline.unwrap_or(&case.baseline);
+            let kept = case.servers.iter().find(|server| *server == wanted).or_else(|| case.servers.first());
+            case.baseline = kept.cloned().unwrap_or_default();
+        }
+        self.cases.retain(|case| !case.servers.is_empty());
+        if self.cases.is_empty() {
+            return Err(PerfError::Usage("no case is left to run".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl CaseText {
+    fn write_out(&self, seconds: f64) -> Result<Vec<Case>, String> {
+        let commands = self.command.as_ref().map_or_else(|| vec![String::new()], OneOrMore::all);
+        let pipelines = self.pipeline.as_ref().map_or_else(|| vec![1], OneOrMore::all);
+        let values = self.value.as_ref().map_or_else(|| vec![64], OneOrMore::all);
+        let mut cases = Vec::new();
+        for command in &commands {
+            for &pipeline in &pipelines {
+                for &value in &values {
+                    let mut name = self.name.clone();
+                    if commands.len() > 1 {
+                        name += &format!("-{}", command.split(' ').next().unwrap_or_default().to_lowercase());
+                    }
+                    if values.len() > 1 {
+                        name += &format!("-{}", size_name(value));
+                    }
+                    if pipelines.len() > 1 {
+                        name += &format!("-p{pipeline}");
+                    }
+                    cases.push(self.case(name, command, pipeline, value, seconds)?);
+                }
+            }
+        }
+        Ok(cases)
+    }
+
+    fn case(&self, name: String, command: &str, pipeline: usize, value: usize, seconds: f64) -> Result<Case, String> {
+        let load = self.measure == Measure::Load;
+        if load && (command.is_empty() == self.mix.is_empty()) {
+            return Err(format!("{name}: needs a command or a mix, and not both"));
+        }
+        let mut workload = match builtin(command) {
+            Some(workload) => workload,
+            None if !self.mix.is_empty() => Workload { commands: self.mix.clone(), ..Workload::default() },
+            None if !load => Workload { commands: vec![WeightedCommand::new("PING")], ..Workload::default() },
+            None => Workload { commands: vec![WeightedCommand::new(command)], ..Workload::default() },
+        };
+        workload.name.clone_from(&name);
+        workload.keys =
+            Keys { count: self.keys.unwrap_or(100_000), distribution: self.distribution, ..Keys::default() };
+        workload.value = ValueSize::Fixed(value);
+        let seconds = self.seconds.unwrap_or(seconds);
+        let duration = Duration::try_from_secs_f64(seconds).map_err(|error| format!("{name}: seconds: {error}"))?;
+        let targets = self.targets.iter().filter(|target| target.pipeline.is_none_or(|wanted| wanted == pipeline));
+        Ok(Case {
+            about: self.about.clone(),
+            measure: self.measure,
+            workload,
+            pipeline,
+            connections: self.connections.unwrap_or(50),
+            client_threads: self.client_threads.unwrap_or(1),
+            client_cpus: self.client_cpus.clone(),
+            client: self.client,
+            prefill: self.prefill.unwrap_or(load),
+            duration,
+            requests: self.requests,
+            servers: self.servers.clone(),
+            baseline: self.baseline.clone().or_else(|| self.servers.first().cloned()).unwrap_or_default(),
+            targets: targets.cloned().collect(),
+            name,
+        })
+    }
+}
+
+impl Case {
+    /// May it run in the same processes as the case before it, on the same filled keys?
+    pub fn shares_servers_with(&self, other: &Self) -> bool {
+        let filled = |case: &Self| (case.prefill, case.workload.keys.count, case.workload.value.clone());
+        let quiet = |case: &Self| case.measure == Measure::Load;
+        self.servers == other.servers && filled(self) == filled(other) && self.client == other.client && quiet(self)
+            && quiet(other)
+    }
+
+    /// What was run, in one line for people.
+    pub fn describe(&self) -> String {
+        let keys = self.workload.keys.count;
+        match self.measure {
+            Measure::Idle => format!("nobody connected, {:.0} s", self.duration.as_secs_f64()),
+            Measure::Connections => format!("{} connections that do nothing", self.connections),
+            Measure::Load => format!(
+                "{}, {} connections, pipeline {}, {keys} keys, values of {}",
+                self.commands(),
+                self.connections,
+                self.pipeline,
+                size_name(self.workload.value.max())
+            ),
+        }
+    }
+
+    /// The commands, a long one cut.
+    pub fn commands(&self) -> String {
+        let short = |command: &WeightedCommand| {
+            let words: Vec<&str> = command.command.split(' ').take(4).collect();
+            let more = if command.command.split(' ').count() > words.len() { " .." } else { "" };
+            format!("{}{more}", words.join(" "))
+        };
+        self.workload.commands.iter().map(short).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Target {
+    /// Its bounds, of which there should be one: what is judged, whether more is better, the bound.
+    pub fn bounds(&self) -> impl Iterator<Item = (Judged, bool, f64)> {
+        let bounds = [
+            (Judged::Ratio, false, self.ratio_at_most),
+            (Judged::Ratio, true, self.ratio_at_least),
+            (Judged::Difference, false, self.more_at_most),
+            (Judged::Value, false, self.at_most),
+        ];
+        bounds.into_iter().filter_map(|(judged, more, bound)| Some((judged, more, bound?)))
+    }
+}
+
+/// What of a figure a target judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// Its ratio to the baseline's.
+    Ratio,
+    /// Its difference to the baseline's.
+    Difference,
+    /// The figure itself.
+    Value,
+}
+
+/// `64 B`, `10 KB`, `1 MB`, as short as it can be; thousands, as people say them.
+fn size_name(bytes: usize) -> String {
+    match bytes {
+        _ if bytes >= 1_000_000 && bytes.is_multiple_of(1_000_000) => format!("{}MB", bytes / 1_000_000),
+        _ if bytes >= 1000 && bytes.is_multiple_of(1000) => format!("{}KB", bytes / 1000),
+        _ => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const TEXT: &str = r#"
+        name = "t"
+        seconds = 2
+        [servers.a]
+        kind = "valkey"
+        cpus = [0]
+        [servers.b]
+        kind = "ringkey"
+        threads = 2
+        args = ["--core-ports", "{port+1}"]
+        [[case]]
+        name = "base"
+        command = ["get", "SET {key} {value}"]
+        pipeline = [1, 16]
+        servers = ["a", "b"]
+        targets = [{ figure = "server_cpu", ratio_at_most = 0.9, pipeline = 16 }]
+        [[case]]
+        name = "idle"
+        measure = "idle"
+        servers = ["b"]
+    "#;
+
+    fn parse(text: &str) -> Result<Suite, PerfError> {
+        Suite::parse(text, Path::new("t.toml"))
+    }
+
+    #[test]
+    fn combinations_are_written_out() {
+        let suite = parse(TEXT).unwrap();
+        let names: Vec<&str> = suite.cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names, ["base-get-p1", "base-get-p16", "base-set-p1", "base-set-p16", "idle"]);
+        assert_eq!(suite.cases[0].baseline, "a");
+        assert!(suite.cases[0].targets.is_empty() && suite.cases[1].targets.len() == 1);
+        assert_eq!(suite.cases[3].duration, Duration::from_secs(2));
+        assert!(suite.cases[0].prefill && !suite.cases[4].prefill);
+        assert!(suite.cases[0].shares_servers_with(&suite.cases[3]));
+        assert!(!suite.cases[3].shares_servers_with(&suite.cases[4]));
+        assert!(suite.cases[1].describe().contains("GET {key}, 50 connections, pipeline 16, 100000 keys"));
+    }
+
+    #[test]
+    fn wrong_suites_are_refused() {
+        let cases = [
+            ("figure = \"server_cpu\"", "figure = \"speed\""),
+            ("ratio_at_most = 0.9, ", ""),
+            ("servers = [\"b\"]", "servers = [\"c\"]"),
+            ("servers = [\"b\"]", "servers = [\"b\"]\nbaseline = \"a\""),
+            ("name = \"idle\"", "name = \"base-get-p1\""),
+            ("measure = \"idle\"", "measure = \"load\""),
+            ("threads = 2", "thread = 2"),
+        ];
+        for (from, to) in cases {
+            assert!(TEXT.contains(from));
+            assert!(parse(&TEXT.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn suites_are_narrowed() {
+        let mut suite = parse(TEXT).unwrap();
+        suite.narrow(Some("-p16,idle"), &["b".to_owned()], None).unwrap();
+        assert_eq!(suite.cases.len(), 3);
+        assert_eq!(suite.cases[0].baseline, "b", "the one that is left");
+        let mut suite = parse(TEXT).unwrap();
+        suite.narrow(None, &[], Some("b")).unwrap();
+        assert_eq!(suite.cases[0].baseline, "b");
+        assert!(suite.narrow(Some("nothing"), &[], None).is_err());
+        assert!(parse(TEXT).unwrap().narrow(None, &["c".to_owned()], None).is_err());
+    }
+
+    #[test]
+    fn shipped_suites_are_right() {
+        for (name, _) in SHIPPED {
+            let suite = Suite::load(name).unwrap();
+            assert_eq!(suite.name, *name);
+            assert!(!suite.about.is_empty());
+        }
+        assert!(Suite::load("no-such-suite").unwrap_err().to_string().contains("figures"));
+    }
+
+    #[test]
+    fn every_row_of_the_figures_is_there() {
+        let suite = Suite::load("figures").unwrap();
+        let rows = [
+            "one-core-get-p1", "one-core-set-p1", "one-core-get-p16", "one-core-set-p16", "one-core-get-p100",
+            "one-core-set-p100", "many-keys-get", "many-keys-set", "lone-client-get", "lone-client-set",
+            "lone-pipeline-get", "two-cores-get-p1", "two-cores-get-p16", "hop-get-p1", "hop-get-p16", "hop-get-p100",
+            "core-ports-get-p1", "ten-keys-mget10", "ten-keys-mset10", "values-get-10KB", "values-set-1MB", "idle",
+            "connections", "cores-get-p1", "cores-get-p100",
+        ];
+        for row in rows {
+            assert!(suite.cases.iter().any(|case| case.name == row), "{row}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!([64, 1024, 10_000, 1_000_000].map(size_name), ["64B", "1024B", "10KB", "1MB"]);
+    }
+}
