@@ -3,9 +3,17 @@
 //! It sees servers from outside only and imports none of our crates, so that what it says of Ringkey and of its peers
 //! is said in the same way. `perf/README.md` tells how to read its numbers.
 
+pub mod client;
+pub mod compare;
 pub mod error;
 pub mod load;
+pub mod machine;
+pub mod memory;
 pub mod report;
+pub mod servers;
+pub mod stall;
+pub mod statistics;
+pub mod table;
 pub mod workload;
 
 pub use error::PerfError;

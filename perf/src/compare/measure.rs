@@ -47,8 +47,7 @@ pub fn fill(programs: &Programs, server: &Server, case: &Case) -> Result<Figures
 }
 
 fn fill_ourselves(server: &Server, case: &Case) -> Result<(), PerfError> {
-    let mut workload =
-        Workload { commands: vec![WeightedCommand::new("SET {key} {value}")], ..case.workload.clone() };
+    let mut workload = Workload { commands: vec![WeightedCommand::new("SET {key} {value}")], ..case.workload.clone() };
     workload.keys.distribution = Distribution::Sequential;
     let plan = Plan {
         connections: 8,

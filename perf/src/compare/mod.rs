@@ -160,7 +160,8 @@ fn report(suite: &Suite, records: &[Record], json: bool) -> String {
     }
     let ratios = summary::ratio_table(&cases);
     if !ratios.is_empty() {
-        let _ = write!(text, "\n### Ratios to the baseline\n\nMedian (smallest - largest) over the rounds.\n\n{ratios}");
+        let _ =
+            write!(text, "\n### Ratios to the baseline\n\nMedian (smallest - largest) over the rounds.\n\n{ratios}");
     }
     let cores = summary::cores_text(&cases);
     if !cores.is_empty() {

@@ -49,7 +49,10 @@ pub fn fill_cluster(programs: &Programs, server: &Server, case: &Case) -> Result
     let nodes = u64::try_from(server.setup().threads).unwrap_or(1);
     let requests = case.workload.keys.count * FILLS * nodes;
     let args = ["-n", &requests.to_string(), "-P", "32", "-c", "16"].map(str::to_owned).to_vec();
-    let fill = Workload { commands: vec![crate::workload::WeightedCommand::new("SET {key} {value}")], ..case.workload.clone() };
+    let fill = Workload {
+        commands: vec![crate::workload::WeightedCommand::new("SET {key} {value}")],
+        ..case.workload.clone()
+    };
     let words = command(&fill, server.setup().cluster)?;
     start(programs, server, case, args, &words).map(|_| ())
 }

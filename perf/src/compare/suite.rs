@@ -352,7 +352,10 @@ impl Case {
     pub fn shares_servers_with(&self, other: &Self) -> bool {
         let filled = |case: &Self| (case.prefill, case.workload.keys.count, case.workload.value.clone());
         let quiet = |case: &Self| case.measure == Measure::Load;
-        self.servers == other.servers && filled(self) == filled(other) && self.client == other.client && quiet(self)
+        self.servers == other.servers
+            && filled(self) == filled(other)
+            && self.client == other.client
+            && quiet(self)
             && quiet(other)
     }
 
@@ -505,11 +508,31 @@ mod tests {
     fn every_row_of_the_figures_is_there() {
         let suite = Suite::load("figures").unwrap();
         let rows = [
-            "one-core-get-p1", "one-core-set-p1", "one-core-get-p16", "one-core-set-p16", "one-core-get-p100",
-            "one-core-set-p100", "many-keys-get", "many-keys-set", "lone-client-get", "lone-client-set",
-            "lone-pipeline-get", "two-cores-get-p1", "two-cores-get-p16", "hop-get-p1", "hop-get-p16", "hop-get-p100",
-            "core-ports-get-p1", "ten-keys-mget10", "ten-keys-mset10", "values-get-10KB", "values-set-1MB", "idle",
-            "connections", "cores-get-p1", "cores-get-p100",
+            "one-core-get-p1",
+            "one-core-set-p1",
+            "one-core-get-p16",
+            "one-core-set-p16",
+            "one-core-get-p100",
+            "one-core-set-p100",
+            "many-keys-get",
+            "many-keys-set",
+            "lone-client-get",
+            "lone-client-set",
+            "lone-pipeline-get",
+            "two-cores-get-p1",
+            "two-cores-get-p16",
+            "hop-get-p1",
+            "hop-get-p16",
+            "hop-get-p100",
+            "core-ports-p1",
+            "ten-keys-mget10",
+            "ten-keys-mset10",
+            "values-get-10KB",
+            "values-set-1MB",
+            "idle",
+            "connections",
+            "cores-p1",
+            "cores-p100",
         ];
         for row in rows {
             assert!(suite.cases.iter().any(|case| case.name == row), "{row}");

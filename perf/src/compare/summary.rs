@@ -183,7 +183,8 @@ pub fn case_text(case: &CaseSummary) -> String {
     let _ = writeln!(text, "{about}{} (client: {}).\n", case.load, case.client);
     text += &table.markdown();
     for server in case.servers.iter().filter(|server| server.errors > 0) {
-        let _ = writeln!(text, "\n**{} sent {} error replies: its figures mean nothing.**", server.server, server.errors);
+        let _ =
+            writeln!(text, "\n**{} sent {} error replies: its figures mean nothing.**", server.server, server.errors);
     }
     for server in case.servers.iter().filter(|server| server.stolen_s > 0.05) {
         let stolen = server.stolen_s;
@@ -269,7 +270,11 @@ mod tests {
 
     fn records() -> Vec<Record> {
         let run = |server: &str, round, cpu, throughput| {
-            example(server, round, &[(Figure::ServerCpu, cpu), (Figure::Throughput, throughput), (Figure::HopShare, 0.5)])
+            example(
+                server,
+                round,
+                &[(Figure::ServerCpu, cpu), (Figure::Throughput, throughput), (Figure::HopShare, 0.5)],
+            )
         };
         vec![
             run("ours", 1, 6.0, 110.0),
@@ -331,7 +336,7 @@ mod tests {
         let run = |server: &str, share, cpu| example(server, 1, &[(Figure::HopShare, share), (Figure::ServerCpu, cpu)]);
         let records = [run("one", 0.0, 6.0), run("two", 0.5, 7.0), run("four", 0.75, 7.5)];
         let text = cores_text(&sum_up(&records, &|_| Vec::new()));
-        assert!(text.contains("| 6.00 |") && text.contains("2.00") && text.contains("7.88"), "{text}");
+        assert!(text.contains(" 6.00 |") && text.contains("2.00") && text.contains("7.88"), "{text}");
         assert!(cores_text(&sum_up(&records[..2], &|_| Vec::new())).is_empty());
     }
 }

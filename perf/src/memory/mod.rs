@@ -215,8 +215,10 @@ mod tests {
         let rows = chosen_rows(&["string".to_owned(), "zset".to_owned()]).unwrap();
         let names = ["a 1".to_owned(), "b 2".to_owned()];
         let weighed = |used| Weight::Weighed { used, resident: Some(used + 1.0) };
-        let results =
-            [vec![weighed(106.5), weighed(113.5)], vec![Weight::NotSupported, Weight::Weighed { used: 80.0, resident: None }]];
+        let results = [
+            vec![weighed(106.5), weighed(113.5)],
+            vec![Weight::NotSupported, Weight::Weighed { used: 80.0, resident: None }],
+        ];
         let table = text(&options, &rows, &names, &results);
         assert!(table.contains("| string, 16-byte key, 64-byte value |    106 |      98 |"), "{table}");
         assert!(table.contains("106.5 (RSS 107.5)") && table.contains("not supported |"), "{table}");

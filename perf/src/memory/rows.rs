@@ -72,7 +72,9 @@ fn hash(client: &mut Client, first: u64, count: u64) {
 }
 
 fn big_hash(client: &mut Client, first: u64, count: u64) {
-    many(client, &["HSET", "big"], first, count, |index| vec![format!("field:{index:010}"), format!("value:{index:010}")]);
+    many(client, &["HSET", "big"], first, count, |index| {
+        vec![format!("field:{index:010}"), format!("value:{index:010}")]
+    });
 }
 
 fn zset(client: &mut Client, first: u64, count: u64) {

@@ -81,9 +81,9 @@ impl Programs {
 fn absolute(path: &Path, mend: &str) -> Result<PathBuf, PerfError> {
     let found = path.canonicalize().ok().filter(|found| found.is_file());
     // The wrappers find their parts by their own path, so a link must not be followed to its end.
-    found.and_then(|_| std::path::absolute(path).ok()).ok_or_else(|| {
-        PerfError::Other(format!("{} is not there; mend: {mend}", path.display()))
-    })
+    found
+        .and_then(|_| std::path::absolute(path).ok())
+        .ok_or_else(|| PerfError::Other(format!("{} is not there; mend: {mend}", path.display())))
 }
 
 /// What to start.
@@ -117,9 +117,8 @@ impl Setup {
     }
 
     fn arguments(&self, port: u16, dir: &Path) -> Vec<String> {
-        let mut all: Vec<String> = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]
-            .map(str::to_owned)
-            .to_vec();
+        let mut all: Vec<String> =
+            ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"].map(str::to_owned).to_vec();
         all.push(dir.to_string_lossy().into_owned());
         all.extend(["--appendonly", "no", "--maxclients", "12000"].map(str::to_owned));
         let threads = if self.kind == Kind::Ringkey { "--cores" } else { "--io-threads" };

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn threads_that_end_are_not_forgotten() {
-        let clock = |threads: &[(u32, u64)], coarse_ns| CpuClock { threads: threads.iter().copied().collect(), coarse_ns };
+        let clock =
+            |threads: &[(u32, u64)], coarse_ns| CpuClock { threads: threads.iter().copied().collect(), coarse_ns };
         let before = clock(&[(1, 100), (2, 50)], 0);
         let spent = clock(&[(1, 400), (2, 50), (3, 7)], TICK_NS).since(&before);
         assert_eq!(spent, CpuSpent { ns: 307, threads_ended: 0 });

@@ -136,7 +136,8 @@ fn text(options: &Options, results: &[PhaseResult]) -> String {
     );
     text += &summary_table(results).markdown();
     for result in results {
-        let _ = write!(text, "\n### {}, {}, round {}: the longest\n\n", result.version, result.phase.name(), result.round);
+        let _ =
+            write!(text, "\n### {}, {}, round {}: the longest\n\n", result.version, result.phase.name(), result.round);
         let mut table = Table::new([
             ("ms", Side::Right),
             ("of this the probe was late", Side::Right),
@@ -149,7 +150,8 @@ fn text(options: &Options, results: &[PhaseResult]) -> String {
         }
         text += &table.markdown();
         if !result.server_says.is_empty() {
-            let fields: Vec<String> = result.server_says.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let fields: Vec<String> =
+                result.server_says.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let _ = writeln!(text, "\nThe server says: {}.", fields.join(", "));
         }
     }
@@ -174,7 +176,8 @@ fn summary_table(results: &[PhaseResult]) -> Table {
             };
             // Phase and twin of the same round.
             let pairs = phase.twin().map(|twin| of(*phase).zip(of(twin)).map(|(ours, its)| ours.max_ms - its.max_ms));
-            let beyond = pairs.and_then(Spread::of).map_or_else(|| "-".to_owned(), |spread| short(spread.median.max(0.0)));
+            let beyond =
+                pairs.and_then(Spread::of).map_or_else(|| "-".to_owned(), |spread| short(spread.median.max(0.0)));
             table.row([
                 (*version).to_owned(),
                 phase.name().to_owned(),

@@ -37,8 +37,7 @@ pub enum Phase {
 
 impl Phase {
     /// All of them in the order in which they come.
-    pub const ALL: &[Self] =
-        &[Self::Quiet, Self::Grow, Self::Overwrite, Self::Shrink, Self::Flush, Self::FlushAsync];
+    pub const ALL: &[Self] = &[Self::Quiet, Self::Grow, Self::Overwrite, Self::Shrink, Self::Flush, Self::FlushAsync];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
