@@ -6,6 +6,7 @@
 pub mod error;
 pub mod load;
 pub mod report;
+pub mod run;
 pub mod workload;
 
 pub use error::PerfError;

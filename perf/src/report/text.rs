@@ -29,7 +29,8 @@ impl Report {
         // Writing into a string cannot fail.
         let _ = writeln!(out, "{}: {:.0} requests/s", self.name, self.throughput());
         let _ = writeln!(out, "  {} requests in {:.3} s", self.requests, self.elapsed.as_secs_f64());
-        let figures = QUANTILES.iter().map(|(name, quantile)| format!("{name} {}", latency(self.quantile_us(*quantile))));
+        let figures =
+            QUANTILES.iter().map(|(name, quantile)| format!("{name} {}", latency(self.quantile_us(*quantile))));
         let figures: Vec<_> = figures.chain([format!("max {}", latency(self.max_us()))]).collect();
         let _ = writeln!(out, "  latency: {}", figures.join(", "));
         let _ = writeln!(
@@ -79,7 +80,8 @@ mod tests {
         let mut report = example();
         report.unanswered = 7;
         let text = report.text();
-        for part in ["15 requests/s", "max 25", "longest stall: 249.00 ms", "1 ERRORS, the first: ERR no", "7 requests"] {
+        for part in ["15 requests/s", "max 25", "longest stall: 249.00 ms", "1 ERRORS, the first: ERR no", "7 requests"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(report.line().starts_with("get: 15.00 requests per second, p50=0.2"));
