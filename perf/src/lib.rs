@@ -10,6 +10,7 @@ pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod report;
+pub mod run;
 pub mod servers;
 pub mod stall;
 pub mod statistics;

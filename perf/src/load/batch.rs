@@ -166,7 +166,9 @@ mod tests {
         let keys = Keys { count: 100_000, ..Keys::default() };
         let text = render(&Workload { keys, ..Workload::default() }, 20);
         let mut seen = std::collections::BTreeSet::new();
-        for request in text.split_inclusive("*2\r\n$3\r\nGET\r\n$16\r\nkey:0000000").filter(|part| part.contains("\r\n*2")) {
+        for request in
+            text.split_inclusive("*2\r\n$3\r\nGET\r\n$16\r\nkey:0000000").filter(|part| part.contains("\r\n*2"))
+        {
             seen.insert(request[..5].to_owned());
         }
         assert!(seen.len() > 15, "{seen:?}");

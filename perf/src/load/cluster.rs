@@ -224,7 +224,8 @@ mod tests {
     #[test]
     fn the_answer_of_cluster_slots_is_understood() {
         let number = Value::Number;
-        let node = |host: &str, port| Value::Many(vec![Value::Text(host.into()), number(port), Value::Text("id".into())]);
+        let node =
+            |host: &str, port| Value::Many(vec![Value::Text(host.into()), number(port), Value::Text("id".into())]);
         let range = |first, last, node| Value::Many(vec![number(first), number(last), node]);
         let reply = Value::Many(vec![
             range(0, 99, node("", 7001)),

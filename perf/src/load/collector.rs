@@ -68,13 +68,7 @@ impl Collector {
         }
     }
 
-    fn close(
-        &mut self,
-        index: u64,
-        requests: u64,
-        part: &Histogram<u64>,
-        progress: &mut dyn FnMut(&Progress),
-    ) {
+    fn close(&mut self, index: u64, requests: u64, part: &Histogram<u64>, progress: &mut dyn FnMut(&Progress)) {
         self.done += requests;
         self.report.add_interval(index * (STEP_NS / 1_000_000), requests, part);
         let elapsed = INTERVAL * (index as u32).saturating_add(1);
@@ -148,9 +142,14 @@ mod tests {
             part.record(ns).unwrap();
             Some(part)
         };
-        for (thread, index, latency) in
-            [(0, 0, part(5)), (0, 1, None), (1, 0, part(7)), (1, Step::LAST, None), (0, 2, part(9)), (0, Step::LAST, None)]
-        {
+        for (thread, index, latency) in [
+            (0, 0, part(5)),
+            (0, 1, None),
+            (1, 0, part(7)),
+            (1, Step::LAST, None),
+            (0, 2, part(9)),
+            (0, Step::LAST, None),
+        ] {
             let requests = latency.is_some().into();
             sender.send(Step { thread, index, requests, latency }).unwrap();
         }
@@ -158,7 +157,8 @@ mod tests {
         let mut seen = Vec::new();
         collector.collect(&receiver, &mut |progress| seen.push((progress.requests, progress.rate as u64)));
         assert_eq!(seen, [(2, 20), (2, 0), (3, 10)]);
-        let report = collector.finish(vec![Totals { stall: Duration::from_secs(1), ..Totals::default() }, Totals::default()]);
+        let report =
+            collector.finish(vec![Totals { stall: Duration::from_secs(1), ..Totals::default() }, Totals::default()]);
         assert_eq!((report.latency.len(), report.series.len()), (3, 3));
         assert_eq!(report.longest_stall, Duration::from_secs(1));
     }

@@ -8,15 +8,28 @@
 //! - `recorder` keeps a thread's latencies and hands them over every 100 ms; `collector` puts those of all threads
 //!   together.
 
+mod batch;
+mod buffers;
+mod cluster;
+mod collector;
+mod dial;
 mod keys;
 mod pace;
+mod recorder;
 mod replies;
+mod ring;
+mod template;
+mod worker;
+
+pub(crate) use template::quote;
 
 use crate::PerfError;
 use crate::report::Report;
 use crate::workload::Workload;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Barrier, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 /// Which server, and how to greet it.
 #[derive(Clone, Debug)]
@@ -116,12 +129,26 @@ pub struct Progress {
     pub rate: f64,
 }
 
+/// What the threads of a run share.
+pub(crate) struct Common {
+    /// When load begins.
+    pub start: Instant,
+    /// When recording begins.
+    pub record_from: Instant,
+    /// When no more is sent.
+    pub until: Option<Instant>,
+    /// Requests that no thread has claimed yet.
+    pub unclaimed: AtomicU64,
+    /// A thread has failed: all others end.
+    pub failed: AtomicBool,
+}
+
 /// Is the workload one that can be sent?
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub fn check(_workload: &Workload) -> Result<(), PerfError> {
-    Ok(())
+pub fn check(workload: &Workload) -> Result<(), PerfError> {
+    template::Program::compile(workload, 0).map(|_| ())
 }
 
 /// Makes the load and reports what it found. `progress` is called about every 100 ms.
@@ -130,11 +157,65 @@ pub fn check(_workload: &Workload) -> Result<(), PerfError> {
 /// If the workload or the plan makes no sense, the server cannot be reached, refuses the greeting, ends a connection
 /// or sends what is no RESP. Error replies are no failure: they are counted.
 pub fn run(
-    _target: &Target,
-    _workload: &Workload,
+    target: &Target,
+    workload: &Workload,
     plan: &Plan,
-    _progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, PerfError> {
     plan.check()?;
-    Err(PerfError::Other("the engine is under way".into()))
+    let program = template::Program::compile(workload, plan.seed)?;
+    let nodes = cluster::nodes(target)?;
+    if nodes.len() > plan.connections {
+        return Err(PerfError::Cluster(format!("{} nodes need as many connections", nodes.len())));
+    }
+    let router = cluster::Router::new(&nodes, workload, &program)?;
+    let shares = dial::deal(target, &nodes, plan)?;
+    let (sender, receiver) = mpsc::channel();
+    let mut collector = collector::Collector::new(workload.name.clone(), plan);
+    // All threads set up their rings, then the clock starts, then all begin.
+    let barrier = Barrier::new(shares.len() + 1);
+    let common = OnceLock::new();
+    let outcome = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (index, share) in shares.into_iter().enumerate() {
+            let seat = worker::Seat { index, plan, program: &program, router: &router, sender: sender.clone() };
+            let (barrier, common) = (&barrier, &common);
+            threads.push(scope.spawn(move || {
+                let worker = worker::Worker::new(seat, share);
+                barrier.wait();
+                barrier.wait();
+                let common: &Common = common.get().expect("set between the two waits");
+                let outcome = worker.and_then(|worker| worker.run(common));
+                if outcome.is_err() {
+                    common.failed.store(true, Ordering::Relaxed);
+                }
+                outcome
+            }));
+        }
+        drop(sender);
+        barrier.wait();
+        let _ = common.set(begin(plan));
+        barrier.wait();
+        collector.collect(&receiver, progress);
+        let joined = threads.into_iter().map(|thread| thread.join().expect("a thread of the load panicked"));
+        joined.collect::<Result<Vec<_>, _>>()
+    });
+    Ok(collector.finish(outcome?))
+}
+
+fn begin(plan: &Plan) -> Common {
+    let start = Instant::now();
+    let record_from = start + plan.warm_up;
+    let requests = match (plan.requests, plan.duration) {
+        (Some(requests), _) => requests,
+        (None, Some(_)) => u64::MAX,
+        (None, None) => Plan::DEFAULT_REQUESTS,
+    };
+    Common {
+        start,
+        record_from,
+        until: plan.duration.map(|duration| record_from + duration),
+        unclaimed: AtomicU64::new(requests),
+        failed: AtomicBool::new(false),
+    }
 }

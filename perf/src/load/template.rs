@@ -279,7 +279,8 @@ fn parse(word: &str) -> Result<Vec<Part<'_>>, String> {
     let mut parts = Vec::new();
     let mut rest = word;
     while !rest.is_empty() {
-        let next = NAMES.iter().filter_map(|(name, part)| Some((rest.find(name)?, name.len(), part))).min_by_key(|n| n.0);
+        let next =
+            NAMES.iter().filter_map(|(name, part)| Some((rest.find(name)?, name.len(), part))).min_by_key(|n| n.0);
         let Some((at, len, part)) = next else {
             parts.push(Part::Text(rest));
             break;

@@ -1,7 +1,9 @@
 //! Servers under measurement: started, pinned, watched and ended by us, each in a directory of its own.
 //!
-//! A server ends by its process id on every way out, panics included, because [`Server`] ends it when dropped.
+//! A server ends by its process id on every way out: [`Server`] ends it when dropped, and a guard does when this process
+//! is gone without having dropped anything.
 
+mod guard;
 mod info;
 mod place;
 mod watch;
@@ -141,6 +143,7 @@ fn with_ports(arg: &str, port: u16) -> String {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    guard: Option<guard::Guard>,
     dir: TempDir,
     address: SocketAddr,
     setup: Setup,
@@ -175,7 +178,8 @@ impl Server {
         // A child inherits the processors of the thread that starts it.
         let child = on_cpus(setup.cpus.as_deref(), || command.spawn())?.map_err(failed)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Self { child, dir, address, setup: setup.clone(), ended: false };
+        let mut server = Self { child, guard: None, dir, address, setup: setup.clone(), ended: false };
+        server.guard = Some(guard::Guard::over(server.id())?);
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -278,6 +282,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // First: the id may be somebody else's once the server has ended.
+        self.guard = None;
         if self.ended {
             return;
         }
