@@ -10,7 +10,7 @@ mod watch;
 
 pub use info::{CoreCounts, Info};
 pub use place::{on_cpus, parse_cpus, raise_open_files};
-pub use watch::{CpuClock, CpuSpent, ended_children_ns, resident_bytes};
+pub use watch::{CpuClock, CpuSpent, WaitClock, ended_children_ns, longest_wait_ns, resident_bytes};
 
 use crate::client::Client;
 use crate::error::PerfError;

@@ -6,6 +6,8 @@
 
 use crate::error::PerfError;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 /// Nanoseconds in one of the ticks that `/proc/PID/stat` counts in.
 const TICK_NS: u64 = 10_000_000;
@@ -59,6 +61,60 @@ impl CpuClock {
     }
 }
 
+/// How long threads have waited for a processor, kept open so that it can be read thousands of times a second.
+#[derive(Debug)]
+pub struct WaitClock {
+    files: Vec<File>,
+}
+
+impl WaitClock {
+    /// Of the threads of a process that serve clients, as they are now.
+    pub fn of_server(id: u32) -> Result<Self, PerfError> {
+        let failed = |error: std::io::Error| PerfError::Other(format!("/proc/{id}: {error}"));
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/{id}/task")).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+            if !is_background(&name) {
+                files.push(File::open(path.join("schedstat")).map_err(failed)?);
+            }
+        }
+        Ok(Self { files })
+    }
+
+    /// Of the calling thread.
+    pub fn of_this_thread() -> Result<Self, PerfError> {
+        let file =
+            File::open("/proc/thread-self/schedstat").map_err(PerfError::system("/proc/thread-self/schedstat"))?;
+        Ok(Self { files: vec![file] })
+    }
+
+    /// Nanoseconds that each thread has waited so far; 0 for one that has ended.
+    pub fn read(&self) -> Vec<u64> {
+        let mut bytes = [0; 64];
+        let mut wait = |file: &File| {
+            let count = file.read_at(&mut bytes, 0).ok()?;
+            wait_ns(std::str::from_utf8(&bytes[..count]).ok()?)
+        };
+        self.files.iter().map(|file| wait(file).unwrap_or(0)).collect()
+    }
+}
+
+/// The longest wait of any thread between two readings.
+pub fn longest_wait_ns(from: &[u64], to: &[u64]) -> u64 {
+    from.iter().zip(to).map(|(from, to)| to.saturating_sub(*from)).max().unwrap_or(0)
+}
+
+/// Threads on which no client waits: Valkey's and Redis's background jobs, the allocator's.
+fn is_background(name: &str) -> bool {
+    name.starts_with("bio_") || name.starts_with("jemalloc")
+}
+
+/// The second of `RUN WAIT SLICES`.
+fn wait_ns(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// The first of `RUN WAIT SLICES`.
 fn run_ns(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
@@ -107,6 +163,7 @@ mod tests {
     fn proc_files_are_read() {
         assert_eq!(run_ns("126697 109517 2\n"), Some(126_697));
         assert_eq!(run_ns(""), None);
+        assert_eq!(wait_ns("126697 109517 2\n"), Some(109_517));
         assert_eq!(process_ticks(STAT), Some(200));
         assert_eq!(children_ticks(STAT), Some(42));
         assert_eq!(resident("Name:\tx\nVmRSS:\t    6456 kB\nThreads:\t3\n"), Some(6456 * 1024));
@@ -122,6 +179,16 @@ mod tests {
         assert_eq!(spent, CpuSpent { ns: 307, threads_ended: 0 });
         let spent = clock(&[(1, 400)], TICK_NS).since(&before);
         assert_eq!(spent, CpuSpent { ns: TICK_NS, threads_ended: 1 });
+    }
+
+    #[test]
+    fn waiting_is_read_again_and_again() {
+        let own = WaitClock::of_this_thread().unwrap();
+        let (first, second) = (own.read(), own.read());
+        assert!(first.len() == 1 && second[0] >= first[0]);
+        assert!(!WaitClock::of_server(std::process::id()).unwrap().read().is_empty());
+        assert_eq!(longest_wait_ns(&[5, 10], &[9, 11]), 4);
+        assert!(is_background("bio_lazy_free\n") && !is_background("core-0") && !is_background("io_thd_1"));
     }
 
     #[test]

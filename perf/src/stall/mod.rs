@@ -1,8 +1,9 @@
 //! `ringkey-perf stall`: the longest stalls while a table grows, shrinks and is flushed.
 //!
-//! On a machine that others share, a client sees long waits that the table has nothing to do with. So each phase has a
-//! twin with the same traffic in which the table stays as it is: writing over all keys is the twin of growing and
-//! shrinking, a quiet server that of flushing. What a phase has beyond its twin is what the table may be blamed for.
+//! On a machine that others share, a client sees long waits that the table has nothing to do with. Two things tell them
+//! apart. The probe knows from the kernel who waited for a processor; only the rest of a latency is unexplained. And each
+//! phase has a twin with the same traffic in which the table stays as it is: writing over all keys is the twin of growing
+//! and shrinking, a quiet server that of flushing. What a phase has unexplained beyond its twin, the table may be blamed for.
 
 mod phase;
 mod probe;
@@ -115,8 +116,9 @@ fn one_server(
             break;
         }
         if let Some(result) = course.run(*phase, looked_at)? {
-            let longest = result.longest.first().map_or(Duration::ZERO, |stall| stall.latency);
-            say(&format!("round {round}: {version}: {}: longest {:.3} ms", phase.name(), longest.as_secs_f64() * 1e3));
+            let longest = result.longest.first().map_or(Duration::ZERO, |stall| stall.unexplained);
+            let (name, ms) = (phase.name(), longest.as_secs_f64() * 1e3);
+            say(&format!("round {round}: {version}: {name}: longest {:.3} ms, unexplained {ms:.3} ms", result.max_ms));
             results.push(result);
         }
     }
@@ -126,8 +128,9 @@ fn one_server(
 fn text(options: &Options, results: &[PhaseResult]) -> String {
     let mut text = format!(
         "## Stalls, {} keys, values of {} B\n\n{}. A probe asks {} times a second; its latency counts from when a question \
-         was due. \"Beyond\" is the longest stall less the longest of the twin phase with the same traffic and a table that \
-         stays as it is. Milliseconds; median over {} rounds.\n\n",
+         was due. Unexplained is what is left of it without the time that probe or server waited for a processor. \"Beyond\" \
+         is the longest unexplained one less that of the twin phase, which has the same traffic and a table that stays as \
+         it is. Milliseconds; medians over {} rounds.\n\n",
         options.keys,
         options.value,
         Machine::here().describe(),
@@ -140,13 +143,17 @@ fn text(options: &Options, results: &[PhaseResult]) -> String {
             write!(text, "\n### {}, {}, round {}: the longest\n\n", result.version, result.phase.name(), result.round);
         let mut table = Table::new([
             ("ms", Side::Right),
-            ("of this the probe was late", Side::Right),
+            ("probe waited", Side::Right),
+            ("server waited", Side::Right),
+            ("unexplained", Side::Right),
             ("at s", Side::Right),
             ("keys then", Side::Right),
         ]);
         for (stall, keys) in result.longest.iter().zip(&result.keys_at_longest) {
             let ms = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-            table.row([ms(stall.latency), ms(stall.late), format!("{:.3}", stall.at.as_secs_f64()), keys.to_string()]);
+            let times = [stall.latency, stall.probe_waited, stall.server_waited, stall.unexplained].map(ms);
+            let place = [format!("{:.3}", stall.at.as_secs_f64()), keys.to_string()];
+            table.row(times.into_iter().chain(place));
         }
         text += &table.markdown();
         if !result.server_says.is_empty() {
@@ -159,7 +166,18 @@ fn text(options: &Options, results: &[PhaseResult]) -> String {
 }
 
 fn summary_table(results: &[PhaseResult]) -> Table {
-    let numbers = ["questions", "p50", "p99", "p99.9", "p99.99", "longest", "beyond", "probe late", "requests/s"];
+    let numbers = [
+        "questions",
+        "p50",
+        "p99",
+        "p99.9",
+        "p99.99",
+        "longest",
+        "unexplained p99.9",
+        "unexplained",
+        "beyond",
+        "requests/s",
+    ];
     let columns = numbers.map(|name| (name, Side::Right));
     let mut table = Table::new([("server", Side::Left), ("phase", Side::Left)].into_iter().chain(columns));
     let mut versions: Vec<&str> = results.iter().map(|result| result.version.as_str()).collect();
@@ -175,7 +193,9 @@ fn summary_table(results: &[PhaseResult]) -> Table {
                 Spread::of(of(*phase).map(value)).map_or_else(|| "-".to_owned(), |spread| short(spread.median))
             };
             // Phase and twin of the same round.
-            let pairs = phase.twin().map(|twin| of(*phase).zip(of(twin)).map(|(ours, its)| ours.max_ms - its.max_ms));
+            let pairs = phase
+                .twin()
+                .map(|twin| of(*phase).zip(of(twin)).map(|(a, b)| a.unexplained_max_ms - b.unexplained_max_ms));
             let beyond =
                 pairs.and_then(Spread::of).map_or_else(|| "-".to_owned(), |spread| short(spread.median.max(0.0)));
             table.row([
@@ -187,8 +207,9 @@ fn summary_table(results: &[PhaseResult]) -> Table {
                 median(&|result| result.p999_ms),
                 median(&|result| result.p9999_ms),
                 median(&|result| result.max_ms),
+                median(&|result| result.unexplained_p999_ms),
+                median(&|result| result.unexplained_max_ms),
                 beyond,
-                median(&|result| result.late_max_ms),
                 median(&|result| result.requests_per_second.unwrap_or(f64::NAN)),
             ]);
         }
@@ -200,8 +221,8 @@ fn summary_table(results: &[PhaseResult]) -> Table {
 mod tests {
     use super::*;
 
-    fn result(version: &str, phase: Phase, round: usize, max_ms: f64) -> PhaseResult {
-        PhaseResult { version: version.to_owned(), phase, round, max_ms, ..PhaseResult::default() }
+    fn result(version: &str, phase: Phase, round: usize, unexplained_max_ms: f64) -> PhaseResult {
+        PhaseResult { version: version.to_owned(), phase, round, unexplained_max_ms, ..PhaseResult::default() }
     }
 
     #[test]
@@ -217,8 +238,8 @@ mod tests {
         let text = summary_table(&results).markdown();
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
         let cells = |line: String| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-        assert_eq!(cells(line("| a 1    | grow"))[8..10], ["5.50", "2.50"], "{text}");
-        assert_eq!(cells(line("| b 1    | grow"))[9], "0.00", "less than the twin is nothing: {text}");
-        assert_eq!(cells(line("| a 1    | overwrite"))[9], "-");
+        assert_eq!(cells(line("| a 1    | grow"))[10..12], ["5.50", "2.50"], "{text}");
+        assert_eq!(cells(line("| b 1    | grow"))[11], "0.00", "less than the twin is nothing: {text}");
+        assert_eq!(cells(line("| a 1    | overwrite"))[11], "-");
     }
 }

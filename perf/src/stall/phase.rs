@@ -3,7 +3,7 @@
 use super::probe::{self, Stall};
 use crate::error::PerfError;
 use crate::load::{self, Plan, Target};
-use crate::servers::{Server, on_cpus};
+use crate::servers::{Server, WaitClock, on_cpus};
 use crate::workload::{Distribution, Keys, ValueSize, WeightedCommand, Workload};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,11 +82,13 @@ pub struct PhaseResult {
     pub p9999_ms: f64,
     /// The longest.
     pub max_ms: f64,
-    /// How late the probe was at most.
-    pub late_max_ms: f64,
+    /// The unexplained part of latencies, the 99.9th percentile.
+    pub unexplained_p999_ms: f64,
+    /// The longest unexplained part.
+    pub unexplained_max_ms: f64,
     /// Speed of the writers, if there were any.
     pub requests_per_second: Option<f64>,
-    /// The longest stalls, the longest first.
+    /// The stalls with the longest unexplained part.
     pub longest: Vec<Stall>,
     /// Keys in the table at each of them.
     pub keys_at_longest: Vec<u64>,
@@ -138,11 +140,12 @@ impl Course<'_> {
         // Not every server has it, and none needs it: it only sets maxima back.
         client.ask(&["CONFIG", "RESETSTAT"])?;
         probe::set_keys(self.server.address())?;
+        let waits = WaitClock::of_server(self.server.id())?;
         let stop = AtomicBool::new(false);
         let start = Instant::now();
         let (track, felt) = std::thread::scope(|scope| {
             let probe = scope.spawn(|| {
-                let probing = || probe::run(self.server.address(), self.rate, &stop);
+                let probing = || probe::run(self.server.address(), self.rate, &waits, &stop);
                 on_cpus(self.client_cpus.as_deref(), probing).and_then(|felt| felt)
             });
             let track = self.act(phase);
@@ -162,7 +165,8 @@ impl Course<'_> {
             p999_ms: ms(0.999),
             p9999_ms: ms(0.9999),
             max_ms: felt.latency.max() as f64 / 1e6,
-            late_max_ms: felt.lateness.max() as f64 / 1e6,
+            unexplained_p999_ms: felt.unexplained.value_at_quantile(0.999) as f64 / 1e6,
+            unexplained_max_ms: felt.unexplained.max() as f64 / 1e6,
             requests_per_second: track.requests_per_second,
             keys_at_longest: felt.longest.iter().map(keys_at).collect(),
             longest: felt.longest,

@@ -1,12 +1,14 @@
 //! A client that asks at a fixed rate, whatever the server does, and so feels every stall as long as it was.
 //!
 //! It never waits for one reply before it sends the next question, and it counts from the moment a question was due
-//! (no coordinated omission). How late it was itself is kept beside: a probe that was not given a processor is no stall
-//! of the server.
+//! (no coordinated omission). The kernel's account of who waited for a processor is read with each question and each
+//! reply. What of a latency the probe was late, or probe or server waited for a processor, is no stall that the server
+//! made; the rest is **unexplained**, and that is what a table may be blamed for.
 
 use crate::client::{Client, encode};
 use crate::error::PerfError;
 use crate::report::histogram;
+use crate::servers::{WaitClock, longest_wait_ns};
 use hdrhistogram::Histogram;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
@@ -30,9 +32,9 @@ const LAST_REPLIES_LIMIT: Duration = Duration::from_secs(120);
 pub struct Felt {
     /// Latencies from when a question was due, in nanoseconds.
     pub latency: Histogram<u64>,
-    /// How late the questions went out.
-    pub lateness: Histogram<u64>,
-    /// The longest stalls, the longest first.
+    /// The unexplained part of each.
+    pub unexplained: Histogram<u64>,
+    /// The stalls with the longest unexplained part, the longest first.
     pub longest: Vec<Stall>,
 }
 
@@ -43,8 +45,12 @@ pub struct Stall {
     pub at: Duration,
     /// From then to the reply.
     pub latency: Duration,
-    /// Of this, how long the probe itself was late.
-    pub late: Duration,
+    /// Of this, how long the probe was late or waited for a processor.
+    pub probe_waited: Duration,
+    /// Of this, how long the server waited for a processor: of its threads the one that waited longest.
+    pub server_waited: Duration,
+    /// The rest.
+    pub unexplained: Duration,
 }
 
 /// Sets the keys that the probe asks for.
@@ -60,8 +66,8 @@ fn key(number: usize) -> String {
     format!("probe:{number}")
 }
 
-/// Asks `rate` times a second until it is told to stop.
-pub fn run(address: SocketAddr, rate: f64, stop: &AtomicBool) -> Result<Felt, PerfError> {
+/// Asks `rate` times a second until it is told to stop. `server` tells how long the server's threads waited.
+pub fn run(address: SocketAddr, rate: f64, server: &WaitClock, stop: &AtomicBool) -> Result<Felt, PerfError> {
     wake_precisely();
     let stream = Client::connect(address)?.into_stream();
     let lost = |error: std::io::Error| PerfError::Other(format!("the probe's connection is lost: {error}"));
@@ -76,7 +82,9 @@ pub fn run(address: SocketAddr, rate: f64, stop: &AtomicBool) -> Result<Felt, Pe
         waiting: VecDeque::new(),
         sent: 0,
         last_reply: start,
-        felt: Felt { latency: histogram(), lateness: histogram(), longest: Vec::new() },
+        felt: Felt { latency: histogram(), unexplained: histogram(), longest: Vec::new() },
+        server,
+        own: WaitClock::of_this_thread()?,
         current: None,
     };
     probe.work(stop).map_err(lost)?;
@@ -94,9 +102,19 @@ fn wake_precisely() {
 struct Question {
     due: Instant,
     late: Duration,
+    waits: Waits,
 }
 
-struct Probe {
+/// Who has waited how long for a processor, up to a moment.
+#[derive(Clone)]
+struct Waits {
+    server: Vec<u64>,
+    own: Vec<u64>,
+}
+
+struct Probe<'a> {
+    server: &'a WaitClock,
+    own: WaitClock,
     stream: TcpStream,
     start: Instant,
     interval: Duration,
@@ -109,7 +127,7 @@ struct Probe {
     current: Option<Stall>,
 }
 
-impl Probe {
+impl Probe<'_> {
     fn work(&mut self, stop: &AtomicBool) -> std::io::Result<()> {
         let mut give_up = None;
         loop {
@@ -136,14 +154,23 @@ impl Probe {
         }
     }
 
+    fn waits(&self) -> Waits {
+        Waits { server: self.server.read(), own: self.own.read() }
+    }
+
     fn ask_what_is_due(&mut self, now: Instant) {
+        let due_of = |probe: &Self| probe.start + probe.interval * probe.sent;
+        if due_of(self) > now {
+            return;
+        }
+        let waits = self.waits();
         loop {
-            let due = self.start + self.interval * self.sent;
+            let due = due_of(self);
             if due > now {
                 return;
             }
             encode(&mut self.outgoing, &["GET", &key(self.sent as usize % KEYS)]);
-            self.waiting.push_back(Question { due, late: now - due });
+            self.waiting.push_back(Question { due, late: now - due, waits: waits.clone() });
             self.sent += 1;
         }
     }
@@ -186,41 +213,48 @@ impl Probe {
             }
         }
         let now = Instant::now();
+        let waits = self.waits();
         let mut used = 0;
         while let Some(length) = reply_length(&self.incoming[used..]) {
             used += length;
             let Some(question) = self.waiting.pop_front() else {
                 return Err(std::io::Error::new(ErrorKind::InvalidData, "a reply that nobody asked for"));
             };
-            self.note(&question, now);
+            self.note(&question, now, &waits);
         }
         self.incoming.drain(..used);
         Ok(())
     }
 
-    fn note(&mut self, question: &Question, now: Instant) {
+    fn note(&mut self, question: &Question, now: Instant, waits: &Waits) {
         let latency = now.saturating_duration_since(question.due);
+        let waited = |from: &[u64], to: &[u64]| Duration::from_nanos(longest_wait_ns(from, to));
+        let probe_waited = question.late + waited(&question.waits.own, &waits.own);
+        let server_waited = waited(&question.waits.server, &waits.server);
+        let unexplained = latency.saturating_sub(probe_waited + server_waited);
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.felt.latency.saturating_record(nanos(latency));
-        self.felt.lateness.saturating_record(nanos(question.late));
+        // The histograms grow as they need to, so nothing is refused.
+        let _ = self.felt.latency.record(nanos(latency));
+        let _ = self.felt.unexplained.record(nanos(unexplained));
         // What comes in one burst has waited for one and the same stall.
         let same = now.saturating_duration_since(self.last_reply) < self.interval / 2;
         self.last_reply = now;
         if !same {
             self.close_stall();
         }
-        if self.current.is_none_or(|current| latency > current.latency) {
-            self.current = Some(Stall { at: question.due - self.start, latency, late: question.late });
+        if self.current.is_none_or(|current| unexplained > current.unexplained) {
+            let at = question.due - self.start;
+            self.current = Some(Stall { at, latency, probe_waited, server_waited, unexplained });
         }
     }
 
     fn close_stall(&mut self) {
         let Some(stall) = self.current.take() else { return };
         let longest = &mut self.felt.longest;
-        if longest.len() == LONGEST && longest.last().is_some_and(|last| last.latency >= stall.latency) {
+        if longest.len() == LONGEST && longest.last().is_some_and(|last| last.unexplained >= stall.unexplained) {
             return;
         }
-        let place = longest.partition_point(|other| other.latency >= stall.latency);
+        let place = longest.partition_point(|other| other.unexplained >= stall.unexplained);
         longest.insert(place, stall);
         longest.truncate(LONGEST);
     }
@@ -276,16 +310,17 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stop = AtomicBool::new(false);
+        let server = WaitClock::of_server(std::process::id()).unwrap();
         let felt = std::thread::scope(|scope| {
             scope.spawn(|| sleepy(&listener, Duration::from_millis(120)));
-            let probe = scope.spawn(|| run(address, 500.0, &stop));
+            let probe = scope.spawn(|| run(address, 500.0, &server, &stop));
             std::thread::sleep(Duration::from_millis(500));
             stop.store(true, Ordering::Relaxed);
             probe.join().unwrap().unwrap()
         });
         let longest = felt.longest[0];
         assert!(longest.latency >= Duration::from_millis(115), "{longest:?}");
-        assert!(felt.longest.len() > 1 && felt.longest[1].latency < longest.latency, "{:?}", felt.longest);
+        assert!(felt.longest.len() > 1 && felt.longest[1].unexplained <= longest.unexplained, "{:?}", felt.longest);
         // About sixty questions fell due in the stall, and all of them count.
         let slow = felt.latency.len() - felt.latency.count_between(0, 20_000_000);
         assert!(slow >= 40, "{slow} of {}", felt.latency.len());
