@@ -39,8 +39,8 @@ pub struct Options {
     /// A TOML file, or a suite that is built in; `list` lists those.
     #[arg(long, value_name = "FILE|NAME", default_value = "figures")]
     suite: String,
-    /// Only cases whose names contain this, or one of these with commas between.
-    #[arg(long, value_name = "TEXT")]
+    /// Only cases whose names begin like this, or like one of these with commas between; `*` stands for any text.
+    #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
     /// Only these servers of the suite.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

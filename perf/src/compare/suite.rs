@@ -254,7 +254,7 @@ impl Suite {
         Ok(())
     }
 
-    /// Keeps the cases whose names contain the text, and only these servers. A case that loses its baseline takes its
+    /// Keeps the cases whose names begin like one of the patterns, and only these servers. A case that loses its baseline takes its
     /// first server; one without servers goes.
     pub fn narrow(&mut self, only: Option<&str>, servers: &[String], baseline: Option<&str>) -> Result<(), PerfError> {
         for name in servers.iter().map(String::as_str).chain(baseline) {
@@ -265,7 +265,7 @@ impl Suite {
         }
         if let Some(text) = only {
             let wanted: Vec<&str> = text.split(',').collect();
-            self.cases.retain(|case| wanted.iter().any(|part| case.name.contains(part)));
+            self.cases.retain(|case| wanted.iter().any(|pattern| begins(&case.name, pattern)));
         }
         for case in &mut self.cases {
             if !servers.is_empty() {
@@ -410,6 +410,17 @@ pub enum Judged {
     Value,
 }
 
+/// Does the name begin with the pattern, in which `*` stands for any text?
+fn begins(name: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        None => name.starts_with(pattern),
+        Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {
+            let mut starts = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+            starts.any(|at| begins(&tail[at..], rest))
+        }),
+    }
+}
+
 /// `64 B`, `10 KB`, `1 MB`, as short as it can be; thousands, as people say them.
 fn size_name(bytes: usize) -> String {
     match bytes {
@@ -484,7 +495,7 @@ mod tests {
     #[test]
     fn suites_are_narrowed() {
         let mut suite = parse(TEXT).unwrap();
-        suite.narrow(Some("-p16,idle"), &["b".to_owned()], None).unwrap();
+        suite.narrow(Some("*-p16,idle"), &["b".to_owned()], None).unwrap();
         assert_eq!(suite.cases.len(), 3);
         assert_eq!(suite.cases[0].baseline, "b", "the one that is left");
         let mut suite = parse(TEXT).unwrap();
@@ -537,6 +548,13 @@ mod tests {
         for row in rows {
             assert!(suite.cases.iter().any(|case| case.name == row), "{row}");
         }
+    }
+
+    #[test]
+    fn names_match_by_their_beginning() {
+        assert!(begins("cores-p1", "cores") && !begins("two-cores-p1", "cores"));
+        assert!(begins("two-cores-p1", "*cores") && begins("two-cores-get-p1", "two*get") && begins("x", ""));
+        assert!(!begins("two-cores-get-p1", "two*set"));
     }
 
     #[test]
