@@ -48,7 +48,7 @@ impl Table {
         self.line(&mut text, &names, &widths);
         for ((_, side), width) in self.columns.iter().zip(&widths) {
             let rule = "-".repeat(width - usize::from(*side == Side::Right));
-            text.push_str(if *side == Side::Right { "| " } else { "| " });
+            text.push_str("| ");
             text.push_str(&rule);
             text.push_str(if *side == Side::Right { ": " } else { " " });
         }

@@ -96,10 +96,19 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<String, PerfE
     let mut results = record::Results::open(&path)?;
     let rounds = options.rounds.unwrap_or(if options.quick { QUICK_ROUNDS } else { suite.rounds }).max(1);
     say(&format!("{}; every run is a line of {}", Machine::here().describe(), path.display()));
-    let mut session =
-        session::Session { suite: &suite, programs: &options.programs, rounds, results: &mut results, say };
-    let records = session.run()?;
-    Ok(report(&suite, &records, options.json))
+    let session = session::Session { suite: &suite, programs: &options.programs, rounds, results: &mut results, say };
+    let outcome = session.run()?;
+    for failure in &outcome.failures {
+        say(&format!("NOT RUN: {failure}"));
+    }
+    let mut text = report(&suite, &outcome.records, options.json);
+    if !outcome.failures.is_empty() && !options.json {
+        let _ = write!(text, "\n### Not run\n\n");
+        for failure in &outcome.failures {
+            let _ = writeln!(text, "- {}", failure.lines().collect::<Vec<_>>().join(" "));
+        }
+    }
+    Ok(text)
 }
 
 fn list() -> Result<String, PerfError> {

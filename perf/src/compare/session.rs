@@ -26,6 +26,15 @@ pub struct Session<'a> {
     pub say: &'a mut dyn FnMut(&str),
 }
 
+/// What came of a comparison.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Every run.
+    pub records: Vec<Record>,
+    /// What could not be run, and why.
+    pub failures: Vec<String>,
+}
+
 /// A server under way in a round.
 struct Contestant {
     name: String,
@@ -36,17 +45,29 @@ struct Contestant {
 }
 
 impl Session<'_> {
-    /// Runs all rounds and returns every run.
-    pub fn run(&mut self) -> Result<Vec<Record>, PerfError> {
+    /// Runs all rounds and returns every run. A server that does not start, or fails in a case, does not end the rest:
+    /// it is told at the end. Only where nothing at all could be run is that an error.
+    pub fn run(mut self) -> Result<Outcome, PerfError> {
         let machine = Machine::here();
-        let mut records = Vec::new();
+        let mut outcome = Outcome::default();
         for round in 1..=self.rounds {
             let cases = &self.suite.cases;
             for group in cases.chunk_by(Case::shares_servers_with) {
-                self.group(round, group, &machine, &mut records)?;
+                self.group(round, group, &machine, &mut outcome)?;
             }
         }
-        Ok(records)
+        match outcome.failures.first() {
+            Some(failure) if outcome.records.is_empty() => Err(PerfError::Other(failure.clone())),
+            _ => Ok(outcome),
+        }
+    }
+
+    fn fail(&mut self, outcome: &mut Outcome, what: &str, error: &PerfError) {
+        let failure = format!("{what}: {error}");
+        (self.say)(&failure);
+        if !outcome.failures.contains(&failure) {
+            outcome.failures.push(failure);
+        }
     }
 
     fn group(
@@ -54,7 +75,7 @@ impl Session<'_> {
         round: usize,
         group: &[Case],
         machine: &Machine,
-        records: &mut Vec<Record>,
+        outcome: &mut Outcome,
     ) -> Result<(), PerfError> {
         let Some(first) = group.first() else { return Ok(()) };
         if first.measure == Measure::Connections {
@@ -63,7 +84,10 @@ impl Session<'_> {
         }
         let mut contestants = BTreeMap::new();
         for name in rotated(&first.servers, round) {
-            contestants.insert(name.clone(), self.start(round, &name, first)?);
+            match self.start(round, &name, first) {
+                Ok(contestant) => drop(contestants.insert(name, contestant)),
+                Err(error) => self.fail(outcome, &format!("{}: {name}", first.name), &error),
+            }
         }
         for (index, case) in group.iter().enumerate() {
             for name in rotated(&case.servers, round + index) {
@@ -71,11 +95,15 @@ impl Session<'_> {
                 contestant.server.resume();
                 let measured = measure::run(self.programs, &contestant.server, case, round);
                 contestant.server.pause();
-                let (figures, raw) = measured?;
-                let record = self.record(round, case, contestant, (figures, raw), machine);
-                self.results.add(&record)?;
-                (self.say)(&one_line(&record, self.rounds));
-                records.push(record);
+                match measured {
+                    Ok(found) => {
+                        let record = self.record(round, case, contestant, found, machine);
+                        self.results.add(&record)?;
+                        (self.say)(&one_line(&record, self.rounds));
+                        outcome.records.push(record);
+                    }
+                    Err(error) => self.fail(outcome, &format!("{}: {name}", case.name), &error),
+                }
             }
         }
         Ok(())

@@ -363,8 +363,8 @@ impl Case {
     pub fn describe(&self) -> String {
         let keys = self.workload.keys.count;
         match self.measure {
-            Measure::Idle => format!("nobody connected, {:.0} s", self.duration.as_secs_f64()),
-            Measure::Connections => format!("{} connections that do nothing", self.connections),
+            Measure::Idle => format!("looked at for {:.0} s", self.duration.as_secs_f64()),
+            Measure::Connections => format!("{} connections, a PING each", self.connections),
             Measure::Load => format!(
                 "{}, {} connections, pipeline {}, {keys} keys, values of {}",
                 self.commands(),

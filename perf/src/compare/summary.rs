@@ -224,10 +224,17 @@ pub fn ratio_table(cases: &[CaseSummary]) -> String {
     if table.is_empty() { String::new() } else { table.markdown() }
 }
 
+/// Four telling digits, so that a figure beside its target is not the target by rounding.
+fn exact(value: f64) -> String {
+    let whole_digits = value.abs().max(1e-6).log10().floor() as i32 + 1;
+    let decimals = usize::try_from(4 - whole_digits).unwrap_or(0);
+    format!("{value:.decimals$}")
+}
+
 fn verdict_text(verdict: &Verdict) -> String {
     let word = if verdict.reached { "reached" } else { "MISSED" };
     let doubt = if verdict.all_rounds_agree { "" } else { ", rounds disagree" };
-    let found = short(verdict.found.median);
+    let found = exact(verdict.found.median);
     format!("{} {}: {found}, {word}{doubt}", verdict.figure.heading(), verdict.target)
 }
 
@@ -320,8 +327,13 @@ mod tests {
         assert!(text.contains("| = x theirs |"), "{text}");
         assert!(text.contains("0.75 (0.75 - 1.00)"), "{text}");
         let ratios = ratio_table(&summary);
-        assert!(ratios.contains("server CPU us ≤ 0.8 x: 0.75, reached, rounds disagree"), "{ratios}");
+        assert!(ratios.contains("server CPU us ≤ 0.8 x: 0.7500, reached, rounds disagree"), "{ratios}");
         assert_eq!(ratios.lines().count(), 3);
+    }
+
+    #[test]
+    fn verdicts_are_exact() {
+        assert_eq!([106.34, 0.876_54, 12_345.6, 0.0412].map(exact), ["106.3", "0.8765", "12346", "0.04120"]);
     }
 
     #[test]
