@@ -18,6 +18,7 @@ pub(super) struct BufferRing {
     count: u16,
     buffer_bytes: u32,
     tail: u16,
+    leaked: bool,
 }
 
 impl BufferRing {
@@ -35,8 +36,16 @@ impl BufferRing {
         if entries.is_null() || memory.is_null() {
             handle_alloc_error(memory_layout);
         }
-        let mut this =
-            Self { entries: entries.cast(), entries_layout, memory, memory_layout, count, buffer_bytes, tail: 0 };
+        let mut this = Self {
+            entries: entries.cast(),
+            entries_layout,
+            memory,
+            memory_layout,
+            count,
+            buffer_bytes,
+            tail: 0,
+            leaked: false,
+        };
         // SAFETY: the entries live until `Drop`, which comes after the ring is gone: `Ring` declares it first.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, count, Self::GROUP, 0)? };
         for id in 0..count {
@@ -72,10 +81,18 @@ impl BufferRing {
             AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
         }
     }
+
+    /// Keeps the memory for ever, because the kernel may still write to it.
+    pub(super) fn leak(&mut self) {
+        self.leaked = true;
+    }
 }
 
 impl Drop for BufferRing {
     fn drop(&mut self) {
+        if self.leaked {
+            return;
+        }
         // SAFETY: allocated in `register` with these layouts.
         unsafe {
             dealloc(self.entries.cast(), self.entries_layout);

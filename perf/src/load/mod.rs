@@ -129,6 +129,10 @@ pub struct Progress {
     pub rate: f64,
 }
 
+/// The largest batch of one connection, and of all.
+const BATCH_BYTES_MAX: usize = 1 << 30;
+const BUFFERS_BYTES_MAX: usize = 1 << 36;
+
 /// What the threads of a run share.
 pub(crate) struct Common {
     /// When load begins.
@@ -164,6 +168,10 @@ pub fn run(
 ) -> Result<Report, PerfError> {
     plan.check()?;
     let program = template::Program::compile(workload, plan.seed)?;
+    let batch = program.max_len.saturating_mul(plan.pipeline);
+    if batch > BATCH_BYTES_MAX || batch.saturating_mul(plan.connections) > BUFFERS_BYTES_MAX {
+        return Err(PerfError::Usage("the send buffers would be too large: a shorter pipeline, please".into()));
+    }
     let nodes = cluster::nodes(target)?;
     if nodes.len() > plan.connections {
         return Err(PerfError::Cluster(format!("{} nodes need as many connections", nodes.len())));

@@ -222,6 +222,7 @@ impl Drop for Ring {
         // The kernel must not touch our memory when it is freed. It waits here until everything has ended.
         let ended = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
         if ended.is_err_and(|error| error.raw_os_error() != Some(libc::ENOENT)) {
+            self.buffers.leak();
             for outgoing in &mut self.outgoing {
                 std::mem::forget(std::mem::take(&mut outgoing.bytes));
             }

@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 
 /// After the end of a run, replies are waited for at most so long.
 const GRACE: Duration = Duration::from_secs(10);
-/// In an open loop the thread does not sleep for less than this, in nanoseconds: timers come late.
-const SPIN_NS: u64 = 20_000;
+/// In an open loop the thread does not sleep for less than this, in nanoseconds: timers come late. Not more, because a
+/// thread that spins much is one that the scheduler makes wait when others want its processor.
+const SPIN_NS: u64 = 10_000;
 /// Requests that a thread claims at once, so that threads seldom meet at the common counter.
 const CLAIM: u64 = 1024;
 /// Provided buffers, and their bytes. Not a power of two, so that their starts fall on different cache sets.
@@ -148,7 +149,7 @@ impl<'a> Worker<'a> {
             until,
             give_up: until.saturating_add(GRACE.as_nanos() as u64),
             heard: 0,
-            cpu_at_start: None,
+            cpu_at_start: (from == 0).then(thread_cpu),
         };
         let mut now = run.now();
         while !self.pass(&mut run, &mut now)? {}
