@@ -60,6 +60,17 @@ pub struct Call {
     pub keep: bool,
 }
 
+/// Locks to be asked for; most stretches need no allocation for them.
+pub type LockRequests = SmallVec<[LockRequest; 16]>;
+
+impl Call {
+    /// The lock that it needs on a key.
+    pub fn lock_of(&self, hash: KeyHash) -> LockRequest {
+        let mode = if self.row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+        LockRequest { fingerprint: Fingerprint(hash.hash), mode }
+    }
+}
+
 /// What one connection has for the shard.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -219,6 +230,25 @@ impl Batch {
         (from, self.ends[index as usize])
     }
 
+    /// Takes the replies of job `index` of `other` over, as those of its own job.
+    pub fn take_replies(&mut self, other: &Batch, index: usize) {
+        let job = &other.jobs[index];
+        let (from, base) = (job.calls.0 as usize, job.replies_from);
+        self.replies.clear();
+        self.ends.clear();
+        let moved =
+            |end: &Mark| Mark { bytes: end.bytes - base.bytes, shared: end.shared - base.shared };
+        self.ends.extend(other.ends[from..job.calls.1 as usize].iter().map(moved));
+        self.replies.append_range(&other.replies, base, other.end_of(job));
+        self.jobs[0].calls = (0, self.ends.len() as u32);
+        self.jobs[0].replies_from = Mark::default();
+    }
+
+    /// Where the replies of a job end.
+    pub fn end_of(&self, job: &Job) -> Mark {
+        if job.calls.0 == job.calls.1 { job.replies_from } else { self.ends[job.calls.1 as usize - 1] }
+    }
+
     /// Moves job `index` into a batch of its own, because it must wait.
     pub fn split_off(&self, index: usize) -> Box<Batch> {
         let job = &self.jobs[index];
@@ -236,8 +266,8 @@ impl Batch {
         job: &Job,
         only_kept: bool,
         hash: impl Fn(&[u8]) -> KeyHash,
-    ) -> SmallVec<[LockRequest; 8]> {
-        let mut requests = SmallVec::new();
+    ) -> LockRequests {
+        let mut requests = LockRequests::new();
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             if only_kept && !call.keep {
                 continue;
@@ -262,7 +292,7 @@ pub fn push_key_locks(
     args: &Args<'_>,
     first_key: Option<(u32, KeyHash)>,
     hash: impl Fn(&[u8]) -> KeyHash,
-    requests: &mut SmallVec<[LockRequest; 8]>,
+    requests: &mut LockRequests,
 ) {
     let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
     row.visit_keys(args, |index, _| {

@@ -8,6 +8,8 @@
 //!   With three legs and more the locks are first tried on all legs at once; if all are granted, all legs run at once.
 //!   If any is refused, all are given back and the legs are visited in order. Who tries never waits, who waits goes
 //!   upwards only: no deadlock, and nothing that was run is ever undone.
+//!   A leg of a stretch over two shards needs no batch of its own: it can run in place at home ([`Flight::relay`]), or
+//!   travel in a batch with what others have for that shard ([`Flight::arrived_in`]).
 //! - **every shard**: the same with locks on whole shards.
 //! - **gather**: the keys are locked and their entries lent to the home core leg by leg; the caller runs the command
 //!   over them and the entries go back with the release.
@@ -55,7 +57,10 @@ enum Phase {
 #[derive(Debug)]
 struct Leg {
     shard: ShardId,
+    /// Its calls, and later their replies; away while the leg is out, unless it is `merged`.
     batch: Option<Box<Batch>>,
+    /// It is out in a batch with the jobs of others, and `batch` waits at home for the replies.
+    is_merged: bool,
     /// Does any of its calls keep its locks when visited in turn?
     keeps: bool,
 }
@@ -79,27 +84,35 @@ pub struct Flight {
     protocol: Protocol,
     legs: SmallVec<[Leg; 2]>,
     /// The leg of each call, in program order.
-    order: Vec<u16>,
+    order: SmallVec<[u16; 32]>,
     phase: Phase,
     /// The latest leg that any call so far runs on; what goes to an earlier one overtakes it.
     latest_leg: u16,
 }
 
 impl Flight {
-    /// A flight to `shards`, which are in ascending order, with no calls yet.
-    pub fn new(owner: Owner, ticket: u64, home: ShardId, shape: Shape, reach: Reach, shards: &[ShardId]) -> Self {
+    /// A flight to `shards`, which are in ascending order, with no calls yet. `spare` gives empty batches of the home
+    /// core.
+    pub fn new(
+        owner: Owner,
+        ticket: u64,
+        shape: Shape,
+        reach: Reach,
+        shards: &[ShardId],
+        mut spare: impl FnMut() -> Box<Batch>,
+    ) -> Self {
         debug_assert!(shards.is_sorted(), "locks are taken in ascending order of shards");
         let order = if shape == Shape::Gather { Order::Lend } else { Order::Run };
         let legs = shards
             .iter()
             .map(|shard| {
-                let mut batch = Box::new(Batch::new(home));
+                let mut batch = spare();
                 batch.open_job(ticket, owner, order, reach);
-                Leg { shard: *shard, batch: Some(batch), keeps: false }
+                Leg { shard: *shard, batch: Some(batch), is_merged: false, keeps: false }
             })
             .collect();
         let protocol = Protocol::default();
-        Self { owner, shape, protocol, legs, order: Vec::new(), phase: Phase::Landed, latest_leg: 0 }
+        Self { owner, shape, protocol, legs, order: SmallVec::new(), phase: Phase::Landed, latest_leg: 0 }
     }
 
     /// The owner of its locks.
@@ -114,6 +127,18 @@ impl Flight {
 
     /// Adds a call, the next in program order, to the leg of `shard`: all its words, or its name and some of them.
     pub fn push(&mut self, shard: ShardId, call: &Call, args: &Args<'_>, words: Option<std::ops::Range<usize>>) {
+        let (at, keep) = self.note(shard, call.protocol);
+        let batch = self.legs[at].batch.as_mut().expect("a flight that has not started holds its batches");
+        let call = Call { keep, ..call.clone() };
+        match words {
+            None => batch.push_call(&call, args),
+            Some(words) => batch.push_fragment(&call, args, words),
+        }
+    }
+
+    /// Notes that the next call in program order goes to `shard`, by whatever way. Returns its leg, and whether it must
+    /// keep its locks.
+    pub fn note(&mut self, shard: ShardId, protocol: Protocol) -> (usize, bool) {
         let at = self.legs.iter().position(|leg| leg.shard == shard).expect("the flight was made with all its shards");
         let leg = at as u16;
         let keep = match self.shape {
@@ -122,16 +147,49 @@ impl Flight {
             Shape::Gather => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
-        self.protocol = call.protocol;
-        let Leg { batch, keeps, .. } = &mut self.legs[at];
-        *keeps |= keep;
-        let batch = batch.as_mut().expect("a flight that has not started holds its batches");
-        let call = Call { keep, ..call.clone() };
-        match words {
-            None => batch.push_call(&call, args),
-            Some(words) => batch.push_fragment(&call, args, words),
-        }
+        self.protocol = protocol;
+        self.legs[at].keeps |= keep;
         self.order.push(leg);
+        (at, keep)
+    }
+
+    /// Does any call of a leg keep its locks?
+    pub fn keeps(&self, leg: usize) -> bool {
+        self.legs[leg].keeps
+    }
+
+    /// The shard of a leg.
+    pub fn shard(&self, leg: usize) -> ShardId {
+        self.legs[leg].shard
+    }
+
+    /// The batch of a leg that is at home: what waits for its turn, or where the replies of what runs in place are
+    /// written, the end of each to `ends`.
+    pub fn batch_of(&mut self, leg: usize) -> &mut Batch {
+        self.legs[leg].batch.as_mut().expect("a leg that runs in place is at home")
+    }
+
+    /// Forgets the calls noted so far, none of which was pushed.
+    pub fn forget(&mut self) {
+        self.order.clear();
+        self.latest_leg = 0;
+        self.legs.iter_mut().for_each(|leg| leg.keeps = false);
+    }
+
+    /// Takes off with `leg` on its way in a batch of its home core; of the legs before it, the replies are there.
+    pub fn relay(&mut self, leg: usize) {
+        debug_assert!(self.legs.len() < LEGS_AT_ONCE_MIN && self.shape == Shape::Calls, "only short stretches do so");
+        for leg in &mut self.legs[..leg] {
+            let batch = leg.batch.as_mut().expect("a leg that ran in place is at home");
+            batch.jobs[0].calls = (0, batch.ends.len() as u32);
+        }
+        self.legs[leg].is_merged = true;
+        self.phase = Phase::InTurn(leg);
+    }
+
+    /// Does the leg of `shard` travel in a batch with the jobs of others?
+    pub fn is_merged(&self, shard: ShardId) -> bool {
+        self.legs.iter().any(|leg| leg.shard == shard && leg.is_merged)
     }
 
     /// Adds keys to be lent by `shard`: words of `args`, without its name.
@@ -153,9 +211,25 @@ impl Flight {
 
     /// A batch has come home.
     pub fn arrived(&mut self, batch: Box<Batch>, from: ShardId, steps: &mut Vec<Step>) -> Progress {
-        let leg = self.legs.iter_mut().find(|leg| leg.shard == from).expect("only legs of the flight come home");
+        let leg = self.leg_of(from);
         debug_assert!(leg.batch.is_none(), "a leg comes home once");
         leg.batch = Some(batch);
+        self.advance(steps)
+    }
+
+    /// Job `job` of a batch that has come home was a leg.
+    pub fn arrived_in(&mut self, batch: &Batch, job: usize, from: ShardId, steps: &mut Vec<Step>) -> Progress {
+        let leg = self.leg_of(from);
+        assert!(std::mem::take(&mut leg.is_merged), "a leg comes home once");
+        leg.batch.as_mut().expect("it has waited at home").take_replies(batch, job);
+        self.advance(steps)
+    }
+
+    fn leg_of(&mut self, shard: ShardId) -> &mut Leg {
+        self.legs.iter_mut().find(|leg| leg.shard == shard).expect("only legs of the flight come home")
+    }
+
+    fn advance(&mut self, steps: &mut Vec<Step>) -> Progress {
         match self.phase {
             Phase::InTurn(at) if at + 1 < self.legs.len() => self.send_in_turn(at + 1, steps),
             Phase::InTurn(_) => self.land(true, steps),
