@@ -216,6 +216,9 @@ impl State {
                 }
                 self.begin_stretch(session, input)
             }
+            Ok(Plan::On(shard)) if session.next_parsed + 1 == session.parsed.len() => {
+                self.send_away(session, parsed, row, shard, input)
+            }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
             Err(error) => self.refuse(session, parsed, &error, input),
@@ -315,6 +318,26 @@ impl State {
 
     fn shard_of_key(&self, key: &[u8]) -> ShardId {
         if self.map.shards() == 1 { self.me } else { self.map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) }
+    }
+
+    /// Sends the last request that was parsed to the shard that owns its keys.
+    fn send_away(
+        &mut self,
+        session: &mut Session,
+        parsed: &Parsed,
+        row: &'static Command,
+        shard: ShardId,
+        input: &[u8],
+    ) -> Done {
+        let owner = self.new_owner();
+        let call = new_call(row, session, parsed.key);
+        let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
+        batch.push_call(&call, &session.args_of(parsed, input));
+        session.leave_behind(parsed);
+        session.pending = Pending::Remote;
+        session.note_command(row);
+        self.statistics.commands += 1;
+        Done::Stop
     }
 
     /// Collects the requests from the next one on that run on one shard each, and sends them there: as a job if it is

@@ -337,6 +337,8 @@ impl State {
             Letter::Batch(batch) => {
                 self.statistics.hops_in += 1;
                 self.statistics.calls_in += batch.calls.len() as u64;
+                // Its turn comes after the requests of this pass: by then they are there.
+                self.site.prefetch_buckets(&batch);
                 self.inbound.push_back(batch);
             }
             Letter::Notice(notice) => self.heed(from, notice),
@@ -394,7 +396,7 @@ impl State {
 
     fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
-        self.site.prefetch(&batch);
+        self.site.prefetch_entries(&batch);
         self.site.deliver(self.now, batch, &mut done);
         self.send_done(done);
     }

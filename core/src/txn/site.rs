@@ -7,7 +7,7 @@ use super::batch::{Batch, Call, Job, Lent, Order, Reach, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
 use crate::command::Run;
 use crate::commands::{Context, Rules};
-use crate::keyspace::Shard;
+use crate::keyspace::{KeyHash, Shard};
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
@@ -85,11 +85,14 @@ impl Site {
         true
     }
 
-    /// Has the places of a batch's keys fetched, so that the cache misses of its calls overlap.
-    pub fn prefetch(&self, batch: &Batch) {
-        let hashes = || batch.calls.iter().filter_map(|call| call.first_key.map(|(_, hash)| (call.db, hash)));
-        hashes().for_each(|(db, hash)| self.shard.database(db).prefetch_bucket(hash));
-        hashes().for_each(|(db, hash)| self.shard.database(db).prefetch_entry(hash));
+    /// Has the buckets of a batch's keys fetched, so that the cache misses of its calls overlap.
+    pub fn prefetch_buckets(&self, batch: &Batch) {
+        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_bucket(hash));
+    }
+
+    /// The second step: has their entries fetched.
+    pub fn prefetch_entries(&self, batch: &Batch) {
+        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_entry(hash));
     }
 
     /// Are there neither locks nor waiting jobs?
@@ -255,6 +258,10 @@ impl Site {
         lay_out(&mut self.shard, batch);
         batch.lent.clear();
     }
+}
+
+fn keys_of(batch: &Batch) -> impl Iterator<Item = (DbIndex, KeyHash)> {
+    batch.calls.iter().filter_map(|call| call.first_key.map(|(_, hash)| (call.db, hash)))
 }
 
 /// Puts lent entries into a shard; the batch still tells whose they are.
