@@ -476,10 +476,10 @@ impl State {
 
     fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
         self.statistics.flights += 1;
-        let owner = flight.owner();
-        flight.start(&mut self.steps);
+        let shard = &self.site.shard;
+        flight.start(|key| shard.key(key).hash, &mut self.steps);
+        self.carry_out_steps(&mut flight);
         session.pending = Pending::Flight(flight, gathered);
-        self.carry_out_steps(owner);
     }
 
     /// Carries out what ends a stretch: commands of the process, and calls that span shards by themselves.

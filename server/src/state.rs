@@ -280,12 +280,16 @@ impl State {
 
     /// The batch that this pass collects for `shard`, with a job opened in it.
     pub fn open_remote_job(&mut self, shard: ShardId, ticket: u64, owner: Owner, order: Order) -> &mut Batch {
-        if let Some(full) = self.outgoing[shard.index()].take_if(|batch| batch.bytes.len() > OUTGOING_BYTES_MAX) {
-            self.send_batch(shard, full);
-        }
+        self.send_if_full(shard);
         let batch = self.outgoing(shard);
         batch.open_job(ticket, owner, order, Reach::Keys);
         batch
+    }
+
+    fn send_if_full(&mut self, shard: ShardId) {
+        if let Some(full) = self.outgoing[shard.index()].take_if(|batch| batch.bytes.len() > OUTGOING_BYTES_MAX) {
+            self.send_batch(shard, full);
+        }
     }
 
     /// The batch that this pass collects for `shard`.
@@ -307,15 +311,20 @@ impl State {
     }
 
     /// Carries out the steps of a flight.
-    pub fn carry_out_steps(&mut self, owner: Owner) {
+    pub fn carry_out_steps(&mut self, flight: &mut Flight) {
+        let owner = flight.owner();
         let mut steps = std::mem::take(&mut self.steps);
         for step in steps.drain(..) {
             match step {
                 Step::Send(shard, batch) if shard == self.me => {
-                    self.flush_own_releases();
+                    self.flush_own();
                     self.inbound.push_back(batch);
                 }
                 Step::Send(shard, batch) => self.legs[shard.index()].push(batch),
+                Step::Join(shard, order) => {
+                    self.send_if_full(shard);
+                    flight.join(shard, order, self.outgoing(shard));
+                }
                 Step::Release(shard) if shard == self.me => self.release_here(owner),
                 Step::Release(shard) => self.outgoing(shard).releases.push(owner),
             }
@@ -323,8 +332,8 @@ impl State {
         self.steps = steps;
     }
 
-    /// Puts releases for this core's own shard in front of what follows.
-    fn flush_own_releases(&mut self) {
+    /// Puts what this core has for its own shard in front of what follows.
+    fn flush_own(&mut self) {
         if let Some(batch) = self.outgoing[self.me.index()].take() {
             self.inbound.push_back(batch);
         }
@@ -332,6 +341,7 @@ impl State {
 
     /// Takes a letter from core `from`.
     pub fn receive(&mut self, from: usize, letter: Letter) {
+        self.batch_wait.arrived();
         match letter {
             Letter::Batch(batch) if batch.is_answer => self.homecoming.push_back((from, batch)),
             Letter::Batch(batch) => {
@@ -378,7 +388,7 @@ impl State {
     pub fn settle(&mut self) {
         loop {
             if self.outgoing[self.me.index()].is_some() {
-                self.flush_own_releases();
+                self.flush_own();
             }
             if let Some(batch) = self.inbound.pop_front() {
                 self.deliver(batch);
@@ -496,11 +506,11 @@ impl State {
         progress: Progress,
         index: u32,
     ) {
-        let owner = flight.owner();
         if progress == Progress::UnderWay {
+            self.carry_out_steps(&mut flight);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
             session.pending = Pending::Flight(flight, gathered);
-            return self.carry_out_steps(owner);
+            return;
         }
         match gathered {
             Some(gathered) => {
@@ -524,7 +534,7 @@ impl State {
                 session.apply_reply_mode(before);
             }
         }
-        self.carry_out_steps(owner);
+        self.carry_out_steps(&mut flight);
         let session = self.sessions[index as usize].as_mut().expect("it was found just now");
         session.pending = Pending::Nothing;
         self.ready.push_back(index);
@@ -595,6 +605,7 @@ impl State {
         session.last_active = self.now;
         self.statistics.net_in += bytes.len() as u64;
         self.statistics.reads += 1;
+        self.batch_wait.arrived();
         let bytes = if session.foreseen.is_some() { bytes } else { session.feed_big(bytes) };
         if session.closing == Closing::No {
             if session.input.is_empty() && session.pending.is_nothing() {
@@ -617,11 +628,5 @@ impl State {
         self.site.rules = Tuning::rules(&self.settings);
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
-    }
-
-    /// The wait for batches, as INFO shows it.
-    pub fn batch_wait_text(&self) -> String {
-        let wait = self.batch_wait.wait(Default::default());
-        format!("want={},min_wait_us={}", wait.want, wait.min_wait.as_micros())
     }
 }

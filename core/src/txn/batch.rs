@@ -84,6 +84,8 @@ pub struct Job {
     pub reach: Reach,
     /// Its calls: a range of the batch's calls.
     pub calls: (u32, u32),
+    /// The locks it asks for, for [`Order::TryLock`] without calls: a range of the batch's locks.
+    pub locks: (u32, u32),
     /// Was it done (or were its locks refused, for [`Order::TryLock`])?
     pub refused: bool,
     /// Where its replies begin.
@@ -118,6 +120,8 @@ pub struct Batch {
     pub calls: Vec<Call>,
     /// The jobs.
     pub jobs: Vec<Job>,
+    /// Locks that jobs ask for.
+    pub locks: Vec<LockRequest>,
     /// The end of each call's reply.
     pub ends: Vec<Mark>,
     /// The replies.
@@ -147,6 +151,7 @@ impl Batch {
         self.spans.clear();
         self.calls.clear();
         self.jobs.clear();
+        self.locks.clear();
         self.ends.clear();
         self.lent.clear();
         self.releases.clear();
@@ -156,6 +161,7 @@ impl Batch {
         self.spans.shrink_to(RECYCLED_PARTS_MAX);
         self.calls.shrink_to(RECYCLED_PARTS_MAX);
         self.jobs.shrink_to(RECYCLED_PARTS_MAX);
+        self.locks.shrink_to(RECYCLED_PARTS_MAX);
         self.ends.shrink_to(RECYCLED_PARTS_MAX);
         self.lent.shrink_to(RECYCLED_PARTS_MAX);
         self.releases.shrink_to(RECYCLED_PARTS_MAX);
@@ -172,8 +178,36 @@ impl Batch {
     /// Opens a job; the calls pushed from now on are its calls.
     pub fn open_job(&mut self, ticket: u64, owner: Owner, order: Order, reach: Reach) {
         let at = self.calls.len() as u32;
+        let locks = (0, 0);
         let replies_from = Mark::default();
-        self.jobs.push(Job { ticket, owner, order, reach, calls: (at, at), refused: false, replies_from });
+        self.jobs.push(Job { ticket, owner, order, reach, calls: (at, at), locks, refused: false, replies_from });
+    }
+
+    /// Copies the calls of `other` into the job opened last.
+    pub fn push_calls_of(&mut self, other: &Batch) {
+        let (bytes, shared, spans) = (self.bytes.len(), self.shared.len(), self.spans.len() as u32);
+        self.bytes.extend_from_slice(&other.bytes);
+        self.shared.extend_from_slice(&other.shared);
+        self.spans.extend(other.spans.iter().map(|span| span.shifted(bytes, shared)));
+        let shift = |call: &Call| Call { words: (call.words.0 + spans, call.words.1 + spans), ..call.clone() };
+        self.calls.extend(other.calls.iter().map(shift));
+        let job = self.jobs.last_mut().expect("a job is opened before its calls are pushed");
+        job.calls.1 = self.calls.len() as u32;
+    }
+
+    /// Has the job opened last ask for the locks of `other`.
+    pub fn push_locks_of(&mut self, other: &Batch) {
+        let from = self.locks.len() as u32;
+        self.locks.extend_from_slice(&other.locks);
+        let job = self.jobs.last_mut().expect("a job is opened before its locks are pushed");
+        job.locks = (from, self.locks.len() as u32);
+    }
+
+    /// Notes the locks that its only job needs.
+    pub fn fill_locks(&mut self, hash: impl Fn(&[u8]) -> KeyHash) {
+        self.locks.clear();
+        let requests = self.lock_requests(&self.jobs[0], false, hash);
+        self.locks.extend_from_slice(&requests);
     }
 
     /// Copies a call into the job opened last.
@@ -236,8 +270,7 @@ impl Batch {
         let (from, base) = (job.calls.0 as usize, job.replies_from);
         self.replies.clear();
         self.ends.clear();
-        let moved =
-            |end: &Mark| Mark { bytes: end.bytes - base.bytes, shared: end.shared - base.shared };
+        let moved = |end: &Mark| Mark { bytes: end.bytes - base.bytes, shared: end.shared - base.shared };
         self.ends.extend(other.ends[from..job.calls.1 as usize].iter().map(moved));
         self.replies.append_range(&other.replies, base, other.end_of(job));
         self.jobs[0].calls = (0, self.ends.len() as u32);
@@ -261,12 +294,10 @@ impl Batch {
     }
 
     /// The locks of a job: of all its calls, or only of those that keep theirs.
-    pub fn lock_requests(
-        &self,
-        job: &Job,
-        only_kept: bool,
-        hash: impl Fn(&[u8]) -> KeyHash,
-    ) -> LockRequests {
+    pub fn lock_requests(&self, job: &Job, only_kept: bool, hash: impl Fn(&[u8]) -> KeyHash) -> LockRequests {
+        if job.locks.0 != job.locks.1 {
+            return self.locks[job.locks.0 as usize..job.locks.1 as usize].iter().copied().collect();
+        }
         let mut requests = LockRequests::new();
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             if only_kept && !call.keep {

@@ -17,6 +17,7 @@
 use super::batch::{Batch, Call, Order, Reach};
 use super::locks::Owner;
 use crate::command::Join;
+use crate::keyspace::KeyHash;
 use crate::resp::reply::Mark;
 use crate::resp::{Args, Protocol, Reply, ReplyBuffer};
 use crate::units::ShardId;
@@ -30,6 +31,8 @@ const LEGS_AT_ONCE_MIN: usize = 3;
 pub enum Step {
     /// Bring this batch to the shard.
     Send(ShardId, Box<Batch>),
+    /// Add a job for this leg to what goes to the shard anyway: [`Flight::join`].
+    Join(ShardId, Order),
     /// Have the shard release the flight's locks; nobody waits for it.
     Release(ShardId),
 }
@@ -63,6 +66,8 @@ struct Leg {
     is_merged: bool,
     /// Does any of its calls keep its locks when visited in turn?
     keeps: bool,
+    /// Were its locks refused when they were tried?
+    is_refused: bool,
 }
 
 /// What becomes of the replies.
@@ -81,6 +86,7 @@ pub enum Shape {
 pub struct Flight {
     owner: Owner,
     shape: Shape,
+    reach: Reach,
     protocol: Protocol,
     legs: SmallVec<[Leg; 2]>,
     /// The leg of each call, in program order.
@@ -108,11 +114,11 @@ impl Flight {
             .map(|shard| {
                 let mut batch = spare();
                 batch.open_job(ticket, owner, order, reach);
-                Leg { shard: *shard, batch: Some(batch), is_merged: false, keeps: false }
+                Leg { shard: *shard, batch: Some(batch), is_merged: false, keeps: false, is_refused: false }
             })
             .collect();
         let protocol = Protocol::default();
-        Self { owner, shape, protocol, legs, order: SmallVec::new(), phase: Phase::Landed, latest_leg: 0 }
+        Self { owner, shape, reach, protocol, legs, order: SmallVec::new(), phase: Phase::Landed, latest_leg: 0 }
     }
 
     /// The owner of its locks.
@@ -199,29 +205,57 @@ impl Flight {
         leg.batch.as_mut().expect("a flight that has not started holds its batches").push_call(call, keys);
     }
 
-    /// Takes off.
-    pub fn start(&mut self, steps: &mut Vec<Step>) {
-        if self.legs.len() >= LEGS_AT_ONCE_MIN && self.shape != Shape::Gather {
-            self.phase = Phase::Trying(self.legs.len());
-            self.send_all(Order::TryLock, steps);
-        } else {
-            self.send_in_turn(0, steps);
+    /// Takes off. `hash` hashes keys.
+    pub fn start(&mut self, hash: impl Fn(&[u8]) -> KeyHash, steps: &mut Vec<Step>) {
+        if self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::Gather {
+            return self.send_in_turn(0, steps);
         }
+        if self.joins() {
+            for leg in &mut self.legs {
+                leg.batch.as_mut().expect("a flight that has not started holds its batches").fill_locks(&hash);
+            }
+        }
+        self.phase = Phase::Trying(self.legs.len());
+        self.send_all(Order::TryLock, steps);
+    }
+
+    /// Do its legs travel as jobs in batches with those of others? Lent entries and whole shards go alone.
+    fn joins(&self) -> bool {
+        self.reach == Reach::Keys && self.shape != Shape::Gather
+    }
+
+    /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
+    pub fn join(&mut self, shard: ShardId, order: Order, batch: &mut Batch) {
+        let owner = self.owner;
+        let leg = self.leg_of(shard);
+        let packed = leg.batch.as_deref().expect("a leg that joins others waits at home");
+        batch.open_job(packed.jobs[0].ticket, owner, order, Reach::Keys);
+        if order == Order::TryLock {
+            batch.push_locks_of(packed);
+        } else {
+            batch.push_calls_of(packed);
+        }
+        leg.is_merged = true;
     }
 
     /// A batch has come home.
     pub fn arrived(&mut self, batch: Box<Batch>, from: ShardId, steps: &mut Vec<Step>) -> Progress {
         let leg = self.leg_of(from);
         debug_assert!(leg.batch.is_none(), "a leg comes home once");
+        leg.is_refused = batch.jobs[0].refused;
         leg.batch = Some(batch);
         self.advance(steps)
     }
 
     /// Job `job` of a batch that has come home was a leg.
     pub fn arrived_in(&mut self, batch: &Batch, job: usize, from: ShardId, steps: &mut Vec<Step>) -> Progress {
+        let is_trying = matches!(self.phase, Phase::Trying(_));
         let leg = self.leg_of(from);
         assert!(std::mem::take(&mut leg.is_merged), "a leg comes home once");
-        leg.batch.as_mut().expect("it has waited at home").take_replies(batch, job);
+        leg.is_refused = batch.jobs[job].refused;
+        if !is_trying {
+            leg.batch.as_mut().expect("it has waited at home").take_replies(batch, job);
+        }
         self.advance(steps)
     }
 
@@ -244,12 +278,12 @@ impl Flight {
 
     /// All have answered whether they got their locks.
     fn tried(&mut self, steps: &mut Vec<Step>) {
-        if self.legs.iter().all(|leg| !leg.job_refused()) {
+        if self.legs.iter().all(|leg| !leg.is_refused) {
             self.phase = Phase::Running(self.legs.len());
             return self.send_all(Order::RunHeld, steps);
         }
         for leg in &mut self.legs {
-            if !leg.job_refused() {
+            if !leg.is_refused {
                 steps.push(Step::Release(leg.shard));
             }
         }
@@ -257,21 +291,26 @@ impl Flight {
     }
 
     fn send_all(&mut self, order: Order, steps: &mut Vec<Step>) {
-        for leg in &mut self.legs {
-            steps.push(leg.take(order));
+        for at in 0..self.legs.len() {
+            self.send(at, order, steps);
         }
+    }
+
+    fn send(&mut self, at: usize, order: Order, steps: &mut Vec<Step>) {
+        let joins = self.joins();
+        let leg = &mut self.legs[at];
+        steps.push(if joins { Step::Join(leg.shard, order) } else { leg.take(order) });
     }
 
     fn send_in_turn(&mut self, at: usize, steps: &mut Vec<Step>) {
         self.phase = Phase::InTurn(at);
         let last = at + 1 == self.legs.len();
-        let leg = &mut self.legs[at];
         let order = match self.shape {
             Shape::Gather => Order::Lend,
-            _ if leg.keeps && !last => Order::RunAndKeep,
+            _ if self.legs[at].keeps && !last => Order::RunAndKeep,
             _ => Order::Run,
         };
-        steps.push(leg.take(order));
+        self.send(at, order, steps);
     }
 
     fn land(&mut self, was_in_turn: bool, steps: &mut Vec<Step>) {
@@ -323,10 +362,6 @@ impl Leg {
         batch.jobs[0].refused = false;
         batch.is_answer = false;
         Step::Send(self.shard, batch)
-    }
-
-    fn job_refused(&self) -> bool {
-        self.batch.as_deref().is_some_and(|batch| batch.jobs[0].refused)
     }
 }
 

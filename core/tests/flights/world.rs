@@ -254,7 +254,7 @@ impl World {
 
     fn settle(&mut self, core: usize) {
         loop {
-            self.flush_own_releases(core);
+            self.flush_own(core);
             if let Some(batch) = self.cores[core].inbound.pop_front() {
                 self.deliver(core, batch);
             } else if let Some((from, batch)) = self.cores[core].homecoming.pop_front() {
@@ -267,7 +267,7 @@ impl World {
         }
     }
 
-    fn flush_own_releases(&mut self, core: usize) {
+    fn flush_own(&mut self, core: usize) {
         let core_ = &mut self.cores[core];
         if let Some(batch) = core_.outgoing[core].take() {
             core_.inbound.push_back(batch);
@@ -319,7 +319,6 @@ impl World {
                 assert!(batch.lent.iter().all(|lent| lent.entry.is_none()), "what was lent has been taken back");
                 return;
             }
-            self.tally.refused += u64::from(job.refused);
             let from_shard = ShardId(from as u16);
             if matches!(&self.clients[client].pending, Pending::Flight(flight, _) if !flight.is_merged(from_shard)) {
                 return self.leg_returned(core, from, batch, client);
@@ -328,6 +327,7 @@ impl World {
         for (at, job) in batch.jobs.iter().enumerate() {
             let client = &mut self.clients[job.ticket as usize];
             if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut client.pending) {
+                self.tally.refused += u64::from(job.refused);
                 let mut steps = Vec::new();
                 let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut steps);
                 self.go_on(core, job.ticket as usize, (flight, gathered), progress, steps);
@@ -356,10 +356,10 @@ impl World {
         progress: Progress,
         mut steps: Vec<Step>,
     ) {
-        let owner = flight.owner();
         if progress == Progress::UnderWay {
+            self.carry_out(core, &mut flight, steps);
             self.clients[client].pending = Pending::Flight(flight, gathered);
-            return self.carry_out(core, owner, steps);
+            return;
         }
         let mut out = ReplyBuffer::default();
         match gathered {
@@ -372,7 +372,7 @@ impl World {
             }
             None => flight.assemble(self.prng.next_u64(), &mut out),
         }
-        self.carry_out(core, owner, steps);
+        self.carry_out(core, &mut flight, steps);
         self.clients[client].output.append_range(&out, Mark::default(), out.mark());
         self.answered(client);
         self.cores[core].ready.push_back(client);
@@ -390,14 +390,16 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, core: usize, owner: Owner, steps: Vec<Step>) {
+    fn carry_out(&mut self, core: usize, flight: &mut Flight, steps: Vec<Step>) {
+        let owner = flight.owner();
         for step in steps {
             match step {
                 Step::Send(shard, batch) if shard.index() == core => {
-                    self.flush_own_releases(core);
+                    self.flush_own(core);
                     self.cores[core].inbound.push_back(batch);
                 }
                 Step::Send(shard, batch) => self.cores[core].legs[shard.index()].push(batch),
+                Step::Join(shard, order) => flight.join(shard, order, self.outgoing(core, shard.index())),
                 Step::Release(shard) if shard.index() == core => {
                     let (Core { site, now, .. }, mut done) = (&mut self.cores[core], Vec::new());
                     site.release(Millis(*now), owner, &mut done);
@@ -462,7 +464,13 @@ impl World {
         let op = self.clients[client].window.pop_front();
         self.clients[client].unanswered.extend(op);
         self.clients[client].pending = Pending::Job;
-        self.carry_out(home, owner, vec![Step::Send(ShardId(shard as u16), batch)]);
+        match shard == home {
+            true => {
+                self.flush_own(home);
+                self.cores[home].inbound.push_back(batch);
+            }
+            false => self.cores[home].legs[shard].push(batch),
+        }
     }
 
     fn look_at(&mut self, core: usize, client: usize, batch: &mut Batch) {
@@ -604,11 +612,12 @@ impl World {
 
     fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<(Request, Call)>) {
         self.tally.flights += 1;
-        let (owner, home) = (flight.owner(), self.clients[client].home);
+        let home = self.clients[client].home;
         let mut steps = Vec::new();
-        flight.start(&mut steps);
+        let shard = &self.cores[home].site.shard;
+        flight.start(|key| shard.key(key).hash, &mut steps);
+        self.carry_out(home, &mut flight, steps);
         self.clients[client].pending = Pending::Flight(Box::new(flight), gathered);
-        self.carry_out(home, owner, steps);
     }
 
     fn fly_each_key(&mut self, client: usize, row: &'static Command, args: &Args<'_>, stride: usize, join: Join) {
