@@ -176,6 +176,7 @@ fn summary_table(results: &[PhaseResult]) -> Table {
         "unexplained p99.9",
         "unexplained",
         "beyond",
+        "longest pass",
         "requests/s",
     ];
     let columns = numbers.map(|name| (name, Side::Right));
@@ -210,6 +211,7 @@ fn summary_table(results: &[PhaseResult]) -> Table {
                 median(&|result| result.unexplained_p999_ms),
                 median(&|result| result.unexplained_max_ms),
                 beyond,
+                median(&|result| result.longest_pass_ms().unwrap_or(f64::NAN)),
                 median(&|result| result.requests_per_second.unwrap_or(f64::NAN)),
             ]);
         }

@@ -96,6 +96,14 @@ pub struct PhaseResult {
     pub server_says: Vec<(String, String)>,
 }
 
+impl PhaseResult {
+    /// The longest pass of any core in milliseconds, if the server tells it.
+    pub fn longest_pass_ms(&self) -> Option<f64> {
+        let passes = self.server_says.iter().filter(|(name, _)| name.contains("longest_pass_us"));
+        passes.filter_map(|(_, value)| value.parse::<f64>().ok()).map(|micros| micros / 1e3).reduce(f64::max)
+    }
+}
+
 /// A server on its way through the phases.
 pub struct Course<'a> {
     /// The server.
@@ -269,6 +277,15 @@ mod tests {
         let track = Track { points: vec![(at(100), 0), (at(200), 1000), (at(300), 5000)], requests_per_second: None };
         assert_eq!([0, 100, 150, 250, 900].map(|ms| track.requests_at(at(ms))), [0, 0, 500, 3000, 5000]);
         assert_eq!(Track::empty().requests_at(start), 0);
+    }
+
+    #[test]
+    fn the_longest_pass_is_that_of_the_slowest_core() {
+        let said = [("core0.longest_pass_usec", "310"), ("core1.longest_pass_usec", "1684"), ("longest_nap", "9999")];
+        let mut result = PhaseResult::default();
+        assert_eq!(result.longest_pass_ms(), None);
+        result.server_says = said.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(result.longest_pass_ms(), Some(1.684));
     }
 
     #[test]
