@@ -155,12 +155,10 @@ fn verdict(target: &Target, found: &dyn Fn(Figure, Judged) -> Option<Spread>) ->
     })
 }
 
-/// `7.21 (7.05 - 7.44)`; of a single round the figure alone.
+/// `7.21 (7.05 - 7.44)`; the figure alone where all rounds read the same.
 fn with_spread(spread: Spread) -> String {
-    match spread.count {
-        1 => short(spread.median),
-        _ => format!("{} ({} - {})", short(spread.median), short(spread.min), short(spread.max)),
-    }
+    let [median, min, max] = [spread.median, spread.min, spread.max].map(short);
+    if min == max { median } else { format!("{median} ({min} - {max})") }
 }
 
 /// A case in full: a table of its figures, a row a server and one for its ratios.
