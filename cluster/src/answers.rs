@@ -219,7 +219,10 @@ mod tests {
         with_view("port 7000\ncluster-announce-hostname h", &node, None, |view| {
             assert_eq!(nodes(view), format!("{id} :7000@17000,h myself,master - 0 0 0 connected 0-2 7\n"));
             let text = info(view, SERVING);
-            assert!(text.starts_with("cluster_state:fail\r\ncluster_slots_assigned:4\r\ncluster_slots_ok:4\r\n"), "{text}");
+            assert!(
+                text.starts_with("cluster_state:fail\r\ncluster_slots_assigned:4\r\ncluster_slots_ok:4\r\n"),
+                "{text}"
+            );
             assert!(text.contains("cluster_known_nodes:1\r\ncluster_size:1\r\n"), "{text}");
             let host = "%1 $8 hostname $1 h ";
             let range = |first, last| format!("*3 :{first} :{last} *4 $0  :7000 $40 {id} {host}");

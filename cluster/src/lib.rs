@@ -16,4 +16,4 @@ pub mod view;
 
 pub use id::NodeId;
 pub use node::{Change, Node};
-pub use view::{Announced, Viewer, View};
+pub use view::{Announced, View, Viewer};

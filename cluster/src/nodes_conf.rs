@@ -182,7 +182,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let announced = Announced::new(&Settings::new(), 1);
         let mut node = Node::new([[1; 20], [2; 20]], true);
-        node = node.changed(&Change::Slots { ranges: vec![(0, 0), (77, 99), (16_383, 16_383)], take: false }).unwrap().0;
+        node =
+            node.changed(&Change::Slots { ranges: vec![(0, 0), (77, 99), (16_383, 16_383)], take: false }).unwrap().0;
         node = node.changed(&Change::BumpEpoch).unwrap().0;
         assert_eq!(parse(&render(&node, &announced), spare()).unwrap().unwrap(), node);
         assert_eq!(parse("", spare()), Ok(None));

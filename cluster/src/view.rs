@@ -121,7 +121,9 @@ pub fn check_core_ports(settings: &Settings, cores: u16) -> Result<(), String> {
     }
     let last = first + i64::from(cores) - 1;
     if last > i64::from(u16::MAX) {
-        return Err(format!("core-ports {first} with {cores} cores would take the ports up to {last}; 65535 is the last"));
+        return Err(format!(
+            "core-ports {first} with {cores} cores would take the ports up to {last}; 65535 is the last"
+        ));
     }
     let common = settings.int(Setting::Port);
     if (first..=last).contains(&common) {
@@ -342,7 +344,8 @@ mod tests {
         assert_eq!(line("", Viewer { core: None, local: None }), "MOVED 12182 :7002");
         assert_eq!(line("cluster-announce-ip 10.1.2.3", on_core(0)), "MOVED 12182 10.1.2.3:7002");
         assert_eq!(line("cluster-announce-port 9000", on_core(0)), "MOVED 12182 127.0.0.1:9002");
-        let two = "cluster-announce-ip 10.1.2.3\ncluster-announce-client-ipv6 2001:db8::2\ncluster-announce-client-port 80";
+        let two =
+            "cluster-announce-ip 10.1.2.3\ncluster-announce-client-ipv6 2001:db8::2\ncluster-announce-client-port 80";
         assert_eq!(line(two, on_core(0)), "MOVED 12182 10.1.2.3:82");
         assert_eq!(line(two, v6), "MOVED 12182 2001:db8::2:82");
         let named = "cluster-preferred-endpoint-type hostname";
