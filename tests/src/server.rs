@@ -137,7 +137,7 @@ impl Setup {
         let dir = tempfile::Builder::new().prefix("ringkey-test-").tempdir().map_err(|error| error.to_string())?;
         let program =
             program(self.kind).ok_or_else(|| format!("no program for {:?}: build or fetch it first", self.kind))?;
-        let port = self.port.unwrap_or_else(free_port);
+        let port = self.port.unwrap_or_else(|| self.some_port());
         let log_path = dir.path().join("log");
         let log = File::create(&log_path).map_err(|error| error.to_string())?;
         let mut command = self.command(&program, dir.path(), port).map_err(|error| error.to_string())?;
@@ -148,6 +148,13 @@ impl Setup {
         let mut server = Server { child, dir, log_path, address, kind: self.kind, ended: false };
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    /// A free port. A node of a cluster takes another one for its bus, 10,000 above it, which must exist.
+    fn some_port(&self) -> u16 {
+        let has_bus = self.options.iter().any(|(name, value)| name == "cluster-enabled" && value == "yes");
+        let fits = |port: &u16| !has_bus || *port <= 55_000;
+        std::iter::repeat_with(free_port).find(fits).expect("the search goes on until a port fits")
     }
 
     fn command(&self, program: &Path, dir: &Path, port: u16) -> std::io::Result<Command> {
