@@ -108,3 +108,27 @@ fn common_slot(row: &Command, args: &Args<'_>) -> Result<Option<Slot>, CommandEr
         () => Ok(slot),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ringkey_core::command::table;
+    use ringkey_core::resp::Request;
+
+    fn slot(call: &str) -> Result<Option<Slot>, CommandError> {
+        let request = Request::new(call.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+        let args = request.args();
+        common_slot(table::lookup(args.get(0)).unwrap(), &args)
+    }
+
+    #[test]
+    fn keys_of_a_command_are_of_one_slot() {
+        assert_eq!(slot("get foo"), Ok(Some(Slot(12_182))));
+        assert_eq!(slot("mget foo {foo}2 foo"), Ok(Some(Slot(12_182))));
+        assert_eq!(slot("mset foo 1 bar 2"), Err(CommandError::CrossSlot));
+        assert_eq!(slot("mset foo bar {foo}2 baz"), Ok(Some(Slot(12_182))), "values have no slot");
+        assert_eq!(slot("copy foo bar db 1"), Err(CommandError::CrossSlot));
+        assert_eq!(slot("dbsize"), Ok(None));
+    }
+}

@@ -157,7 +157,8 @@ pub fn write_keys(session: &mut Session, answers: Vec<(usize, Answer)>) {
     }
 }
 
-/// Has core 0 decide a change; one that needs empty databases when it is known that they are.
+/// Has core 0 decide a change; one that needs empty databases when it is known that they are. A key that is set in
+/// between stays, as after DELSLOTS, and is served again when its slot is.
 fn ask_for(state: &mut State, session: &mut Session, change: Change) {
     if change.needs_empty().is_some() {
         return state.gather_from_all(session, &Question::Sample, Then::IfEmpty(change));
