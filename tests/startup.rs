@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::server::{Setup, free_port};
+use ringkey_tests::server::{Kind, Setup, free_port, peer, skip};
 use ringkey_tests::{Address, Client, Server};
 
 fn setting(server: &Server, name: &str) -> String {
@@ -248,6 +248,32 @@ fn a_node_is_itself_again_after_a_restart() {
     assert_eq!(client.run("CLUSTER NODES").text(), nodes);
     assert_eq!(client.run("CONFIG SET cluster-config-save-behavior best-effort").lines(), ["+OK"]);
     assert_eq!(client.run("CLUSTER ADDSLOTS 500").lines(), ["+OK"]);
+}
+
+#[test]
+fn the_cluster_config_file_is_that_of_valkey() {
+    if peer("valkey-server").is_none() {
+        return skip("no valkey-server: fetch the peers");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nodes.conf").display().to_string();
+    let start = |kind| Setup::of(kind).option("cluster-enabled", "yes").option("cluster-config-file", &path).start();
+    let names = |server: &Server| {
+        let mut client = server.client();
+        let nodes = client.run("CLUSTER NODES").text();
+        let (_, slots) = nodes.split_once(" connected").unwrap();
+        (client.run("CLUSTER MYID").text(), client.run("CLUSTER MYSHARDID").text(), slots.to_owned())
+    };
+    let ours = start(Kind::Ringkey);
+    assert_eq!(ours.client().run("CLUSTER ADDSLOTSRANGE 0 99 200 300").lines(), ["+OK"]);
+    let known = names(&ours);
+    drop(ours);
+    let reference = start(Kind::Reference);
+    assert_eq!(names(&reference), known);
+    assert_eq!(reference.client().run("CLUSTER ADDSLOTS 150").lines(), ["+OK"]);
+    let known = names(&reference);
+    drop(reference);
+    assert_eq!(names(&start(Kind::Ringkey)), known);
 }
 
 #[test]
