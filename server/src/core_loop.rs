@@ -30,6 +30,12 @@ const INPUT_IDLE_MS: i64 = 2000;
 /// Entries that one slice of upkeep looks at: some 200 microseconds.
 const UPKEEP_ENTRIES: usize = 1000;
 
+/// How long a core with few clients looks out for the answers of other cores before it sleeps.
+const LINGER: Duration = Duration::from_micros(40);
+
+/// Looks into the mailboxes between two looks at the clock.
+const LOOKS_A_GLANCE: usize = 16;
+
 /// How long a core that stops tries to deliver its last letters.
 const STOP_LIMIT: Duration = Duration::from_millis(500);
 
@@ -418,15 +424,40 @@ impl CoreLoop {
             wait.want = 1;
         }
         let has_peers = self.state.mesh.count() > 1;
+        if wait.want == 1 && wait.min_wait.is_zero() && self.state.away > 0 {
+            self.enter(Wait { want: 0, ..wait });
+            if self.linger() {
+                return;
+            }
+        }
         if has_peers && wait.want > 0 && !self.state.mesh.announce_sleep() {
             wait.want = 0;
         }
-        if let Err(error) = self.ring.submit_and_wait(wait) {
-            panic!("waiting for io_uring failed: {error}");
-        }
+        self.enter(wait);
         if has_peers {
             self.state.mesh.announce_awake();
         }
+    }
+
+    fn enter(&mut self, wait: Wait) {
+        if let Err(error) = self.ring.submit_and_wait(wait) {
+            panic!("waiting for io_uring failed: {error}");
+        }
+    }
+
+    /// With few clients, answers of other cores come sooner than this core could fall asleep and be woken: looks out for
+    /// them a little. `true` if there is mail.
+    fn linger(&mut self) -> bool {
+        let until = clock::instant() + LINGER;
+        while clock::instant() < until {
+            for _ in 0..LOOKS_A_GLANCE {
+                if self.state.mesh.has_mail() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        false
     }
 
     fn note_busy(&mut self, began: Instant) {

@@ -131,6 +131,8 @@ pub struct State {
     homecoming: VecDeque<(usize, Box<Batch>)>,
     pool: Vec<Box<Batch>>,
     done: Vec<Box<Batch>>,
+    /// Batches sent to other cores that are to come home.
+    pub away: usize,
     /// Steps of flights to be carried out.
     pub steps: Vec<Step>,
     next_owner: u64,
@@ -215,6 +217,7 @@ impl State {
             homecoming: VecDeque::new(),
             pool: Vec::new(),
             done: Vec::new(),
+            away: 0,
             steps: Vec::new(),
             next_owner: 0,
             now,
@@ -319,6 +322,7 @@ impl State {
         if shard == self.me {
             return self.inbound.push_back(batch);
         }
+        self.away += usize::from(batch.is_awaited());
         self.statistics.hops_out += 1;
         self.statistics.calls_out += batch.calls.len() as u64;
         self.mesh.post(shard.index(), Letter::Batch(batch));
@@ -357,7 +361,11 @@ impl State {
     pub fn receive(&mut self, from: usize, letter: Letter) {
         self.batch_wait.arrived();
         match letter {
-            Letter::Batch(batch) if batch.is_answer => self.homecoming.push_back((from, batch)),
+            Letter::Batch(batch) if batch.is_answer => {
+                // A job that had to wait comes home by itself, besides the batch that it left with.
+                self.away = self.away.saturating_sub(1);
+                self.homecoming.push_back((from, batch));
+            }
             Letter::Batch(batch) => {
                 self.statistics.hops_in += 1;
                 self.statistics.calls_in += batch.calls.len() as u64;
@@ -454,7 +462,7 @@ impl State {
             return self.recycle(batch);
         }
         // Nobody waits for returned entries or releases: their buffers serve here from now on.
-        if batch.jobs.iter().all(|job| job.order == Order::Return) {
+        if !batch.is_awaited() {
             self.recycle(batch);
         } else if batch.home == self.me {
             self.homecoming.push_back((self.me.index(), batch));
