@@ -309,11 +309,8 @@ fn start_cores(
     ready.wait();
     let by_main = memory::ThreadMemory::of_this_thread().map_or(0, |memory| memory.balance());
     process.set_startup_memory(memory::allocator().allocated as u64, by_main);
-    if is_tcp {
-        log::info!("Ready to accept connections tcp");
-    }
-    if is_unix {
-        log::info!("Ready to accept connections unix");
+    for (kind, _) in [("tcp", is_tcp), ("unix", is_unix)].iter().filter(|(_, is_open)| *is_open) {
+        log::info!("Ready to accept connections {kind}");
     }
     Ok(threads)
 }

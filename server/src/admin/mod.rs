@@ -70,7 +70,6 @@ struct Errand {
 /// # Errors
 /// The refusal; nothing was written.
 pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
-    let protocol = session.protocol;
     match admin {
         Admin::Auth => connection::auth(state, session, args),
         Admin::Hello => connection::hello(state, session, args),
@@ -117,16 +116,14 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClientNoEvict
         | Admin::ClientNoTouch
         | Admin::ClientHelp => client::carry_out(state, session, admin, args),
-        Admin::Command => docs::write_all(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandCount => docs::write_count(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandList => docs::write_list(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandInfo => docs::write_info(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandDocs => docs::write_docs(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandGetKeys => docs::write_get_keys(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandGetKeysAndFlags => {
-            docs::write_get_keys_and_flags(args, &mut Reply::new(&mut session.output.pending, protocol))
-        }
-        Admin::CommandHelp => docs::write_help(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::Command
+        | Admin::CommandCount
+        | Admin::CommandList
+        | Admin::CommandInfo
+        | Admin::CommandDocs
+        | Admin::CommandGetKeys
+        | Admin::CommandGetKeysAndFlags
+        | Admin::CommandHelp => tell_of_commands(session, admin, args),
         Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }
@@ -137,6 +134,21 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::ObjectHelp => keys::object_help(session),
         Admin::Shutdown => server::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
+    }
+}
+
+/// COMMAND and its subcommands.
+fn tell_of_commands(session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+    let reply = &mut Reply::new(&mut session.output.pending, session.protocol);
+    match admin {
+        Admin::CommandCount => docs::write_count(args, reply),
+        Admin::CommandList => docs::write_list(args, reply),
+        Admin::CommandInfo => docs::write_info(args, reply),
+        Admin::CommandDocs => docs::write_docs(args, reply),
+        Admin::CommandGetKeys => docs::write_get_keys(args, reply),
+        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, reply),
+        Admin::CommandHelp => docs::write_help(args, reply),
+        _ => docs::write_all(args, reply),
     }
 }
 
