@@ -58,7 +58,6 @@ pub struct CoreLoop {
     /// The number of the next new listener.
     next_listener: u32,
     next_tick_ms: i64,
-    next_client: u64,
     last_dealt: usize,
     has_more_upkeep: bool,
     /// Listeners that accept again at the next tick: what they lack does not come back at once.
@@ -80,7 +79,6 @@ impl CoreLoop {
             arrivals: Vec::new(),
             next_listener: 0,
             next_tick_ms: 0,
-            next_client: 0,
             last_dealt,
             has_more_upkeep: false,
             deaf_listeners: Vec::new(),
@@ -152,7 +150,7 @@ impl CoreLoop {
         }
     }
 
-    /// Gives a new connection to the core that has the fewest.
+    /// Gives a new connection to the core that has the fewest, or keeps one that came to the port of this core.
     fn deal(&mut self, fd: OwnedFd, listener: usize) {
         let Some(listener) = self.state.listeners.get(listener) else { return };
         let cores = self.state.mesh.cores().clone();
@@ -169,11 +167,16 @@ impl CoreLoop {
         if !ends.is_unix {
             listen::prepare(&fd, self.state.settings.int(Setting::TcpKeepalive));
         }
-        let core = cores.least_connected(self.last_dealt);
-        self.last_dealt = core;
+        let on_core_port = listener.is_of_core;
+        let core = match on_core_port {
+            true => self.state.me.index(),
+            false => {
+                self.last_dealt = cores.least_connected(self.last_dealt);
+                self.last_dealt
+            }
+        };
         cores.connections(core).fetch_add(1, Ordering::Relaxed);
-        self.next_client += 1;
-        let new = NewConnection { fd, id: self.next_client, ends };
+        let new = NewConnection { fd, id: self.state.process.next_client(), ends, on_core_port };
         if core == self.state.me.index() {
             self.state.adopt(new);
         } else {
