@@ -15,10 +15,10 @@ const FEW: u32 = 100_000;
 /// Keys of a large one.
 const MANY: u32 = 10_000_000;
 
-/// Lookups of one run under callgrind, and of each small sample.
+/// Lookups of one run: few enough that some run is not interrupted on a machine that others use, too.
 const LOOKUPS: usize = 16_384;
 
-/// The same for the large database: so many that keys do not come back while they are still in the cache.
+/// So many are there for the large database, run by run, that keys do not come back while they are in a cache.
 const LOOKUPS_MANY: usize = 1 << 20;
 
 const VALUE: [u8; 64] = [b'v'; 64];
@@ -59,7 +59,11 @@ fn insert(database: &mut Database, hasher: &KeyHasher, number: u32) {
 }
 
 /// Keys that are looked for, in random order, hashed as requests hash theirs.
-pub struct Wanted(Vec<(KeyText, KeyHash)>);
+#[derive(Clone)]
+pub struct Wanted {
+    keys: Rc<[(KeyText, KeyHash)]>,
+    run: usize,
+}
 
 impl Wanted {
     /// So many keys with numbers from `first` on, below `first + of`.
@@ -69,15 +73,22 @@ impl Wanted {
             let text = key_text(first + prng.below(u64::from(of)) as u32);
             (text, hasher.hash(&text))
         };
-        Self((0..count).map(|_| one()).collect())
+        Self { keys: (0..count).map(|_| one()).collect(), run: 0 }
+    }
+
+    /// The keys of the next run.
+    fn next(&mut self) -> &[(KeyText, KeyHash)] {
+        self.run += 1;
+        let runs = self.keys.len() / LOOKUPS;
+        &self.keys[self.run % runs * LOOKUPS..][..LOOKUPS]
     }
 }
 
 /// Finds keys one after the other, each depending on the one before, as single requests do.
-fn find_serially(database: &Database, wanted: &Wanted) -> usize {
+fn find_serially(database: &Database, wanted: &[(KeyText, KeyHash)]) -> usize {
     let (mut found, mut at) = (0, 0);
-    while at < wanted.0.len() {
-        let (text, hash) = &wanted.0[at];
+    while at < wanted.len() {
+        let (text, hash) = &wanted[at];
         let key = Key { bytes: black_box(text), hash: *hash };
         let len = database.find(&key).map_or(0, |entry| black_box(entry.value().len()));
         found += len;
@@ -88,9 +99,9 @@ fn find_serially(database: &Database, wanted: &Wanted) -> usize {
 }
 
 /// Finds keys as a pass of the server does: prefetched in batches.
-fn find_in_batches(database: &Database, wanted: &Wanted, batch: usize) -> usize {
+fn find_in_batches(database: &Database, wanted: &[(KeyText, KeyHash)], batch: usize) -> usize {
     let mut found = 0;
-    for keys in wanted.0.chunks(batch) {
+    for keys in wanted.chunks(batch) {
         for (_, hash) in keys {
             database.prefetch_bucket(*hash);
         }
@@ -106,11 +117,17 @@ fn find_in_batches(database: &Database, wanted: &Wanted, batch: usize) -> usize 
 }
 
 /// A database too large for any cache, made when it is first asked for and shared by the cases.
-pub struct Large(LazyCell<(Rc<RefCell<Database>>, Rc<Wanted>)>);
+pub struct Large(LazyCell<(Rc<RefCell<Database>>, Wanted)>);
 
 impl Default for Large {
     fn default() -> Self {
-        Self(LazyCell::new(|| (Rc::new(RefCell::new(filled(MANY))), Rc::new(Wanted::new(0, MANY, LOOKUPS_MANY)))))
+        Self(LazyCell::new(|| (Rc::new(RefCell::new(filled(MANY))), Wanted::new(0, MANY, LOOKUPS_MANY))))
+    }
+}
+
+impl Large {
+    fn get(&self) -> (Rc<RefCell<Database>>, Wanted) {
+        (*self.0).clone()
     }
 }
 
@@ -181,28 +198,27 @@ fn add_finding<'a>(cases: &mut Cases<'a>, large: &'a Large) {
     let few = |first: u32| (filled(FEW), Wanted::new(first, FEW, LOOKUPS));
     let lookups = LOOKUPS as u64;
     cases.add("find, one by one, 100 k keys", lookups, move || {
-        let (database, wanted) = few(0);
-        move || assert_eq!(find_serially(&database, &wanted), LOOKUPS * VALUE.len())
+        let (database, mut wanted) = few(0);
+        move || assert_eq!(find_serially(&database, wanted.next()), LOOKUPS * VALUE.len())
     });
     cases.add("find what is absent, 100 k keys", lookups, move || {
-        let (database, wanted) = few(FEW);
-        move || assert_eq!(find_serially(&database, &wanted), 0)
+        let (database, mut wanted) = few(FEW);
+        move || assert_eq!(find_serially(&database, wanted.next()), 0)
     });
     for (name, batch) in [("find, batches of 32, 100 k keys", 32), ("find, batches of 128, 100 k keys", 128)] {
         cases.add(name, lookups, move || {
-            let (database, wanted) = few(0);
-            move || assert_eq!(find_in_batches(&database, &wanted, batch), LOOKUPS * VALUE.len())
+            let (database, mut wanted) = few(0);
+            move || assert_eq!(find_in_batches(&database, wanted.next(), batch), LOOKUPS * VALUE.len())
         });
     }
-    let lookups = LOOKUPS_MANY as u64;
     cases.add_timed("find, one by one, 10 M keys", lookups, || {
-        let (database, wanted) = (*large.0).clone();
-        move || assert_eq!(find_serially(&database.borrow(), &wanted), LOOKUPS_MANY * VALUE.len())
+        let (database, mut wanted) = large.get();
+        move || assert_eq!(find_serially(&database.borrow(), wanted.next()), LOOKUPS * VALUE.len())
     });
     for (name, batch) in [("find, batches of 32, 10 M keys", 32), ("find, batches of 128, 10 M keys", 128)] {
         cases.add_timed(name, lookups, move || {
-            let (database, wanted) = (*large.0).clone();
-            move || assert_eq!(find_in_batches(&database.borrow(), &wanted, batch), LOOKUPS_MANY * VALUE.len())
+            let (database, mut wanted) = large.get();
+            move || assert_eq!(find_in_batches(&database.borrow(), wanted.next(), batch), LOOKUPS * VALUE.len())
         });
     }
 }
@@ -221,17 +237,17 @@ fn add_changing<'a>(cases: &mut Cases<'a>, large: &'a Large) {
         },
     });
     cases.add("overwrite, 100 k keys", LOOKUPS as u64, || {
-        let (mut database, wanted) = (filled(FEW), Wanted::new(0, FEW, LOOKUPS));
-        move || overwrite(&mut database, &wanted)
+        let (mut database, mut wanted) = (filled(FEW), Wanted::new(0, FEW, LOOKUPS));
+        move || overwrite(&mut database, wanted.next())
     });
-    cases.add_timed("overwrite, 10 M keys", LOOKUPS_MANY as u64, || {
-        let (database, wanted) = (*large.0).clone();
-        move || overwrite(&mut database.borrow_mut(), &wanted)
+    cases.add_timed("overwrite, 10 M keys", LOOKUPS as u64, || {
+        let (database, mut wanted) = large.get();
+        move || overwrite(&mut database.borrow_mut(), wanted.next())
     });
 }
 
-fn overwrite(database: &mut Database, wanted: &Wanted) {
-    for (text, hash) in &wanted.0 {
+fn overwrite(database: &mut Database, wanted: &[(KeyText, KeyHash)]) {
+    for (text, hash) in wanted {
         let key = Key { bytes: black_box(text), hash: *hash };
         assert!(database.set(&key, NewValue::Bytes(&VALUE), None));
     }
