@@ -400,7 +400,7 @@ impl CoreLoop {
             }
             session.shrink_input(idle > INPUT_IDLE_MS);
         }
-        self.state.batch_wait.observe(active);
+        self.state.batch_wait.observe(active, now);
         true
     }
 
@@ -427,8 +427,11 @@ impl CoreLoop {
     }
 
     fn note_busy(&mut self, began: Instant) {
-        self.state.statistics.passes += 1;
-        self.state.statistics.busy_micros += began.elapsed().as_micros() as u64;
+        let micros = began.elapsed().as_micros() as u64;
+        let statistics = &mut self.state.statistics;
+        statistics.passes += 1;
+        statistics.busy_micros += micros;
+        statistics.longest_pass_micros = statistics.longest_pass_micros.max(micros);
     }
 }
 

@@ -8,9 +8,9 @@ use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
-use ringkey_core::txn::batch::{Call, Reach};
+use ringkey_core::txn::batch::{Call, LockRequests, Order, Reach, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Shape};
-use ringkey_core::txn::locks::Mode;
+use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::units::{DbIndex, ShardId};
 use smallvec::SmallVec;
 
@@ -216,6 +216,9 @@ impl State {
                 }
                 self.begin_stretch(session, input)
             }
+            Ok(Plan::On(shard)) if session.next_parsed + 1 == session.parsed.len() => {
+                self.send_away(session, parsed, row, shard, input)
+            }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
             Err(error) => self.refuse(session, parsed, &error, input),
@@ -317,6 +320,26 @@ impl State {
         if self.map.shards() == 1 { self.me } else { self.map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) }
     }
 
+    /// Sends the last request that was parsed to the shard that owns its keys.
+    fn send_away(
+        &mut self,
+        session: &mut Session,
+        parsed: &Parsed,
+        row: &'static Command,
+        shard: ShardId,
+        input: &[u8],
+    ) -> Done {
+        let owner = self.new_owner();
+        let call = new_call(row, session, parsed.key);
+        let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
+        batch.push_call(&call, &session.args_of(parsed, input));
+        session.leave_behind(parsed);
+        session.pending = Pending::Remote;
+        session.note_command(row);
+        self.statistics.commands += 1;
+        Done::Stop
+    }
+
     /// Collects the requests from the next one on that run on one shard each, and sends them there: as a job if it is
     /// one shard for all, else as a flight that keeps program order.
     fn begin_stretch(&mut self, session: &mut Session, input: &[u8]) -> Done {
@@ -340,10 +363,10 @@ impl State {
         let mut shards: SmallVec<[ShardId; 8]> = SmallVec::from_slice(&targets);
         shards.sort_unstable();
         shards.dedup();
-        let ticket = session.ticket();
         if let [shard] = shards.as_slice() {
             let shard = *shard;
-            let batch = self.open_remote_job(shard, ticket);
+            let owner = self.new_owner();
+            let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
             for (at, row) in rows.iter().enumerate() {
                 let parsed = session.parsed[first + at];
                 let call = new_call(row, session, parsed.key);
@@ -352,15 +375,19 @@ impl State {
             }
             session.pending = Pending::Remote;
         } else {
-            let shape = Shape::Calls;
-            let mut flight = Box::new(Flight::new(self.new_owner(), ticket, self.me, shape, Reach::Keys, &shards));
-            for (at, row) in rows.iter().enumerate() {
-                let parsed = session.parsed[first + at];
-                let call = new_call(row, session, parsed.key);
-                flight.push(targets[at], &call, &session.args_of(&parsed, input), None);
-                session.leave_behind(&parsed);
+            let mut flight = self.new_flight(session, Shape::Calls, Reach::Keys, &shards);
+            if shards.len() > 2 || !self.relay(session, &mut flight, &rows, &targets, input) {
+                for (at, row) in rows.iter().enumerate() {
+                    let parsed = session.parsed[first + at];
+                    let call = new_call(row, session, parsed.key);
+                    flight.push(targets[at], &call, &session.args_of(&parsed, input), None);
+                    session.leave_behind(&parsed);
+                }
+                self.take_off(session, flight, None);
+            } else {
+                self.statistics.flights += 1;
+                session.pending = Pending::Flight(flight, None);
             }
-            self.take_off(session, flight, None);
         }
         session.note_command(rows.last().expect("a stretch has at least one request"));
         session.commands += rows.len() as u64 - 1;
@@ -368,12 +395,91 @@ impl State {
         Done::Stop
     }
 
+    fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
+        let owner = self.new_owner();
+        Box::new(Flight::new(owner, session.ticket(), shape, reach, shards, || self.take_batch()))
+    }
+
+    /// Sends a stretch over two shards off without batches of its own: the leg that comes first runs here in place or
+    /// travels with what this pass has for its shard anyway. `false` if locks are in the way; nothing is done then.
+    fn relay(
+        &mut self,
+        session: &mut Session,
+        flight: &mut Flight,
+        rows: &[&'static Command],
+        targets: &[ShardId],
+        input: &[u8],
+    ) -> bool {
+        let (first, calls) = (session.next_parsed, session.parsed.len());
+        debug_assert!(first + rows.len() <= calls, "a stretch lies within what was parsed");
+        let lower = *targets.iter().min().expect("a stretch has calls");
+        let keeps: SmallVec<[bool; AHEAD_MAX]> =
+            targets.iter().map(|shard| flight.note(*shard, session.protocol).1).collect();
+        let is_here = lower == self.me;
+        if is_here && !self.keep_locks(session, flight.owner(), rows, targets, &keeps, input) {
+            flight.forget();
+            return false;
+        }
+        let away = if is_here { 1 } else { 0 };
+        let order = if flight.keeps(away) { Order::RunAndKeep } else { Order::Run };
+        let target = flight.shard(away);
+        self.open_remote_job(target, session.ticket(), flight.owner(), order);
+        for (at, row) in rows.iter().enumerate() {
+            let parsed = session.parsed[first + at];
+            let call = Call { keep: keeps[at], ..new_call(row, session, parsed.key) };
+            let args = session.args_of(&parsed, input);
+            if targets[at] == target {
+                let batch = self.outgoing(target);
+                batch.push_call(&call, &args);
+            } else if is_here {
+                let batch = flight.batch_of(0);
+                self.site.run(self.now, &call, &args, &mut batch.replies);
+                batch.ends.push(batch.replies.mark());
+            } else {
+                flight.batch_of(1).push_call(&call, &args);
+            }
+            session.leave_behind(&parsed);
+        }
+        flight.relay(away);
+        true
+    }
+
+    /// Takes the locks that the calls of a stretch on this core's shard must keep, if none of them would have to wait.
+    fn keep_locks(
+        &mut self,
+        session: &Session,
+        owner: Owner,
+        rows: &[&'static Command],
+        targets: &[ShardId],
+        keeps: &[bool],
+        input: &[u8],
+    ) -> bool {
+        let (mut all, mut kept) = (LockRequests::new(), LockRequests::new());
+        let mut owned = 0;
+        for (at, row) in rows.iter().enumerate() {
+            let parsed = session.parsed[session.next_parsed + at];
+            let owned_before = owned;
+            owned += usize::from(parsed.is_owned);
+            if targets[at] != self.me {
+                continue;
+            }
+            let from = all.len();
+            let args = session.args_at(&parsed, input, owned_before);
+            let shard = &self.site.shard;
+            push_key_locks(row, &args, parsed.key, |key| shard.key(key).hash, &mut all);
+            if keeps[at] {
+                kept.extend_from_slice(&all[from..]);
+            }
+        }
+        self.site.try_keep(owner, &all, &kept)
+    }
+
     fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
         self.statistics.flights += 1;
-        let owner = flight.owner();
-        flight.start(&mut self.steps);
+        let shard = &self.site.shard;
+        flight.start(|key| shard.key(key).hash, &mut self.steps);
+        self.carry_out_steps(&mut flight);
         session.pending = Pending::Flight(flight, gathered);
-        self.carry_out_steps(owner);
     }
 
     /// Carries out what ends a stretch: commands of the process, and calls that span shards by themselves.
@@ -430,8 +536,7 @@ impl State {
         let mut shards = targets.clone();
         shards.sort_unstable();
         shards.dedup();
-        let mut flight =
-            Box::new(Flight::new(self.new_owner(), session.ticket(), self.me, shape, Reach::Keys, &shards));
+        let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
         let call = new_call(row, session, None);
         for (at, target) in targets.iter().enumerate() {
             let from = 1 + at * stride;
@@ -458,7 +563,7 @@ impl State {
         }
         let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
         let reach = Reach::Whole(if shared { Mode::Shared } else { Mode::Exclusive });
-        let mut flight = Box::new(Flight::new(self.new_owner(), session.ticket(), self.me, shape, reach, &shards));
+        let mut flight = self.new_flight(session, shape, reach, &shards);
         for shard in shards {
             flight.push(shard, &call, args, None);
         }
@@ -475,8 +580,7 @@ impl State {
         keys.dedup_by(|a, b| args.get(a.1) == args.get(b.1));
         let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
         shards.dedup();
-        let owner = self.new_owner();
-        let mut flight = Box::new(Flight::new(owner, session.ticket(), self.me, Shape::Gather, Reach::Keys, &shards));
+        let mut flight = self.new_flight(session, Shape::Gather, Reach::Keys, &shards);
         let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
         if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
             && other != session.db

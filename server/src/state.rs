@@ -167,7 +167,7 @@ struct Visit {
 const OUTGOING_BYTES_MAX: usize = 16 << 20;
 
 /// Batches kept for reuse.
-const POOL_MAX: usize = 64;
+const POOL_MAX: usize = 256;
 
 impl State {
     /// A core with nothing to do yet.
@@ -264,7 +264,8 @@ impl State {
         Owner(u64::from(self.me.0) << 48 | self.next_owner)
     }
 
-    fn take_batch(&mut self) -> Box<Batch> {
+    /// An empty batch of this core.
+    pub fn take_batch(&mut self) -> Box<Batch> {
         let mut batch = self.pool.pop().unwrap_or_default();
         batch.home = self.me;
         batch
@@ -277,18 +278,26 @@ impl State {
         }
     }
 
-    /// The batch that this pass collects for `shard`, with a job for `session` opened in it.
-    pub fn open_remote_job(&mut self, shard: ShardId, ticket: u64) -> &mut Batch {
-        let owner = self.new_owner();
+    /// The batch that this pass collects for `shard`, with a job opened in it.
+    pub fn open_remote_job(&mut self, shard: ShardId, ticket: u64, owner: Owner, order: Order) -> &mut Batch {
+        self.send_if_full(shard);
+        let batch = self.outgoing(shard);
+        batch.open_job(ticket, owner, order, Reach::Keys);
+        batch
+    }
+
+    fn send_if_full(&mut self, shard: ShardId) {
         if let Some(full) = self.outgoing[shard.index()].take_if(|batch| batch.bytes.len() > OUTGOING_BYTES_MAX) {
             self.send_batch(shard, full);
         }
+    }
+
+    /// The batch that this pass collects for `shard`.
+    pub fn outgoing(&mut self, shard: ShardId) -> &mut Batch {
         if self.outgoing[shard.index()].is_none() {
             self.outgoing[shard.index()] = Some(self.take_batch());
         }
-        let batch = self.outgoing[shard.index()].as_mut().expect("it was made just now");
-        batch.open_job(ticket, owner, Order::Run, Reach::Keys);
-        batch
+        self.outgoing[shard.index()].as_mut().expect("it was made just now")
     }
 
     /// Puts a batch on its way to a shard.
@@ -302,29 +311,29 @@ impl State {
     }
 
     /// Carries out the steps of a flight.
-    pub fn carry_out_steps(&mut self, owner: Owner) {
+    pub fn carry_out_steps(&mut self, flight: &mut Flight) {
+        let owner = flight.owner();
         let mut steps = std::mem::take(&mut self.steps);
         for step in steps.drain(..) {
             match step {
                 Step::Send(shard, batch) if shard == self.me => {
-                    self.flush_own_releases();
+                    self.flush_own();
                     self.inbound.push_back(batch);
                 }
                 Step::Send(shard, batch) => self.legs[shard.index()].push(batch),
-                Step::Release(shard) => {
-                    if self.outgoing[shard.index()].is_none() {
-                        self.outgoing[shard.index()] = Some(self.take_batch());
-                    }
-                    let batch = self.outgoing[shard.index()].as_mut().expect("it was made just now");
-                    batch.releases.push(owner);
+                Step::Join(shard, order) => {
+                    self.send_if_full(shard);
+                    flight.join(shard, order, self.outgoing(shard));
                 }
+                Step::Release(shard) if shard == self.me => self.release_here(owner),
+                Step::Release(shard) => self.outgoing(shard).releases.push(owner),
             }
         }
         self.steps = steps;
     }
 
-    /// Puts releases for this core's own shard in front of what follows.
-    fn flush_own_releases(&mut self) {
+    /// Puts what this core has for its own shard in front of what follows.
+    fn flush_own(&mut self) {
         if let Some(batch) = self.outgoing[self.me.index()].take() {
             self.inbound.push_back(batch);
         }
@@ -332,11 +341,14 @@ impl State {
 
     /// Takes a letter from core `from`.
     pub fn receive(&mut self, from: usize, letter: Letter) {
+        self.batch_wait.arrived();
         match letter {
             Letter::Batch(batch) if batch.is_answer => self.homecoming.push_back((from, batch)),
             Letter::Batch(batch) => {
                 self.statistics.hops_in += 1;
                 self.statistics.calls_in += batch.calls.len() as u64;
+                // Its turn comes after the requests of this pass: by then they are there.
+                self.site.prefetch_buckets(&batch);
                 self.inbound.push_back(batch);
             }
             Letter::Notice(notice) => self.heed(from, notice),
@@ -376,7 +388,7 @@ impl State {
     pub fn settle(&mut self) {
         loop {
             if self.outgoing[self.me.index()].is_some() {
-                self.flush_own_releases();
+                self.flush_own();
             }
             if let Some(batch) = self.inbound.pop_front() {
                 self.deliver(batch);
@@ -394,7 +406,21 @@ impl State {
 
     fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
+        self.site.prefetch_entries(&batch);
         self.site.deliver(self.now, batch, &mut done);
+        self.send_done(done);
+    }
+
+    /// Ends locks on this core's shard and carries out what waited for them.
+    fn release_here(&mut self, owner: Owner) {
+        let mut done = std::mem::take(&mut self.done);
+        self.site.release(self.now, owner, &mut done);
+        self.send_done(done);
+    }
+
+    // Batches travel between cores as pointers and are reused.
+    #[allow(clippy::vec_box)]
+    fn send_done(&mut self, mut done: Vec<Box<Batch>>) {
         loop {
             done.drain(..).for_each(|batch| self.send_home(batch));
             let Some(owner) = self.admitted.pop_front() else { break };
@@ -439,17 +465,21 @@ impl State {
         if let [job] = batch.jobs.as_slice() {
             let (index, generation) = Session::place_of(job.ticket);
             if let Some(session) = self.session(index, generation)
-                && matches!(session.pending, Pending::Flight(..))
+                && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
                 return self.leg_returned(from, batch, flight, gathered, index);
             }
         }
-        for job in &batch.jobs {
+        for (at, job) in batch.jobs.iter().enumerate() {
             let (index, generation) = Session::place_of(job.ticket);
             let Some(session) = self.session(index, generation) else { continue };
-            let end = if job.calls.0 == job.calls.1 { job.replies_from } else { batch.ends[job.calls.1 as usize - 1] };
-            session.append_replies(&batch.replies, job.replies_from, end);
+            if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
+                let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
+                self.go_on(flight, gathered, progress, index);
+                continue;
+            }
+            session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
             session.pending = Pending::Nothing;
             self.ready.push_back(index);
         }
@@ -464,16 +494,27 @@ impl State {
         gathered: Option<Box<crate::session::GatheredCall>>,
         index: u32,
     ) {
-        let owner = flight.owner();
         let progress = flight.arrived(batch, ShardId(from as u16), &mut self.steps);
+        self.go_on(flight, gathered, progress, index);
+    }
+
+    /// A leg has come home; `progress` tells what that meant for the flight.
+    fn go_on(
+        &mut self,
+        mut flight: Box<Flight>,
+        gathered: Option<Box<crate::session::GatheredCall>>,
+        progress: Progress,
+        index: u32,
+    ) {
         if progress == Progress::UnderWay {
+            self.carry_out_steps(&mut flight);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
             session.pending = Pending::Flight(flight, gathered);
-            return self.carry_out_steps(owner);
+            return;
         }
-        let mut out = ringkey_core::resp::ReplyBuffer::default();
         match gathered {
             Some(gathered) => {
+                let mut out = ringkey_core::resp::ReplyBuffer::default();
                 let args = gathered.request.args();
                 let mut lent = flight.lent_batches();
                 let tally = self.workbench.run(&self.site.rules, self.now, &gathered.call, &args, &mut lent, &mut out);
@@ -482,12 +523,19 @@ impl State {
                 let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
                 self.site.shard.stats.add(&stats);
                 flight.give_back(&mut self.steps);
+                let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+                session.append_replies(&out, ringkey_core::resp::reply::Mark::default(), out.mark());
             }
-            None => flight.assemble(self.random.u64(..), &mut out),
+            None => {
+                let random = self.random.u64(..);
+                let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+                let before = session.output.pending.mark();
+                flight.assemble(random, &mut session.output.pending);
+                session.apply_reply_mode(before);
+            }
         }
-        self.carry_out_steps(owner);
+        self.carry_out_steps(&mut flight);
         let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-        session.append_replies(&out, ringkey_core::resp::reply::Mark::default(), out.mark());
         session.pending = Pending::Nothing;
         self.ready.push_back(index);
         for batch in flight.into_batches() {
@@ -557,6 +605,7 @@ impl State {
         session.last_active = self.now;
         self.statistics.net_in += bytes.len() as u64;
         self.statistics.reads += 1;
+        self.batch_wait.arrived();
         let bytes = if session.foreseen.is_some() { bytes } else { session.feed_big(bytes) };
         if session.closing == Closing::No {
             if session.input.is_empty() && session.pending.is_nothing() {
@@ -579,11 +628,5 @@ impl State {
         self.site.rules = Tuning::rules(&self.settings);
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
-    }
-
-    /// The wait for batches, as INFO shows it.
-    pub fn batch_wait_text(&self) -> String {
-        let wait = self.batch_wait.wait(Default::default());
-        format!("want={},min_wait_us={}", wait.want, wait.min_wait.as_micros())
     }
 }

@@ -37,6 +37,8 @@ pub struct Statistics {
     pub passes: u64,
     /// Time spent in passes, without waiting, in microseconds.
     pub busy_micros: u64,
+    /// The longest pass, in microseconds.
+    pub longest_pass_micros: u64,
     /// Time spent on requests, in microseconds.
     pub command_micros: u64,
     /// Wake-ups sent to other cores.

@@ -60,6 +60,17 @@ pub struct Call {
     pub keep: bool,
 }
 
+/// Locks to be asked for; most stretches need no allocation for them.
+pub type LockRequests = SmallVec<[LockRequest; 16]>;
+
+impl Call {
+    /// The lock that it needs on a key.
+    pub fn lock_of(&self, hash: KeyHash) -> LockRequest {
+        let mode = if self.row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+        LockRequest { fingerprint: Fingerprint(hash.hash), mode }
+    }
+}
+
 /// What one connection has for the shard.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -73,6 +84,8 @@ pub struct Job {
     pub reach: Reach,
     /// Its calls: a range of the batch's calls.
     pub calls: (u32, u32),
+    /// The locks it asks for, for [`Order::TryLock`] without calls: a range of the batch's locks.
+    pub locks: (u32, u32),
     /// Was it done (or were its locks refused, for [`Order::TryLock`])?
     pub refused: bool,
     /// Where its replies begin.
@@ -107,6 +120,8 @@ pub struct Batch {
     pub calls: Vec<Call>,
     /// The jobs.
     pub jobs: Vec<Job>,
+    /// Locks that jobs ask for.
+    pub locks: Vec<LockRequest>,
     /// The end of each call's reply.
     pub ends: Vec<Mark>,
     /// The replies.
@@ -136,6 +151,7 @@ impl Batch {
         self.spans.clear();
         self.calls.clear();
         self.jobs.clear();
+        self.locks.clear();
         self.ends.clear();
         self.lent.clear();
         self.releases.clear();
@@ -145,6 +161,7 @@ impl Batch {
         self.spans.shrink_to(RECYCLED_PARTS_MAX);
         self.calls.shrink_to(RECYCLED_PARTS_MAX);
         self.jobs.shrink_to(RECYCLED_PARTS_MAX);
+        self.locks.shrink_to(RECYCLED_PARTS_MAX);
         self.ends.shrink_to(RECYCLED_PARTS_MAX);
         self.lent.shrink_to(RECYCLED_PARTS_MAX);
         self.releases.shrink_to(RECYCLED_PARTS_MAX);
@@ -161,8 +178,36 @@ impl Batch {
     /// Opens a job; the calls pushed from now on are its calls.
     pub fn open_job(&mut self, ticket: u64, owner: Owner, order: Order, reach: Reach) {
         let at = self.calls.len() as u32;
+        let locks = (0, 0);
         let replies_from = Mark::default();
-        self.jobs.push(Job { ticket, owner, order, reach, calls: (at, at), refused: false, replies_from });
+        self.jobs.push(Job { ticket, owner, order, reach, calls: (at, at), locks, refused: false, replies_from });
+    }
+
+    /// Copies the calls of `other` into the job opened last.
+    pub fn push_calls_of(&mut self, other: &Batch) {
+        let (bytes, shared, spans) = (self.bytes.len(), self.shared.len(), self.spans.len() as u32);
+        self.bytes.extend_from_slice(&other.bytes);
+        self.shared.extend_from_slice(&other.shared);
+        self.spans.extend(other.spans.iter().map(|span| span.shifted(bytes, shared)));
+        let shift = |call: &Call| Call { words: (call.words.0 + spans, call.words.1 + spans), ..call.clone() };
+        self.calls.extend(other.calls.iter().map(shift));
+        let job = self.jobs.last_mut().expect("a job is opened before its calls are pushed");
+        job.calls.1 = self.calls.len() as u32;
+    }
+
+    /// Has the job opened last ask for the locks of `other`.
+    pub fn push_locks_of(&mut self, other: &Batch) {
+        let from = self.locks.len() as u32;
+        self.locks.extend_from_slice(&other.locks);
+        let job = self.jobs.last_mut().expect("a job is opened before its locks are pushed");
+        job.locks = (from, self.locks.len() as u32);
+    }
+
+    /// Notes the locks that its only job needs.
+    pub fn fill_locks(&mut self, hash: impl Fn(&[u8]) -> KeyHash) {
+        self.locks.clear();
+        let requests = self.lock_requests(&self.jobs[0], false, hash);
+        self.locks.extend_from_slice(&requests);
     }
 
     /// Copies a call into the job opened last.
@@ -219,6 +264,24 @@ impl Batch {
         (from, self.ends[index as usize])
     }
 
+    /// Takes the replies of job `index` of `other` over, as those of its own job.
+    pub fn take_replies(&mut self, other: &Batch, index: usize) {
+        let job = &other.jobs[index];
+        let (from, base) = (job.calls.0 as usize, job.replies_from);
+        self.replies.clear();
+        self.ends.clear();
+        let moved = |end: &Mark| Mark { bytes: end.bytes - base.bytes, shared: end.shared - base.shared };
+        self.ends.extend(other.ends[from..job.calls.1 as usize].iter().map(moved));
+        self.replies.append_range(&other.replies, base, other.end_of(job));
+        self.jobs[0].calls = (0, self.ends.len() as u32);
+        self.jobs[0].replies_from = Mark::default();
+    }
+
+    /// Where the replies of a job end.
+    pub fn end_of(&self, job: &Job) -> Mark {
+        if job.calls.0 == job.calls.1 { job.replies_from } else { self.ends[job.calls.1 as usize - 1] }
+    }
+
     /// Moves job `index` into a batch of its own, because it must wait.
     pub fn split_off(&self, index: usize) -> Box<Batch> {
         let job = &self.jobs[index];
@@ -231,13 +294,11 @@ impl Batch {
     }
 
     /// The locks of a job: of all its calls, or only of those that keep theirs.
-    pub fn lock_requests(
-        &self,
-        job: &Job,
-        only_kept: bool,
-        hash: impl Fn(&[u8]) -> KeyHash,
-    ) -> SmallVec<[LockRequest; 8]> {
-        let mut requests = SmallVec::new();
+    pub fn lock_requests(&self, job: &Job, only_kept: bool, hash: impl Fn(&[u8]) -> KeyHash) -> LockRequests {
+        if job.locks.0 != job.locks.1 {
+            return self.locks[job.locks.0 as usize..job.locks.1 as usize].iter().copied().collect();
+        }
+        let mut requests = LockRequests::new();
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             if only_kept && !call.keep {
                 continue;
@@ -262,7 +323,7 @@ pub fn push_key_locks(
     args: &Args<'_>,
     first_key: Option<(u32, KeyHash)>,
     hash: impl Fn(&[u8]) -> KeyHash,
-    requests: &mut SmallVec<[LockRequest; 8]>,
+    requests: &mut LockRequests,
 ) {
     let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
     row.visit_keys(args, |index, _| {

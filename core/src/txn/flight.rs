@@ -8,6 +8,8 @@
 //!   With three legs and more the locks are first tried on all legs at once; if all are granted, all legs run at once.
 //!   If any is refused, all are given back and the legs are visited in order. Who tries never waits, who waits goes
 //!   upwards only: no deadlock, and nothing that was run is ever undone.
+//!   A leg of a stretch over two shards needs no batch of its own: it can run in place at home ([`Flight::relay`]), or
+//!   travel in a batch with what others have for that shard ([`Flight::arrived_in`]).
 //! - **every shard**: the same with locks on whole shards.
 //! - **gather**: the keys are locked and their entries lent to the home core leg by leg; the caller runs the command
 //!   over them and the entries go back with the release.
@@ -15,6 +17,7 @@
 use super::batch::{Batch, Call, Order, Reach};
 use super::locks::Owner;
 use crate::command::Join;
+use crate::keyspace::KeyHash;
 use crate::resp::reply::Mark;
 use crate::resp::{Args, Protocol, Reply, ReplyBuffer};
 use crate::units::ShardId;
@@ -28,6 +31,8 @@ const LEGS_AT_ONCE_MIN: usize = 3;
 pub enum Step {
     /// Bring this batch to the shard.
     Send(ShardId, Box<Batch>),
+    /// Add a job for this leg to what goes to the shard anyway: [`Flight::join`].
+    Join(ShardId, Order),
     /// Have the shard release the flight's locks; nobody waits for it.
     Release(ShardId),
 }
@@ -55,9 +60,14 @@ enum Phase {
 #[derive(Debug)]
 struct Leg {
     shard: ShardId,
+    /// Its calls, and later their replies; away while the leg is out, unless it is `merged`.
     batch: Option<Box<Batch>>,
+    /// It is out in a batch with the jobs of others, and `batch` waits at home for the replies.
+    is_merged: bool,
     /// Does any of its calls keep its locks when visited in turn?
     keeps: bool,
+    /// Were its locks refused when they were tried?
+    is_refused: bool,
 }
 
 /// What becomes of the replies.
@@ -76,30 +86,39 @@ pub enum Shape {
 pub struct Flight {
     owner: Owner,
     shape: Shape,
+    reach: Reach,
     protocol: Protocol,
     legs: SmallVec<[Leg; 2]>,
     /// The leg of each call, in program order.
-    order: Vec<u16>,
+    order: SmallVec<[u16; 32]>,
     phase: Phase,
     /// The latest leg that any call so far runs on; what goes to an earlier one overtakes it.
     latest_leg: u16,
 }
 
 impl Flight {
-    /// A flight to `shards`, which are in ascending order, with no calls yet.
-    pub fn new(owner: Owner, ticket: u64, home: ShardId, shape: Shape, reach: Reach, shards: &[ShardId]) -> Self {
+    /// A flight to `shards`, which are in ascending order, with no calls yet. `spare` gives empty batches of the home
+    /// core.
+    pub fn new(
+        owner: Owner,
+        ticket: u64,
+        shape: Shape,
+        reach: Reach,
+        shards: &[ShardId],
+        mut spare: impl FnMut() -> Box<Batch>,
+    ) -> Self {
         debug_assert!(shards.is_sorted(), "locks are taken in ascending order of shards");
         let order = if shape == Shape::Gather { Order::Lend } else { Order::Run };
         let legs = shards
             .iter()
             .map(|shard| {
-                let mut batch = Box::new(Batch::new(home));
+                let mut batch = spare();
                 batch.open_job(ticket, owner, order, reach);
-                Leg { shard: *shard, batch: Some(batch), keeps: false }
+                Leg { shard: *shard, batch: Some(batch), is_merged: false, keeps: false, is_refused: false }
             })
             .collect();
         let protocol = Protocol::default();
-        Self { owner, shape, protocol, legs, order: Vec::new(), phase: Phase::Landed, latest_leg: 0 }
+        Self { owner, shape, reach, protocol, legs, order: SmallVec::new(), phase: Phase::Landed, latest_leg: 0 }
     }
 
     /// The owner of its locks.
@@ -114,6 +133,18 @@ impl Flight {
 
     /// Adds a call, the next in program order, to the leg of `shard`: all its words, or its name and some of them.
     pub fn push(&mut self, shard: ShardId, call: &Call, args: &Args<'_>, words: Option<std::ops::Range<usize>>) {
+        let (at, keep) = self.note(shard, call.protocol);
+        let batch = self.legs[at].batch.as_mut().expect("a flight that has not started holds its batches");
+        let call = Call { keep, ..call.clone() };
+        match words {
+            None => batch.push_call(&call, args),
+            Some(words) => batch.push_fragment(&call, args, words),
+        }
+    }
+
+    /// Notes that the next call in program order goes to `shard`, by whatever way. Returns its leg, and whether it must
+    /// keep its locks.
+    pub fn note(&mut self, shard: ShardId, protocol: Protocol) -> (usize, bool) {
         let at = self.legs.iter().position(|leg| leg.shard == shard).expect("the flight was made with all its shards");
         let leg = at as u16;
         let keep = match self.shape {
@@ -122,16 +153,49 @@ impl Flight {
             Shape::Gather => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
-        self.protocol = call.protocol;
-        let Leg { batch, keeps, .. } = &mut self.legs[at];
-        *keeps |= keep;
-        let batch = batch.as_mut().expect("a flight that has not started holds its batches");
-        let call = Call { keep, ..call.clone() };
-        match words {
-            None => batch.push_call(&call, args),
-            Some(words) => batch.push_fragment(&call, args, words),
-        }
+        self.protocol = protocol;
+        self.legs[at].keeps |= keep;
         self.order.push(leg);
+        (at, keep)
+    }
+
+    /// Does any call of a leg keep its locks?
+    pub fn keeps(&self, leg: usize) -> bool {
+        self.legs[leg].keeps
+    }
+
+    /// The shard of a leg.
+    pub fn shard(&self, leg: usize) -> ShardId {
+        self.legs[leg].shard
+    }
+
+    /// The batch of a leg that is at home: what waits for its turn, or where the replies of what runs in place are
+    /// written, the end of each to `ends`.
+    pub fn batch_of(&mut self, leg: usize) -> &mut Batch {
+        self.legs[leg].batch.as_mut().expect("a leg that runs in place is at home")
+    }
+
+    /// Forgets the calls noted so far, none of which was pushed.
+    pub fn forget(&mut self) {
+        self.order.clear();
+        self.latest_leg = 0;
+        self.legs.iter_mut().for_each(|leg| leg.keeps = false);
+    }
+
+    /// Takes off with `leg` on its way in a batch of its home core; of the legs before it, the replies are there.
+    pub fn relay(&mut self, leg: usize) {
+        debug_assert!(self.legs.len() < LEGS_AT_ONCE_MIN && self.shape == Shape::Calls, "only short stretches do so");
+        for leg in &mut self.legs[..leg] {
+            let batch = leg.batch.as_mut().expect("a leg that ran in place is at home");
+            batch.jobs[0].calls = (0, batch.ends.len() as u32);
+        }
+        self.legs[leg].is_merged = true;
+        self.phase = Phase::InTurn(leg);
+    }
+
+    /// Does the leg of `shard` travel in a batch with the jobs of others?
+    pub fn is_merged(&self, shard: ShardId) -> bool {
+        self.legs.iter().any(|leg| leg.shard == shard && leg.is_merged)
     }
 
     /// Adds keys to be lent by `shard`: words of `args`, without its name.
@@ -141,21 +205,65 @@ impl Flight {
         leg.batch.as_mut().expect("a flight that has not started holds its batches").push_call(call, keys);
     }
 
-    /// Takes off.
-    pub fn start(&mut self, steps: &mut Vec<Step>) {
-        if self.legs.len() >= LEGS_AT_ONCE_MIN && self.shape != Shape::Gather {
-            self.phase = Phase::Trying(self.legs.len());
-            self.send_all(Order::TryLock, steps);
-        } else {
-            self.send_in_turn(0, steps);
+    /// Takes off. `hash` hashes keys.
+    pub fn start(&mut self, hash: impl Fn(&[u8]) -> KeyHash, steps: &mut Vec<Step>) {
+        if self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::Gather {
+            return self.send_in_turn(0, steps);
         }
+        if self.joins() {
+            for leg in &mut self.legs {
+                leg.batch.as_mut().expect("a flight that has not started holds its batches").fill_locks(&hash);
+            }
+        }
+        self.phase = Phase::Trying(self.legs.len());
+        self.send_all(Order::TryLock, steps);
+    }
+
+    /// Do its legs travel as jobs in batches with those of others? Lent entries and whole shards go alone.
+    fn joins(&self) -> bool {
+        self.reach == Reach::Keys && self.shape != Shape::Gather
+    }
+
+    /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
+    pub fn join(&mut self, shard: ShardId, order: Order, batch: &mut Batch) {
+        let owner = self.owner;
+        let leg = self.leg_of(shard);
+        let packed = leg.batch.as_deref().expect("a leg that joins others waits at home");
+        batch.open_job(packed.jobs[0].ticket, owner, order, Reach::Keys);
+        if order == Order::TryLock {
+            batch.push_locks_of(packed);
+        } else {
+            batch.push_calls_of(packed);
+        }
+        leg.is_merged = true;
     }
 
     /// A batch has come home.
     pub fn arrived(&mut self, batch: Box<Batch>, from: ShardId, steps: &mut Vec<Step>) -> Progress {
-        let leg = self.legs.iter_mut().find(|leg| leg.shard == from).expect("only legs of the flight come home");
+        let leg = self.leg_of(from);
         debug_assert!(leg.batch.is_none(), "a leg comes home once");
+        leg.is_refused = batch.jobs[0].refused;
         leg.batch = Some(batch);
+        self.advance(steps)
+    }
+
+    /// Job `job` of a batch that has come home was a leg.
+    pub fn arrived_in(&mut self, batch: &Batch, job: usize, from: ShardId, steps: &mut Vec<Step>) -> Progress {
+        let is_trying = matches!(self.phase, Phase::Trying(_));
+        let leg = self.leg_of(from);
+        assert!(std::mem::take(&mut leg.is_merged), "a leg comes home once");
+        leg.is_refused = batch.jobs[job].refused;
+        if !is_trying {
+            leg.batch.as_mut().expect("it has waited at home").take_replies(batch, job);
+        }
+        self.advance(steps)
+    }
+
+    fn leg_of(&mut self, shard: ShardId) -> &mut Leg {
+        self.legs.iter_mut().find(|leg| leg.shard == shard).expect("only legs of the flight come home")
+    }
+
+    fn advance(&mut self, steps: &mut Vec<Step>) -> Progress {
         match self.phase {
             Phase::InTurn(at) if at + 1 < self.legs.len() => self.send_in_turn(at + 1, steps),
             Phase::InTurn(_) => self.land(true, steps),
@@ -170,12 +278,12 @@ impl Flight {
 
     /// All have answered whether they got their locks.
     fn tried(&mut self, steps: &mut Vec<Step>) {
-        if self.legs.iter().all(|leg| !leg.job_refused()) {
+        if self.legs.iter().all(|leg| !leg.is_refused) {
             self.phase = Phase::Running(self.legs.len());
             return self.send_all(Order::RunHeld, steps);
         }
         for leg in &mut self.legs {
-            if !leg.job_refused() {
+            if !leg.is_refused {
                 steps.push(Step::Release(leg.shard));
             }
         }
@@ -183,21 +291,26 @@ impl Flight {
     }
 
     fn send_all(&mut self, order: Order, steps: &mut Vec<Step>) {
-        for leg in &mut self.legs {
-            steps.push(leg.take(order));
+        for at in 0..self.legs.len() {
+            self.send(at, order, steps);
         }
+    }
+
+    fn send(&mut self, at: usize, order: Order, steps: &mut Vec<Step>) {
+        let joins = self.joins();
+        let leg = &mut self.legs[at];
+        steps.push(if joins { Step::Join(leg.shard, order) } else { leg.take(order) });
     }
 
     fn send_in_turn(&mut self, at: usize, steps: &mut Vec<Step>) {
         self.phase = Phase::InTurn(at);
         let last = at + 1 == self.legs.len();
-        let leg = &mut self.legs[at];
         let order = match self.shape {
             Shape::Gather => Order::Lend,
-            _ if leg.keeps && !last => Order::RunAndKeep,
+            _ if self.legs[at].keeps && !last => Order::RunAndKeep,
             _ => Order::Run,
         };
-        steps.push(leg.take(order));
+        self.send(at, order, steps);
     }
 
     fn land(&mut self, was_in_turn: bool, steps: &mut Vec<Step>) {
@@ -249,10 +362,6 @@ impl Leg {
         batch.jobs[0].refused = false;
         batch.is_answer = false;
         Step::Send(self.shard, batch)
-    }
-
-    fn job_refused(&self) -> bool {
-        self.batch.as_deref().is_some_and(|batch| batch.jobs[0].refused)
     }
 }
 

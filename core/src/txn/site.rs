@@ -4,10 +4,10 @@
 //! lock table, so what does not conflict never waits, and a shard without locks pays one check.
 
 use super::batch::{Batch, Call, Job, Lent, Order, Reach, push_key_locks};
-use super::locks::{Grant, LockTable, Owner, Scope};
+use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
 use crate::command::Run;
 use crate::commands::{Context, Rules};
-use crate::keyspace::Shard;
+use crate::keyspace::{KeyHash, Shard};
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
@@ -62,11 +62,37 @@ impl Site {
         self.locks.is_idle() || self.is_free_for(call, args)
     }
 
-    #[cold]
     fn is_free_for(&self, call: &Call, args: &Args<'_>) -> bool {
+        // Only commands with one key bring the hash of their first one along.
+        if let Some((_, hash)) = call.first_key {
+            return self.locks.is_free(Scope::Keys(&[call.lock_of(hash)]));
+        }
         let mut requests = SmallVec::new();
         push_key_locks(call.row, args, call.first_key, |key| self.shard.key(key).hash, &mut requests);
         self.locks.is_free(Scope::Keys(&requests))
+    }
+
+    /// Takes the locks that calls about to run here must keep, if nothing stands in the way of any of them. `all`: what
+    /// the calls touch, `kept`: what must stay locked.
+    pub fn try_keep(&mut self, owner: Owner, all: &[LockRequest], kept: &[LockRequest]) -> bool {
+        if !self.locks.is_free(Scope::Keys(all)) {
+            return false;
+        }
+        if !kept.is_empty() {
+            let grant = self.locks.acquire(owner, Scope::Keys(kept));
+            assert_eq!(grant, Grant::Granted, "what is free can be taken");
+        }
+        true
+    }
+
+    /// Has the buckets of a batch's keys fetched, so that the cache misses of its calls overlap.
+    pub fn prefetch_buckets(&self, batch: &Batch) {
+        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_bucket(hash));
+    }
+
+    /// The second step: has their entries fetched.
+    pub fn prefetch_entries(&self, batch: &Batch) {
+        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_entry(hash));
     }
 
     /// Are there neither locks nor waiting jobs?
@@ -150,6 +176,7 @@ impl Site {
         match job.order {
             Order::Run if idle => return true,
             Order::RunHeld | Order::Return => return true,
+            Order::Run if job.reach == Reach::Keys && self.are_free(batch, job) => return true,
             _ => {}
         }
         let (owner, order, reach) = (job.owner, job.order, job.reach);
@@ -166,13 +193,19 @@ impl Site {
             Reach::Keys => Scope::Keys(&requests),
         };
         match order {
-            Order::Run if self.locks.is_free(scope) => true,
+            Order::Run if reach != Reach::Keys && self.locks.is_free(scope) => true,
             Order::TryLock => {
                 batch.jobs[index].refused = !self.locks.try_acquire(owner, scope);
                 true
             }
             _ => self.locks.acquire(owner, scope) == Grant::Granted,
         }
+    }
+
+    fn are_free(&self, batch: &Batch, job: &Job) -> bool {
+        batch.calls[job.calls.0 as usize..job.calls.1 as usize]
+            .iter()
+            .all(|call| self.is_free_for(call, &batch.args(call)))
     }
 
     // The boxes are what travels; they come and go as they are.
@@ -225,6 +258,10 @@ impl Site {
         lay_out(&mut self.shard, batch);
         batch.lent.clear();
     }
+}
+
+fn keys_of(batch: &Batch) -> impl Iterator<Item = (DbIndex, KeyHash)> {
+    batch.calls.iter().filter_map(|call| call.first_key.map(|(_, hash)| (call.db, hash)))
 }
 
 /// Puts lent entries into a shard; the batch still tells whose they are.

@@ -166,6 +166,7 @@ fn add(sum: &mut Tally, more: &Tally) {
     sum.direct += more.direct;
     sum.jobs += more.jobs;
     sum.flights += more.flights;
+    sum.relays += more.relays;
     sum.refused += more.refused;
     sum.waits += more.waits;
 }
@@ -179,7 +180,7 @@ fn every_history_is_that_of_a_serial_order() {
     });
     assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
     if runs > 1_000 {
-        let all = [sum.direct, sum.jobs, sum.flights, sum.refused, sum.waits];
+        let all = [sum.direct, sum.jobs, sum.flights, sum.relays, sum.refused, sum.waits];
         assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
     }
 }

@@ -11,7 +11,7 @@ use ringkey_core::keyspace::{KeyHasher, Shard};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
-use ringkey_core::txn::batch::{Batch, Call, Order, Reach};
+use ringkey_core::txn::batch::{Batch, Call, LockRequests, Order, Reach, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::txn::site::{Site, Workbench};
@@ -68,6 +68,8 @@ pub struct Tally {
     pub jobs: u64,
     /// Flights.
     pub flights: u64,
+    /// Stretches over two shards without batches of their own.
+    pub relays: u64,
     /// Legs whose locks were refused when tried at once.
     pub refused: u64,
     /// Jobs that waited.
@@ -252,7 +254,7 @@ impl World {
 
     fn settle(&mut self, core: usize) {
         loop {
-            self.flush_own_releases(core);
+            self.flush_own(core);
             if let Some(batch) = self.cores[core].inbound.pop_front() {
                 self.deliver(core, batch);
             } else if let Some((from, batch)) = self.cores[core].homecoming.pop_front() {
@@ -265,7 +267,7 @@ impl World {
         }
     }
 
-    fn flush_own_releases(&mut self, core: usize) {
+    fn flush_own(&mut self, core: usize) {
         let core_ = &mut self.cores[core];
         if let Some(batch) = core_.outgoing[core].take() {
             core_.inbound.push_back(batch);
@@ -282,12 +284,15 @@ impl World {
     }
 
     fn deliver(&mut self, core: usize, batch: Letter) {
-        let count = self.cores.len();
         let Core { site, now, .. } = &mut self.cores[core];
         let (waits, mut done) = (site.lock_waits, Vec::new());
         site.deliver(Millis(*now), batch, &mut done);
         self.tally.waits += site.lock_waits - waits;
-        let mut done = VecDeque::from(done);
+        self.send_done(core, done.into());
+    }
+
+    fn send_done(&mut self, core: usize, mut done: VecDeque<Letter>) {
+        let count = self.cores.len();
         while let Some(mut batch) = done.pop_front() {
             let home = batch.home.index();
             if let [job] = batch.jobs.as_slice()
@@ -314,14 +319,20 @@ impl World {
                 assert!(batch.lent.iter().all(|lent| lent.entry.is_none()), "what was lent has been taken back");
                 return;
             }
-            self.tally.refused += u64::from(job.refused);
-            if matches!(self.clients[client].pending, Pending::Flight(..)) {
+            let from_shard = ShardId(from as u16);
+            if matches!(&self.clients[client].pending, Pending::Flight(flight, _) if !flight.is_merged(from_shard)) {
                 return self.leg_returned(core, from, batch, client);
             }
         }
-        for job in &batch.jobs {
+        for (at, job) in batch.jobs.iter().enumerate() {
             let client = &mut self.clients[job.ticket as usize];
-            assert!(matches!(client.pending, Pending::Job), "only who waits for a job is answered");
+            if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut client.pending) {
+                self.tally.refused += u64::from(job.refused);
+                let mut steps = Vec::new();
+                let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut steps);
+                self.go_on(core, job.ticket as usize, (flight, gathered), progress, steps);
+                continue;
+            }
             let end = if job.calls.1 == 0 { batch.replies.mark() } else { batch.ends[job.calls.1 as usize - 1] };
             client.output.append_range(&batch.replies, job.replies_from, end);
             client.pending = Pending::Nothing;
@@ -333,10 +344,22 @@ impl World {
     fn leg_returned(&mut self, core: usize, from: usize, batch: Letter, client: usize) {
         let Pending::Flight(mut flight, gathered) = std::mem::take(&mut self.clients[client].pending) else { return };
         let mut steps = Vec::new();
-        let owner = flight.owner();
-        if flight.arrived(batch, ShardId(from as u16), &mut steps) == Progress::UnderWay {
+        let progress = flight.arrived(batch, ShardId(from as u16), &mut steps);
+        self.go_on(core, client, (flight, gathered), progress, steps);
+    }
+
+    fn go_on(
+        &mut self,
+        core: usize,
+        client: usize,
+        (mut flight, gathered): (Box<Flight>, Option<(Request, Call)>),
+        progress: Progress,
+        mut steps: Vec<Step>,
+    ) {
+        if progress == Progress::UnderWay {
+            self.carry_out(core, &mut flight, steps);
             self.clients[client].pending = Pending::Flight(flight, gathered);
-            return self.carry_out(core, owner, steps);
+            return;
         }
         let mut out = ReplyBuffer::default();
         match gathered {
@@ -349,7 +372,7 @@ impl World {
             }
             None => flight.assemble(self.prng.next_u64(), &mut out),
         }
-        self.carry_out(core, owner, steps);
+        self.carry_out(core, &mut flight, steps);
         self.clients[client].output.append_range(&out, Mark::default(), out.mark());
         self.answered(client);
         self.cores[core].ready.push_back(client);
@@ -367,14 +390,21 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, core: usize, owner: Owner, steps: Vec<Step>) {
+    fn carry_out(&mut self, core: usize, flight: &mut Flight, steps: Vec<Step>) {
+        let owner = flight.owner();
         for step in steps {
             match step {
                 Step::Send(shard, batch) if shard.index() == core => {
-                    self.flush_own_releases(core);
+                    self.flush_own(core);
                     self.cores[core].inbound.push_back(batch);
                 }
                 Step::Send(shard, batch) => self.cores[core].legs[shard.index()].push(batch),
+                Step::Join(shard, order) => flight.join(shard, order, self.outgoing(core, shard.index())),
+                Step::Release(shard) if shard.index() == core => {
+                    let (Core { site, now, .. }, mut done) = (&mut self.cores[core], Vec::new());
+                    site.release(Millis(*now), owner, &mut done);
+                    self.send_done(core, done.into());
+                }
                 Step::Release(shard) => self.outgoing(core, shard.index()).releases.push(owner),
             }
         }
@@ -434,7 +464,13 @@ impl World {
         let op = self.clients[client].window.pop_front();
         self.clients[client].unanswered.extend(op);
         self.clients[client].pending = Pending::Job;
-        self.carry_out(home, owner, vec![Step::Send(ShardId(shard as u16), batch)]);
+        match shard == home {
+            true => {
+                self.flush_own(home);
+                self.cores[home].inbound.push_back(batch);
+            }
+            false => self.cores[home].legs[shard].push(batch),
+        }
     }
 
     fn look_at(&mut self, core: usize, client: usize, batch: &mut Batch) {
@@ -507,6 +543,11 @@ impl World {
             return;
         }
         let mut flight = self.flight(client, owner, Shape::Calls, Reach::Keys, &shards);
+        if shards.len() == 2 && self.relay(client, &mut flight, &stretch) {
+            self.tally.relays += 1;
+            self.clients[client].pending = Pending::Flight(Box::new(flight), None);
+            return;
+        }
         for (shard, request) in &stretch {
             let call = self.call(client, row_of(&request.args()), &request.args());
             flight.push(ShardId(*shard as u16), &call, &request.args(), None);
@@ -514,18 +555,69 @@ impl World {
         self.take_off(client, flight, None);
     }
 
+    /// Runs the first leg in place, or sends it with what the pass has for its shard; `false` if locks are in the way.
+    fn relay(&mut self, client: usize, flight: &mut Flight, stretch: &[(usize, Request)]) -> bool {
+        let (home, owner) = (self.clients[client].home, flight.owner());
+        let protocol = self.clients[client].protocol;
+        let shard_of = |shard: usize| ShardId(shard as u16);
+        let keeps: Vec<bool> = stretch.iter().map(|(shard, _)| flight.note(shard_of(*shard), protocol).1).collect();
+        let is_here = flight.shard(0).index() == home;
+        let calls: Vec<Call> = stretch
+            .iter()
+            .zip(&keeps)
+            .map(|((_, request), keep)| {
+                let args = request.args();
+                Call { keep: *keep, ..self.call(client, row_of(&args), &args) }
+            })
+            .collect();
+        if is_here {
+            let (mut all, mut kept) = (LockRequests::new(), LockRequests::new());
+            let shard = &self.cores[home].site.shard;
+            for (call, (_, request)) in calls.iter().zip(stretch).filter(|(_, (shard, _))| *shard == home) {
+                let args = request.args();
+                push_key_locks(call.row, &args, call.first_key, |key| shard.key(key).hash, &mut all);
+                if call.keep {
+                    push_key_locks(call.row, &args, call.first_key, |key| shard.key(key).hash, &mut kept);
+                }
+            }
+            if !self.cores[home].site.try_keep(owner, &all, &kept) {
+                flight.forget();
+                return false;
+            }
+        }
+        let away = usize::from(is_here);
+        let target = flight.shard(away).index();
+        let order = if flight.keeps(away) { Order::RunAndKeep } else { Order::Run };
+        self.outgoing(home, target).open_job(client as u64, owner, order, Reach::Keys);
+        for (call, (shard, request)) in calls.iter().zip(stretch) {
+            if *shard == target {
+                self.outgoing(home, target).push_call(call, &request.args());
+            } else if is_here {
+                let Core { site, now, .. } = &mut self.cores[home];
+                let batch = flight.batch_of(0);
+                site.run(Millis(*now), call, &request.args(), &mut batch.replies);
+                batch.ends.push(batch.replies.mark());
+            } else {
+                flight.batch_of(1).push_call(call, &request.args());
+            }
+        }
+        flight.relay(away);
+        true
+    }
+
     fn flight(&self, client: usize, owner: Owner, shape: Shape, reach: Reach, shards: &[ShardId]) -> Flight {
         let home = ShardId(self.clients[client].home as u16);
-        Flight::new(owner, client as u64, home, shape, reach, shards)
+        Flight::new(owner, client as u64, shape, reach, shards, || Box::new(Batch::new(home)))
     }
 
     fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<(Request, Call)>) {
         self.tally.flights += 1;
-        let (owner, home) = (flight.owner(), self.clients[client].home);
+        let home = self.clients[client].home;
         let mut steps = Vec::new();
-        flight.start(&mut steps);
+        let shard = &self.cores[home].site.shard;
+        flight.start(|key| shard.key(key).hash, &mut steps);
+        self.carry_out(home, &mut flight, steps);
         self.clients[client].pending = Pending::Flight(Box::new(flight), gathered);
-        self.carry_out(home, owner, steps);
     }
 
     fn fly_each_key(&mut self, client: usize, row: &'static Command, args: &Args<'_>, stride: usize, join: Join) {

@@ -2,6 +2,7 @@
 
 use super::Then;
 use crate::mailbox::letter::{Answer, Question};
+use crate::reactor::Wait;
 use crate::session::Session;
 use crate::state::State;
 use crate::statistics::Statistics;
@@ -19,6 +20,9 @@ pub struct Sample {
     statistics: Statistics,
     stats: Stats,
     sessions: usize,
+    wait: Wait,
+    active: usize,
+    arrivals: u64,
     largest_query: usize,
     largest_output: usize,
     client_bytes: usize,
@@ -56,6 +60,9 @@ impl Sample {
             stats: shard.stats,
             // The asker itself may be away from the table while it is served.
             sessions: state.session_count(),
+            wait: state.batch_wait.wait(Duration::ZERO),
+            active: state.batch_wait.active(),
+            arrivals: state.batch_wait.rate(),
             largest_query: open().map(|session| session.query_bytes()).max().unwrap_or(0),
             largest_output: open().map(|session| session.output.unsent()).max().unwrap_or(0),
             client_bytes: open().map(|session| session.held_bytes()).sum(),
@@ -542,7 +549,8 @@ fn cores(text: &mut String, _: &State, samples: &[Sample]) {
         let _ = write!(
             text,
             "core{index}:connections={},commands={},keys={keys},hops_in={},hops_out={},calls_in={},calls_out={},flights={},\
-             lock_waits={},waiting={},overflow={},passes={},busy_usec={},wakes={},memory={},cpu_user={:.3},cpu_sys={:.3}\r\n",
+             lock_waits={},waiting={},overflow={},passes={},busy_usec={},longest_pass_usec={},wakes={},memory={},cpu_user={:.3},cpu_sys={:.3},\
+             clients_active={},arrivals_per_sec={},wait_want={},wait_min_usec={}\r\n",
             sample.sessions,
             s.commands,
             s.hops_in,
@@ -555,16 +563,21 @@ fn cores(text: &mut String, _: &State, samples: &[Sample]) {
             sample.overflow,
             s.passes,
             s.busy_micros,
+            s.longest_pass_micros,
             s.wakes,
             sample.memory,
             sample.cpu.0.as_secs_f64(),
             sample.cpu.1.as_secs_f64(),
+            sample.active,
+            sample.arrivals,
+            sample.wait.want,
+            sample.wait.min_wait.as_micros(),
         );
     }
 }
 
-fn ringkey(text: &mut String, state: &State, _: &[Sample]) {
-    fields!(text, "ringkey_version": VERSION, "ringkey_batch_wait": state.batch_wait_text());
+fn ringkey(text: &mut String, _: &State, _: &[Sample]) {
+    fields!(text, "ringkey_version": VERSION);
 }
 
 #[cfg(test)]
