@@ -83,14 +83,13 @@ impl World {
             let words = (from, self.spans.len());
             let args = Args::new(&input[start..], &self.spans[words.0..words.1], &[]);
             let row = table::lookup(args.get(0)).expect("the command exists");
-            let hash = self.site.shard.key(args.get(1)).hash;
-            self.site.shard.database(DB).prefetch_bucket(hash);
+            let mut hash = self.site.shard.key(args.get(1)).hash;
+            self.site.shard.database(DB).prefetch_segment(&mut hash);
             self.parsed.push(Parsed { row, hash, start, words });
             start += consumed;
         }
-        for parsed in &self.parsed {
-            self.site.shard.database(DB).prefetch_entry(parsed.hash);
-        }
+        self.parsed.iter().for_each(|parsed| self.site.shard.database(DB).prefetch_line(parsed.hash));
+        self.parsed.iter_mut().for_each(|parsed| self.site.shard.database(DB).prefetch_entry(&mut parsed.hash));
         for parsed in &self.parsed {
             let args = Args::new(&input[parsed.start..], &self.spans[parsed.words.0..parsed.words.1], &[]);
             let call = Call {

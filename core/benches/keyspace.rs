@@ -101,14 +101,14 @@ fn find_serially(database: &Database, wanted: &[(KeyText, KeyHash)]) -> usize {
 /// Finds keys as a pass of the server does: prefetched in batches.
 fn find_in_batches(database: &Database, wanted: &[(KeyText, KeyHash)], batch: usize) -> usize {
     let mut found = 0;
-    for keys in wanted.chunks(batch) {
-        for (_, hash) in keys {
-            database.prefetch_bucket(*hash);
-        }
-        for (_, hash) in keys {
-            database.prefetch_entry(*hash);
-        }
-        for (text, hash) in keys {
+    let mut batch = wanted[..batch].to_vec();
+    for keys in wanted.chunks(batch.len()) {
+        let batch = &mut batch[..keys.len()];
+        batch.copy_from_slice(keys);
+        batch.iter_mut().for_each(|(_, hash)| database.prefetch_segment(hash));
+        batch.iter().for_each(|(_, hash)| database.prefetch_line(*hash));
+        batch.iter_mut().for_each(|(_, hash)| database.prefetch_entry(hash));
+        for (text, hash) in batch {
             let key = Key { bytes: black_box(text), hash: *hash };
             found += database.find(&key).map_or(0, |entry| black_box(entry.value().len()));
         }

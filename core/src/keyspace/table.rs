@@ -301,13 +301,38 @@ impl Table {
         prefetch(self.lines.as_ptr().wrapping_add(self.home(tag)));
     }
 
-    /// Asks the processor to load the entries that a tag may mean.
+    /// Asks the processor to load the entries that a tag may mean, and tells the place of the last, as a number below
+    /// [`Table::places`].
     #[inline]
-    pub(super) fn prefetch_entry(&self, tag: u16) {
-        self.find(tag, |word| {
-            word.prefetch();
-            false
-        });
+    pub(super) fn prefetch_entry(&self, tag: u16) -> Option<usize> {
+        let mut at = self.home(tag);
+        let mut seen = None;
+        for _ in 0..self.lines.len() {
+            let line = &self.lines[at];
+            let mut matches = line.matches(tag);
+            while matches != 0 {
+                let index = matches.trailing_zeros() as usize / 4;
+                if !line.0[index].is_empty() {
+                    line.0[index].prefetch();
+                    seen = Some(at * WIDTH + index);
+                }
+                matches &= matches - 1;
+            }
+            // One is nearly always the one, even if others may have gone on to the next line.
+            if seen.is_some() || !line.is_full() {
+                break;
+            }
+            at = self.after(at);
+        }
+        seen
+    }
+
+    /// The word of this tag at a place as [`Table::prefetch_entry`] tells it, if it is still there.
+    #[inline]
+    pub(super) fn seen_at(&self, place: u16, tag: u16) -> Option<(Place, Word)> {
+        let place = Place { line: usize::from(place) / WIDTH, index: usize::from(place) % WIDTH };
+        let word = self.lines.get(place.line)?.0[place.index];
+        (word.tag() == tag && !word.is_empty()).then_some((place, word))
     }
 
     /// Checks what the probes rely on.
