@@ -149,7 +149,12 @@ pub fn add_to<'a>(cases: &mut Cases<'a>, large: &'a Large) {
     add_hashing(cases);
     add_finding(cases, large);
     add_changing(cases, large);
-    for (name, count) in [("memory, 64 B, 1 M keys", 1_000_000), ("memory, 64 B, 1.3 M keys", 1_300_000)] {
+    for (name, count) in [
+        ("memory, 64 B, 0.8 M keys", 800_000),
+        ("memory, 64 B, 1 M keys", 1_000_000),
+        ("memory, 64 B, 1.3 M keys", 1_300_000),
+        ("memory, 64 B, 1.6 M keys", 1_600_000),
+    ] {
         cases.add_figure(name, "bytes/key", move || bytes_a_key(count, insert));
     }
     cases.add_figure("memory, 64 B with TTL, 1 M keys", "bytes/key", || {

@@ -2,7 +2,7 @@
 //!
 //! A position is the slot of a key and 24 further bits of its hash. A segment is a small table of words that covers
 //! an aligned power-of-two range of positions; the [`directory`](super::directory) finds it. A segment that would
-//! outgrow 448 words splits in two halves by the next bit of the position; two halves that together are small join
+//! outgrow 480 words splits in two halves by the next bit of the position; two halves that together are small join
 //! again. So no growth, no shrinkage and no deletion ever touches more than some hundred entries, whatever the size
 //! of the database, and all keys of a slot stand together: they are counted, listed and sent without an index.
 //!

@@ -8,7 +8,7 @@
 //! A word carries its tag, so a probe reads one cache line and then, almost always, exactly the entry it wants; a
 //! table with control bytes beside its words would read two. The home line of a tag is `tag * lines >> 16`, which
 //! works for any number of lines: a table grows by quarters of a power of two, as allocators' size classes do, and
-//! stays nearly nine tenths full on average where doubling would leave a third empty.
+//! stays more than eight tenths full on average where doubling would leave a third empty.
 //!
 //! A line that is full sends its overflow to the next one, and a probe ends at the first line that is not full.
 //! Removing from a full line therefore pulls back a word that overflowed it (no tombstones).
@@ -97,9 +97,10 @@ pub(super) struct Table {
     len: u32,
 }
 
-/// How many words fit into so many lines: seven eighths.
+/// How many words fit into so many lines: fifteen sixteenths. Fewer would cost memory, a byte a key at seven eighths; more
+/// would make those probes long that find nothing, because they end at a line that is not full.
 const fn capacity_of(lines: usize) -> usize {
-    lines * (WIDTH - 1)
+    lines * (2 * WIDTH - 1) / 2
 }
 
 /// The next larger number of lines.
@@ -109,7 +110,7 @@ const fn more_lines(lines: usize) -> usize {
 
 /// The smallest number of lines for so many words.
 const fn lines_for(words: usize) -> usize {
-    let need = words.div_ceil(WIDTH - 1);
+    let need = (2 * words).div_ceil(2 * WIDTH - 1);
     if need < 8 { need } else { need.next_multiple_of(1 << (need.ilog2() - 2)) }
 }
 
