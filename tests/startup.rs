@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::server::{Setup, free_port};
+use ringkey_tests::server::{Kind, Setup, free_port, peer, skip};
 use ringkey_tests::{Address, Client, Server};
 
 fn setting(server: &Server, name: &str) -> String {
@@ -169,6 +169,111 @@ fn port_and_addresses_change_while_it_runs() {
     assert_eq!(client.run(&format!("CONFIG SET port {old}")).lines(), ["+OK"]);
     assert!(answers(one, old));
     assert_eq!(client.run("PING").lines(), ["+PONG"], "who is connected stays so");
+}
+
+#[test]
+fn ports_that_cores_cannot_have() {
+    let refused = |options: &[(&str, &str)]| {
+        let setup = options.iter().fold(Setup::new().cores(4), |setup, (name, value)| setup.option(name, value));
+        setup.start_refused()
+    };
+    let on = ("cluster-enabled", "yes");
+    for (options, line) in [
+        (
+            &[("core-ports", "7000")][..],
+            "core-ports shows each core as a node of a cluster and needs 'cluster-enabled yes'",
+        ),
+        (
+            &[on, ("core-ports", "65533")],
+            "core-ports 65533 with 4 cores would take the ports up to 65536; 65535 is the last",
+        ),
+        (
+            &[on, ("core-ports", "7000"), ("port", "7003")],
+            "core-ports 7000 with 4 cores takes the ports 7000 to 7003, and 7003 is the common port",
+        ),
+        (&[on, ("core-ports", "65536")], "argument must be 'no' or a port from 1 to 65535"),
+        (&[on, ("core-ports", "0")], "argument must be 'no' or a port from 1 to 65535"),
+        (&[on, ("core-ports", "yes")], "argument must be 'no' or a port from 1 to 65535"),
+    ] {
+        let log = refused(options);
+        assert!(log.contains(line), "{options:?}:\n{log}");
+    }
+    let taken = Setup::new().start();
+    let first = taken.port() - 2;
+    let log = refused(&[on, ("core-ports", &first.to_string())]);
+    assert!(log.contains("ddress already in use") || log.contains("would take the ports"), "{log}");
+}
+
+#[test]
+fn a_cluster_config_file_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nodes.conf");
+    let path_text = path.display().to_string();
+    let (id, other) = ("c919cd3e157f5246d0542f2219cb1bd5b95047ca", "eb9beb5fd7ba52a5a68d470446d8ed37e1f07560");
+    let me = format!("{id} :1@2 myself,master - 0 0 0 connected 0-5\n");
+    for (text, reason) in [
+        ("garbage\n".to_owned(), "line 1 is corrupt"),
+        (format!("{me}{other} :3@4 master - 0 0 0 connected 6-16383\n"), "line 2 names another node"),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let log =
+            Setup::new().option("cluster-enabled", "yes").option("cluster-config-file", &path_text).start_refused();
+        assert!(log.contains(&path_text) && log.contains(reason), "{log}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "the file is left as it was");
+    }
+}
+
+#[test]
+fn a_node_is_itself_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nodes.conf").display().to_string();
+    let start = || Setup::new().option("cluster-enabled", "yes").option("cluster-config-file", &path).start();
+    let first = start();
+    let mut client = first.client();
+    let id = client.run("CLUSTER MYID").text();
+    let shard_id = client.run("CLUSTER MYSHARDID").text();
+    assert_eq!(client.run("CLUSTER ADDSLOTSRANGE 0 99 200 300").lines(), ["+OK"]);
+    assert_eq!(client.run("CLUSTER BUMPEPOCH").lines(), ["+BUMPED 1"]);
+    drop(first);
+    let second = start();
+    let mut client = second.client();
+    assert_eq!(client.run("CLUSTER MYID").text(), id);
+    assert_eq!(client.run("CLUSTER MYSHARDID").text(), shard_id);
+    let nodes = client.run("CLUSTER NODES").text();
+    assert!(nodes.ends_with(" myself,master - 0 0 1 connected 0-99 200-300\n"), "{nodes}");
+    // A change that cannot be written is refused, and nothing has changed.
+    drop(folder);
+    let refused = client.run("CLUSTER ADDSLOTS 500");
+    assert!(refused.error().unwrap().contains("error saving the cluster node config"), "{refused:?}");
+    assert_eq!(client.run("CLUSTER NODES").text(), nodes);
+    assert_eq!(client.run("CONFIG SET cluster-config-save-behavior best-effort").lines(), ["+OK"]);
+    assert_eq!(client.run("CLUSTER ADDSLOTS 500").lines(), ["+OK"]);
+}
+
+#[test]
+fn the_cluster_config_file_is_that_of_valkey() {
+    if peer("valkey-server").is_none() {
+        return skip("no valkey-server: fetch the peers");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nodes.conf").display().to_string();
+    let start = |kind| Setup::of(kind).option("cluster-enabled", "yes").option("cluster-config-file", &path).start();
+    let names = |server: &Server| {
+        let mut client = server.client();
+        let nodes = client.run("CLUSTER NODES").text();
+        let (_, slots) = nodes.split_once(" connected").unwrap();
+        (client.run("CLUSTER MYID").text(), client.run("CLUSTER MYSHARDID").text(), slots.to_owned())
+    };
+    let ours = start(Kind::Ringkey);
+    assert_eq!(ours.client().run("CLUSTER ADDSLOTSRANGE 0 99 200 300").lines(), ["+OK"]);
+    let known = names(&ours);
+    drop(ours);
+    let reference = start(Kind::Reference);
+    assert_eq!(names(&reference), known);
+    assert_eq!(reference.client().run("CLUSTER ADDSLOTS 150").lines(), ["+OK"]);
+    let known = names(&reference);
+    drop(reference);
+    assert_eq!(names(&start(Kind::Ringkey)), known);
 }
 
 #[test]

@@ -67,6 +67,9 @@ const UNSAFE_FILES: &[&str] = &[
     "server/src/session/big.rs",
     "server/src/session/output.rs",
     "server/src/sys.rs",
+    // The same, for the ring of the load generator.
+    "perf/src/load/buffers.rs",
+    "perf/src/load/ring.rs",
     // The one thing that two threads share.
     "server/src/mailbox/ring.rs",
 ];

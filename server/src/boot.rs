@@ -4,11 +4,13 @@ use crate::core_loop::CoreLoop;
 use crate::listen::{self, ListenError};
 use crate::mailbox::mesh::{Cores, Mesh};
 use crate::memory;
+use crate::nodes_file;
 use crate::observe::log as log_setup;
 use crate::reactor::{Ring, probe, spawn};
 use crate::state::{Process, State};
 use crate::sys::{self, Signals};
 use crate::{COMPATIBLE_VERSION, VERSION, clock};
+use ringkey_cluster::{Node, view};
 use ringkey_core::keyspace::{KeyHasher, Shard, ShardMap};
 use ringkey_core::settings::{Applied, CommandLine, ConfigError, Setting, Settings, directives};
 use ringkey_core::txn::site::{Site, Workbench};
@@ -139,7 +141,8 @@ pub fn raise_open_files(clients: u64) -> u64 {
     sys::raise_open_files(clients + OWN_FILES).saturating_sub(OWN_FILES).min(clients)
 }
 
-fn random_seed() -> u64 {
+/// A number that nobody can guess.
+pub fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // Seeded by the operating system.
     std::collections::hash_map::RandomState::new().build_hasher().finish()
@@ -161,6 +164,7 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
     })?;
     report_panics();
     banner(&settings, &config_file);
+    view::check_core_ports(&settings, core_count(&settings)).map_err(BootError::Other)?;
     probe::check().map_err(BootError::Missing)?;
     let signals = Signals::take().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
     let wanted = settings.int(Setting::MaxClients) as u64;
@@ -175,8 +179,10 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
         let pair = [(b"maxclients".to_vec(), granted.max(1).to_string().into_bytes())];
         let _ = settings.set_many(&pair, Default::default());
     }
+    let cores = core_count(&settings);
     let listeners = listen::open_all(&settings).map_err(BootError::Listen)?;
-    if listeners.is_empty() {
+    let core_listeners = listen::open_core_ports(&settings, cores).map_err(BootError::Listen)?;
+    if listeners.is_empty() && core_listeners.is_empty() {
         return Err(BootError::Other("Configured to not listen anywhere, exiting.".to_owned()));
     }
     let pid_file = PathBuf::from(OsStr::from_bytes(settings.text(Setting::PidFile)));
@@ -186,7 +192,11 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
         log::info!("Failed to write PID file: {}", listen::plain(&error));
     }
     let process = Arc::new(Process::new(config_file, kernel_name(), random_seed()));
-    let threads = start_cores(settings, listeners, signals, &process)?;
+    let node = match settings.bool(Setting::ClusterEnabled) {
+        true => Some(Arc::new(nodes_file::load(&settings, cores).map_err(BootError::Other)?)),
+        false => None,
+    };
+    let threads = start_cores(settings, (listeners, core_listeners), signals, &process, node)?;
     for thread in threads {
         if thread.join().is_err() {
             return Err(BootError::Other("a core ended with a panic".to_owned()));
@@ -227,22 +237,29 @@ fn banner(settings: &Settings, config_file: &str) {
     settings.remarks().iter().for_each(|remark| log::warn!("{remark}"));
 }
 
+/// How many cores the settings ask for.
+fn core_count(settings: &Settings) -> u16 {
+    match settings.int(Setting::Cores) {
+        0 => sys::processors().len().max(1) as u16,
+        count => count as u16,
+    }
+}
+
 fn start_cores(
     settings: Settings,
-    listeners: Vec<listen::Listener>,
+    (listeners, core_listeners): (Vec<listen::Listener>, Vec<Vec<listen::Listener>>),
     signals: Signals,
     process: &Arc<Process>,
+    node: Option<Arc<Node>>,
 ) -> Result<Vec<std::thread::JoinHandle<()>>, BootError> {
     let processors = sys::processors();
-    let count = match settings.int(Setting::Cores) {
-        0 => processors.len().max(1),
-        count => count as usize,
-    };
+    let count = usize::from(core_count(&settings));
     // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
     let pins = count <= processors.len();
     let port = settings.int(Setting::Port);
     log::info!(
-        "Running mode=standalone, port={port}, cores={count}{}.",
+        "Running mode={}, port={port}, cores={count}{}.",
+        if node.is_some() { "cluster" } else { "standalone" },
         if pins { ", pinned" } else { ", not pinned" }
     );
     let map = ShardMap::new(count as u16);
@@ -251,14 +268,17 @@ fn start_cores(
     let settings = Arc::new(settings);
     let ready = Arc::new(Barrier::new(count + 1));
     let mut listeners = Some(listeners);
+    let mut core_listeners = core_listeners.into_iter();
     let mut signals = Some(signals);
-    let is_tcp = port != 0;
+    let is_tcp = port != 0 || settings.int(Setting::CorePorts) != 0;
     let is_unix = !settings.text(Setting::UnixSocket).is_empty();
     let mut threads = Vec::new();
     for (index, mesh) in Mesh::build(&cores).into_iter().enumerate() {
         let (settings, process, hasher, ready, cores) =
             (Arc::clone(&settings), Arc::clone(process), hasher.clone(), Arc::clone(&ready), Arc::clone(&cores));
-        let (listeners, signals) = (listeners.take().unwrap_or_default(), signals.take());
+        let (mut listeners, signals) = (listeners.take().unwrap_or_default(), signals.take());
+        listeners.extend(core_listeners.next().unwrap_or_default());
+        let node = node.clone();
         let cpu = pins.then(|| processors[index]);
         let make = move || {
             let ring = match Ring::new(BUFFER_COUNT, BUFFER_BYTES) {
@@ -267,11 +287,15 @@ fn start_cores(
             };
             cores.announce(index, ring.fd());
             let id = ShardId(index as u16);
-            let databases = settings.int(Setting::Databases) as u32;
+            let databases = if node.is_some() { Setting::ClusterDatabases } else { Setting::Databases };
+            let databases = settings.int(databases) as u32;
             let site = Site::new(Shard::new(id, map, databases, hasher.clone(), process.seed ^ index as u64));
             let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
             state.listeners = listeners;
+            if let Some(node) = node {
+                state.take_seat(node);
+            }
             state.apply_rules();
             // Nobody writes to another core before all can be woken.
             ready.wait();
@@ -285,11 +309,8 @@ fn start_cores(
     ready.wait();
     let by_main = memory::ThreadMemory::of_this_thread().map_or(0, |memory| memory.balance());
     process.set_startup_memory(memory::allocator().allocated as u64, by_main);
-    if is_tcp {
-        log::info!("Ready to accept connections tcp");
-    }
-    if is_unix {
-        log::info!("Ready to accept connections unix");
+    for (kind, _) in [("tcp", is_tcp), ("unix", is_unix)].iter().filter(|(_, is_open)| *is_open) {
+        log::info!("Ready to accept connections {kind}");
     }
     Ok(threads)
 }

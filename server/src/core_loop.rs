@@ -30,6 +30,12 @@ const INPUT_IDLE_MS: i64 = 2000;
 /// Entries that one slice of upkeep looks at: some 200 microseconds.
 const UPKEEP_ENTRIES: usize = 1000;
 
+/// How long a core with few clients looks out for the answers of other cores before it sleeps.
+const LINGER: Duration = Duration::from_micros(40);
+
+/// Looks into the mailboxes between two looks at the clock.
+const LOOKS_A_GLANCE: usize = 16;
+
 /// How long a core that stops tries to deliver its last letters.
 const STOP_LIMIT: Duration = Duration::from_millis(500);
 
@@ -52,7 +58,6 @@ pub struct CoreLoop {
     /// The number of the next new listener.
     next_listener: u32,
     next_tick_ms: i64,
-    next_client: u64,
     last_dealt: usize,
     has_more_upkeep: bool,
     /// Listeners that accept again at the next tick: what they lack does not come back at once.
@@ -74,7 +79,6 @@ impl CoreLoop {
             arrivals: Vec::new(),
             next_listener: 0,
             next_tick_ms: 0,
-            next_client: 0,
             last_dealt,
             has_more_upkeep: false,
             deaf_listeners: Vec::new(),
@@ -146,7 +150,7 @@ impl CoreLoop {
         }
     }
 
-    /// Gives a new connection to the core that has the fewest.
+    /// Gives a new connection to the core that has the fewest, or keeps one that came to the port of this core.
     fn deal(&mut self, fd: OwnedFd, listener: usize) {
         let Some(listener) = self.state.listeners.get(listener) else { return };
         let cores = self.state.mesh.cores().clone();
@@ -163,11 +167,16 @@ impl CoreLoop {
         if !ends.is_unix {
             listen::prepare(&fd, self.state.settings.int(Setting::TcpKeepalive));
         }
-        let core = cores.least_connected(self.last_dealt);
-        self.last_dealt = core;
+        let on_core_port = listener.is_of_core;
+        let core = match on_core_port {
+            true => self.state.me.index(),
+            false => {
+                self.last_dealt = cores.least_connected(self.last_dealt);
+                self.last_dealt
+            }
+        };
         cores.connections(core).fetch_add(1, Ordering::Relaxed);
-        self.next_client += 1;
-        let new = NewConnection { fd, id: self.next_client, ends };
+        let new = NewConnection { fd, id: self.state.process.next_client(), ends, on_core_port };
         if core == self.state.me.index() {
             self.state.adopt(new);
         } else {
@@ -415,15 +424,40 @@ impl CoreLoop {
             wait.want = 1;
         }
         let has_peers = self.state.mesh.count() > 1;
+        if wait.want == 1 && wait.min_wait.is_zero() && self.state.away > 0 {
+            self.enter(Wait { want: 0, ..wait });
+            if self.linger() {
+                return;
+            }
+        }
         if has_peers && wait.want > 0 && !self.state.mesh.announce_sleep() {
             wait.want = 0;
         }
-        if let Err(error) = self.ring.submit_and_wait(wait) {
-            panic!("waiting for io_uring failed: {error}");
-        }
+        self.enter(wait);
         if has_peers {
             self.state.mesh.announce_awake();
         }
+    }
+
+    fn enter(&mut self, wait: Wait) {
+        if let Err(error) = self.ring.submit_and_wait(wait) {
+            panic!("waiting for io_uring failed: {error}");
+        }
+    }
+
+    /// With few clients, answers of other cores come sooner than this core could fall asleep and be woken: looks out for
+    /// them a little. `true` if there is mail.
+    fn linger(&mut self) -> bool {
+        let until = clock::instant() + LINGER;
+        while clock::instant() < until {
+            for _ in 0..LOOKS_A_GLANCE {
+                if self.state.mesh.has_mail() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        false
     }
 
     fn note_busy(&mut self, began: Instant) {

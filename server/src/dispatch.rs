@@ -209,11 +209,17 @@ impl State {
         // The path of most requests: one key, at home, nothing locked.
         if let (Some(key), Run::OnShard(_)) = (parsed.key, row.run)
             && self.map.shard_of(key.1.slot) == self.me
+            && self.serves_all
         {
             let call = new_call(row, session, parsed.key);
             if self.site.admits(&call, &args) {
                 return self.run_here(session, parsed, &call, input);
             }
+        }
+        if self.seat.is_some()
+            && let Err(error) = self.check_slots(session, row, parsed.key, &args)
+        {
+            return self.refuse(session, parsed, &error, input);
         }
         match self.plan(row, parsed.key, &args) {
             Ok(Plan::On(shard)) if shard == self.me => {
@@ -362,6 +368,9 @@ impl State {
                 break;
             }
             let Ok(row) = self.admit(session, parsed.row, &args) else { break };
+            if self.seat.is_some() && self.check_slots(session, row, parsed.key, &args).is_err() {
+                break;
+            }
             let Ok(Plan::On(shard)) = self.plan(row, parsed.key, &args) else { break };
             owned += usize::from(parsed.is_owned);
             targets.push(shard);
@@ -552,7 +561,7 @@ impl State {
         self.take_off(session, flight, None);
     }
 
-    /// Runs a command on every shard, at one moment.
+    /// Runs a command on every shard, at one moment; for a client on the port of this core, on its shard alone.
     pub fn fly_everywhere(
         &mut self,
         session: &mut Session,
@@ -562,13 +571,16 @@ impl State {
         shared: bool,
     ) {
         let call = new_call(row, session, None);
-        if self.map.shards() == 1
+        let shards: Vec<ShardId> = match session.on_core_port {
+            true => vec![self.me],
+            false => (0..self.map.shards()).map(ShardId).collect(),
+        };
+        if shards == [self.me]
             && self.site.is_idle()
             && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot))
         {
             return self.site.run(self.now, &call, args, &mut session.output.pending);
         }
-        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
         let reach = Reach::Whole(if shared { Mode::Shared } else { Mode::Exclusive });
         let mut flight = self.new_flight(session, shape, reach, &shards);
         for shard in shards {

@@ -24,6 +24,8 @@ pub struct Listener {
     socket: Socket,
     /// Under which number the ring accepts from it, once it does.
     pub id: Option<u32>,
+    /// Is it the port of one core? Otherwise connections are dealt out to all.
+    pub is_of_core: bool,
     /// The path of a Unix socket, removed when it is closed.
     path: Option<PathBuf>,
 }
@@ -96,12 +98,31 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
 /// # Errors
 /// As [`open_all`].
 pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
-    let mut listeners = Vec::new();
-    let port = settings.int(Setting::Port) as u16;
-    let backlog = settings.int(Setting::TcpBacklog) as i32;
-    if port == 0 {
-        return Ok(listeners);
+    match settings.int(Setting::Port) as u16 {
+        0 => Ok(Vec::new()),
+        port => open_port(settings, port),
     }
+}
+
+/// Opens the listeners of each core for `core-ports`: none, or as many sets as there are cores.
+///
+/// # Errors
+/// As [`open_all`].
+pub fn open_core_ports(settings: &Settings, cores: u16) -> Result<Vec<Vec<Listener>>, ListenError> {
+    let first = settings.int(Setting::CorePorts) as u16;
+    let cores = if first == 0 { 0 } else { cores };
+    let open = |core| {
+        let mut listeners = open_port(settings, first + core)?;
+        listeners.iter_mut().for_each(|listener| listener.is_of_core = true);
+        Ok(listeners)
+    };
+    (0..cores).map(open).collect()
+}
+
+/// Opens the listeners for a port on all addresses of `bind`.
+fn open_port(settings: &Settings, port: u16) -> Result<Vec<Listener>, ListenError> {
+    let mut listeners = Vec::new();
+    let backlog = settings.int(Setting::TcpBacklog) as i32;
     for word in settings.words(Setting::Bind) {
         let word = String::from_utf8_lossy(word).into_owned();
         let (is_optional, name) = match word.strip_prefix('-') {
@@ -168,7 +189,7 @@ fn open_address(name: &str, port: u16, backlog: i32) -> io::Result<Listener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
-    Ok(Listener { socket, id: None, path: None })
+    Ok(Listener { socket, id: None, is_of_core: false, path: None })
 }
 
 fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
@@ -179,7 +200,7 @@ fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    Ok(Listener { socket, id: None, path: Some(path.to_owned()) })
+    Ok(Listener { socket, id: None, is_of_core: false, path: Some(path.to_owned()) })
 }
 
 /// Who is at the ends of an accepted connection.

@@ -22,6 +22,9 @@ pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Re
                 ));
             }
         }
+        Setting::Bind if settings.int(Setting::CorePorts) != 0 => {
+            return Err("the addresses cannot be changed while cores have ports of their own".to_owned());
+        }
         Setting::Bind | Setting::Port => listen_anew(state, settings, setting == Setting::Bind)?,
         Setting::Dir => {
             let path = std::path::Path::new(std::ffi::OsStr::from_bytes(settings.text(Setting::Dir)));
@@ -54,5 +57,5 @@ fn listen_anew(state: &mut State, settings: &Settings, may_keep_port: bool) -> R
 }
 
 fn close_tcp(state: &mut State) {
-    state.listeners.retain(listen::Listener::is_unix);
+    state.listeners.retain(|listener| listener.is_unix() || listener.is_of_core);
 }

@@ -6,6 +6,7 @@ use crate::listen::Listener;
 use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::seat::Seat;
 use crate::session::{Closing, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
@@ -37,6 +38,7 @@ pub struct Process {
     peak_memory: AtomicU64,
     startup_memory: AtomicU64,
     main_memory: AtomicI64,
+    clients: AtomicU64,
 }
 
 impl Process {
@@ -55,6 +57,7 @@ impl Process {
             peak_memory: AtomicU64::new(0),
             startup_memory: AtomicU64::new(0),
             main_memory: AtomicI64::new(0),
+            clients: AtomicU64::new(0),
         }
     }
 
@@ -62,6 +65,11 @@ impl Process {
     pub fn hash_seeds(&self) -> [u64; 4] {
         let mut random = fastrand::Rng::with_seed(self.seed.rotate_left(32));
         [(); 4].map(|()| random.u64(..))
+    }
+
+    /// The id of a new client: cores that accept on ports of their own draw from one sequence.
+    pub fn next_client(&self) -> u64 {
+        self.clients.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Notes how much memory is used now and returns the most that was ever seen.
@@ -95,6 +103,10 @@ pub struct State {
     pub me: ShardId,
     /// Which shard owns which slot.
     pub map: ShardMap,
+    /// What this core knows of the cluster, if this is a node of one.
+    pub seat: Option<Box<Seat>>,
+    /// Is no slot kept from clients? So it is outside of a cluster, and in one where every slot is served.
+    pub serves_all: bool,
     /// The shard and its locks.
     pub site: Site,
     /// Where commands run over entries lent by several shards.
@@ -119,6 +131,8 @@ pub struct State {
     homecoming: VecDeque<(usize, Box<Batch>)>,
     pool: Vec<Box<Batch>>,
     done: Vec<Box<Batch>>,
+    /// Batches sent to other cores that are to come home.
+    pub away: usize,
     /// Steps of flights to be carried out.
     pub steps: Vec<Step>,
     next_owner: u64,
@@ -134,7 +148,7 @@ pub struct State {
     pub process: Arc<Process>,
     /// Randomness for what is drawn by lot.
     pub random: fastrand::Rng,
-    /// Sockets that listen (core 0 only).
+    /// Sockets that listen: the common ones on core 0, and each core's own.
     pub listeners: Vec<Listener>,
     /// How long to wait for a small batch.
     pub batch_wait: BatchWait,
@@ -187,6 +201,8 @@ impl State {
         Self {
             me,
             map,
+            seat: None,
+            serves_all: true,
             site,
             workbench,
             mesh,
@@ -201,6 +217,7 @@ impl State {
             homecoming: VecDeque::new(),
             pool: Vec::new(),
             done: Vec::new(),
+            away: 0,
             steps: Vec::new(),
             next_owner: 0,
             now,
@@ -305,6 +322,7 @@ impl State {
         if shard == self.me {
             return self.inbound.push_back(batch);
         }
+        self.away += usize::from(batch.is_awaited());
         self.statistics.hops_out += 1;
         self.statistics.calls_out += batch.calls.len() as u64;
         self.mesh.post(shard.index(), Letter::Batch(batch));
@@ -343,7 +361,11 @@ impl State {
     pub fn receive(&mut self, from: usize, letter: Letter) {
         self.batch_wait.arrived();
         match letter {
-            Letter::Batch(batch) if batch.is_answer => self.homecoming.push_back((from, batch)),
+            Letter::Batch(batch) if batch.is_answer => {
+                // A job that had to wait comes home by itself, besides the batch that it left with.
+                self.away = self.away.saturating_sub(1);
+                self.homecoming.push_back((from, batch));
+            }
             Letter::Batch(mut batch) => {
                 self.statistics.hops_in += 1;
                 self.statistics.calls_in += batch.calls.len() as u64;
@@ -440,7 +462,7 @@ impl State {
             return self.recycle(batch);
         }
         // Nobody waits for returned entries or releases: their buffers serve here from now on.
-        if batch.jobs.iter().all(|job| job.order == Order::Return) {
+        if !batch.is_awaited() {
             self.recycle(batch);
         } else if batch.home == self.me {
             self.homecoming.push_back((self.me.index(), batch));
@@ -628,5 +650,6 @@ impl State {
         self.site.rules = Tuning::rules(&self.settings);
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
+        self.straighten_seat();
     }
 }

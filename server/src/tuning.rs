@@ -60,7 +60,6 @@ impl Tuning {
                 },
                 false => AccessRule::LastUse,
             },
-            ..Rules::default()
         }
     }
 

@@ -48,6 +48,7 @@ pub struct Setup {
     port: Option<u16>,
     config: Option<String>,
     config_on_stdin: bool,
+    core_ports: bool,
 }
 
 impl Setup {
@@ -67,6 +68,7 @@ impl Setup {
             port: None,
             config: None,
             config_on_stdin: false,
+            core_ports: false,
         }
     }
 
@@ -74,6 +76,12 @@ impl Setup {
     pub fn cores(mut self, cores: usize) -> Self {
         self.cores = cores;
         self
+    }
+
+    /// A node of a cluster each of whose cores listens on a port of its own; see [`Server::core_client`].
+    pub fn core_ports(mut self) -> Self {
+        self.core_ports = true;
+        self.option("cluster-enabled", "yes")
     }
 
     /// A directive of the config file, given on the command line.
@@ -137,17 +145,28 @@ impl Setup {
         let dir = tempfile::Builder::new().prefix("ringkey-test-").tempdir().map_err(|error| error.to_string())?;
         let program =
             program(self.kind).ok_or_else(|| format!("no program for {:?}: build or fetch it first", self.kind))?;
-        let port = self.port.unwrap_or_else(free_port);
+        let port = self.port.unwrap_or_else(|| self.some_port());
         let log_path = dir.path().join("log");
         let log = File::create(&log_path).map_err(|error| error.to_string())?;
         let mut command = self.command(&program, dir.path(), port).map_err(|error| error.to_string())?;
+        let core_port = if self.core_ports { free_ports(self.cores) } else { 0 };
+        if self.core_ports {
+            command.args(["--core-ports", &core_port.to_string()]);
+        }
         let errors = log.try_clone().map_err(|error| error.to_string())?;
         command.stdout(log).stderr(errors);
         let child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Server { child, dir, log_path, address, kind: self.kind, ended: false };
+        let mut server = Server { child, dir, log_path, address, core_port, kind: self.kind, ended: false };
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    /// A free port. A node of a cluster takes another one for its bus, 10,000 above it, which must exist.
+    fn some_port(&self) -> u16 {
+        let has_bus = self.options.iter().any(|(name, value)| name == "cluster-enabled" && value == "yes");
+        let fits = |port: &u16| !has_bus || *port <= 55_000;
+        std::iter::repeat_with(free_port).find(fits).expect("the search goes on until a port fits")
     }
 
     fn command(&self, program: &Path, dir: &Path, port: u16) -> std::io::Result<Command> {
@@ -190,6 +209,8 @@ pub struct Server {
     dir: TempDir,
     log_path: PathBuf,
     address: SocketAddr,
+    /// The port of the first core, 0: cores have none.
+    core_port: u16,
     kind: Kind,
     ended: bool,
 }
@@ -208,6 +229,21 @@ impl Server {
     /// The TCP address, for sockets that a test makes itself.
     pub fn tcp_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port of a core of a server started with [`Setup::core_ports`].
+    pub fn core_port(&self, core: usize) -> u16 {
+        assert!(self.core_port != 0, "the cores of this server have no ports");
+        self.core_port + u16::try_from(core).expect("cores are few")
+    }
+
+    /// A new connection to the port of a core.
+    pub fn core_client(&self, core: usize) -> Client {
+        let address = Address::Tcp((Ipv4Addr::LOCALHOST, self.core_port(core)).into());
+        match Client::connect(&address) {
+            Ok(client) => client,
+            Err(error) => panic!("no connection to core {core}: {error}"),
+        }
     }
 
     /// The Unix socket of a server started with [`Setup::unix_socket`].
@@ -377,4 +413,12 @@ fn newest_build() -> Option<PathBuf> {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback address has free ports");
     listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// The first of so many ports in a row that nobody listens on.
+pub fn free_ports(count: usize) -> u16 {
+    let count = u16::try_from(count).expect("ports are asked for by the dozen");
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let run_is_free = |first: &u16| *first < u16::MAX - count && (*first..*first + count).all(is_free);
+    std::iter::repeat_with(free_port).find(run_is_free).expect("the search goes on until a run is free")
 }

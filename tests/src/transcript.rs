@@ -308,7 +308,7 @@ impl<'a> Player<'a> {
         let args = self.args(command)?;
         let value = match self.exchange(&args)? {
             Reply::Integer(number) => number.to_string(),
-            Reply::Bulk(_) | Reply::Simple(_) | Reply::Verbatim(..) => return Err("@let keeps integers".to_owned()),
+            text @ (Reply::Bulk(_) | Reply::Simple(_)) => text.text(),
             other => return Err(format!("@let got {other}")),
         };
         self.variables.insert(name.to_owned(), value);

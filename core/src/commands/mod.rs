@@ -25,13 +25,11 @@ pub struct Rules {
     pub bulk_bytes_max: i64,
     /// What is kept about the use of keys.
     pub access: AccessRule,
-    /// Is this a node of a cluster, with its single database?
-    pub cluster: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { bulk_bytes_max: 512 * 1024 * 1024, access: AccessRule::default(), cluster: false }
+        Self { bulk_bytes_max: 512 * 1024 * 1024, access: AccessRule::default() }
     }
 }
 

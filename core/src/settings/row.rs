@@ -45,6 +45,8 @@ pub enum Effect {
 pub enum Kind {
     /// `yes` or `no`.
     YesNo,
+    /// A port, or `no`, which is kept as 0.
+    PortOrNo,
     /// A decimal number.
     Integer {
         /// The smallest number allowed.
@@ -100,6 +102,7 @@ impl Kind {
             | Self::Primary
             | Self::Percentiles => true,
             Self::YesNo
+            | Self::PortOrNo
             | Self::Integer { .. }
             | Self::Memory { .. }
             | Self::MemoryOrPercent
@@ -215,6 +218,10 @@ impl Row {
 
 pub(super) const fn yes_no(default: &'static str) -> Row {
     Row::new(Kind::YesNo, default)
+}
+
+pub(super) const fn port_or_no(default: &'static str) -> Row {
+    Row::new(Kind::PortOrNo, default)
 }
 
 pub(super) const fn integer(min: i64, max: i64, default: &'static str) -> Row {

@@ -4,7 +4,7 @@
 
 use super::row::{
     Check, Row, addresses, binary, choice, choices, integer, memory, memory_or_minus_one, memory_or_percent, octal,
-    oom_scores, output_limits, percentiles, primary, save_points, text, yes_no,
+    oom_scores, output_limits, percentiles, port_or_no, primary, save_points, text, yes_no,
 };
 
 const INT_MIN: i64 = i32::MIN as i64;
@@ -28,7 +28,6 @@ const OWN_TESTS: &str = "it serves tests of another implementation";
 // What is missing for a directive to work.
 const PLACEMENT: &str = "cores are spread over the processors that the process may use";
 const PROCESS: &str = "the process leaves this to whatever starts it";
-const CORE_PORTS: &str = "cores have no ports of their own";
 const LOGGING: &str = "the log has one form";
 const SOCKETS: &str = "listeners are plain TCP and Unix sockets";
 const PERSISTENCE: &str = "data is kept in memory only";
@@ -41,7 +40,7 @@ const MESSAGES: &str = "there are no channels and no client-side caching";
 const COMPATIBILITY: &str = "answers are Valkey's";
 const HASHING: &str = "the hash seed is drawn at start";
 const REPLICATION: &str = "there is no replication";
-const CLUSTER: &str = "there is no cluster mode";
+const CLUSTER: &str = "a cluster has one node, without replicas";
 const TLS: &str = "there is no TLS";
 
 const ACL_PUBSUB_DEFAULT_NAMES: [(&str, i64); 2] = [("allchannels", 0), ("resetchannels", 1)];
@@ -177,7 +176,9 @@ table! {
     KeyLoadDelay "key-load-delay" = integer(INT_MIN, INT_MAX, "0").hidden().meaningless(OWN_TESTS);
     WatchdogPeriod "watchdog-period" = integer(0, INT_MAX, "0").hidden().meaningless(OWN_TESTS);
     Cores "cores" = integer(0, 256, "0").at_start();
-    CorePorts "core-ports" = integer(0, PORT_MAX, "0").at_start().not_yet(CORE_PORTS);
+    // `no`, or the first of as many ports as there are cores: core N listens on the first plus N, and shows itself there as
+    // a node of a cluster, which needs `cluster-enabled yes`.
+    CorePorts "core-ports" = port_or_no("no").at_start();
 
     // Logs and observation.
     LogLevel "loglevel" = choice(&LOGLEVEL_NAMES, "notice");
@@ -312,36 +313,36 @@ table! {
 
     // Cluster.
     ClusterAllowPubsubshardWhenDown "cluster-allow-pubsubshard-when-down" = yes_no("yes").not_yet(CLUSTER);
-    ClusterAllowReadsWhenDown "cluster-allow-reads-when-down" = yes_no("no").not_yet(CLUSTER);
+    ClusterAllowReadsWhenDown "cluster-allow-reads-when-down" = yes_no("no");
     ClusterAllowReplicaMigration "cluster-allow-replica-migration" = yes_no("yes").not_yet(CLUSTER);
-    ClusterAnnounceBusPort "cluster-announce-bus-port" = integer(0, PORT_MAX, "0").not_yet(CLUSTER);
-    ClusterAnnounceClientIpv4 "cluster-announce-client-ipv4" = text("").checked(Check::Ipv4).not_yet(CLUSTER);
-    ClusterAnnounceClientIpv6 "cluster-announce-client-ipv6" = text("").checked(Check::Ipv6).not_yet(CLUSTER);
-    ClusterAnnounceClientPort "cluster-announce-client-port" = integer(0, PORT_MAX, "0").not_yet(CLUSTER);
-    ClusterAnnounceClientTlsPort "cluster-announce-client-tls-port" = integer(0, PORT_MAX, "0").not_yet(CLUSTER);
-    ClusterAnnounceHostname "cluster-announce-hostname" = text("").checked(Check::HostName).not_yet(CLUSTER);
-    ClusterAnnounceHumanNodename "cluster-announce-human-nodename" = text("").checked(Check::NodeName).not_yet(CLUSTER);
-    ClusterAnnounceIp "cluster-announce-ip" = text("").checked(Check::AnnouncedAddress).not_yet(CLUSTER);
-    ClusterAnnouncePort "cluster-announce-port" = integer(0, PORT_MAX, "0").not_yet(CLUSTER);
-    ClusterAnnounceTlsPort "cluster-announce-tls-port" = integer(0, PORT_MAX, "0").not_yet(CLUSTER);
+    ClusterAnnounceBusPort "cluster-announce-bus-port" = integer(0, PORT_MAX, "0");
+    ClusterAnnounceClientIpv4 "cluster-announce-client-ipv4" = text("").checked(Check::Ipv4);
+    ClusterAnnounceClientIpv6 "cluster-announce-client-ipv6" = text("").checked(Check::Ipv6);
+    ClusterAnnounceClientPort "cluster-announce-client-port" = integer(0, PORT_MAX, "0");
+    ClusterAnnounceClientTlsPort "cluster-announce-client-tls-port" = integer(0, PORT_MAX, "0").not_yet(TLS);
+    ClusterAnnounceHostname "cluster-announce-hostname" = text("").checked(Check::HostName);
+    ClusterAnnounceHumanNodename "cluster-announce-human-nodename" = text("").checked(Check::NodeName);
+    ClusterAnnounceIp "cluster-announce-ip" = text("").checked(Check::AnnouncedAddress);
+    ClusterAnnouncePort "cluster-announce-port" = integer(0, PORT_MAX, "0");
+    ClusterAnnounceTlsPort "cluster-announce-tls-port" = integer(0, PORT_MAX, "0").not_yet(TLS);
     ClusterBlacklistTtl "cluster-blacklist-ttl" = integer(i64::MIN, LONG_MAX, "60").not_yet(CLUSTER);
-    ClusterConfigFile "cluster-config-file" = text("nodes.conf").checked(Check::NotEmpty).at_start().not_yet(CLUSTER);
+    ClusterConfigFile "cluster-config-file" = text("nodes.conf").checked(Check::NotEmpty).at_start();
     ClusterConfigSaveBehavior "cluster-config-save-behavior" =
-        choice(&CLUSTER_CONFIG_SAVE_BEHAVIOR_NAMES, "sync").not_yet(CLUSTER);
-    ClusterDatabases "cluster-databases" = integer(1, INT_MAX, "1").at_start().not_yet(CLUSTER);
-    ClusterEnabled "cluster-enabled" = yes_no("no").at_start().not_yet(CLUSTER);
+        choice(&CLUSTER_CONFIG_SAVE_BEHAVIOR_NAMES, "sync");
+    ClusterDatabases "cluster-databases" = integer(1, INT_MAX, "1").at_start();
+    ClusterEnabled "cluster-enabled" = yes_no("no").at_start();
     ClusterLinkSendbufLimit "cluster-link-sendbuf-limit" = memory(i64::MIN, "0").not_yet(CLUSTER);
     ClusterManualFailoverTimeout "cluster-manual-failover-timeout" = integer(1, INT_MAX, "5000").not_yet(CLUSTER);
     ClusterMigrationBarrier "cluster-migration-barrier" = integer(0, INT_MAX, "1").not_yet(CLUSTER);
     ClusterNodeTimeout "cluster-node-timeout" = integer(0, LONG_MAX, "15000").not_yet(CLUSTER);
-    ClusterPort "cluster-port" = integer(0, PORT_MAX, "0").at_start().not_yet(CLUSTER);
+    ClusterPort "cluster-port" = integer(0, PORT_MAX, "0").at_start();
     ClusterPreferredEndpointType "cluster-preferred-endpoint-type" =
-        choice(&CLUSTER_PREFERRED_ENDPOINT_TYPE_NAMES, "ip").not_yet(CLUSTER);
+        choice(&CLUSTER_PREFERRED_ENDPOINT_TYPE_NAMES, "ip");
     ClusterReplicaNoFailover "cluster-replica-no-failover" =
         yes_no("no").alias("cluster-slave-no-failover").not_yet(CLUSTER);
     ClusterReplicaValidityFactor "cluster-replica-validity-factor" =
         integer(0, INT_MAX, "10").alias("cluster-slave-validity-factor").not_yet(CLUSTER);
-    ClusterRequireFullCoverage "cluster-require-full-coverage" = yes_no("yes").not_yet(CLUSTER);
+    ClusterRequireFullCoverage "cluster-require-full-coverage" = yes_no("yes");
     ClusterSlotMigrationLogMaxLen "cluster-slot-migration-log-max-len" = integer(0, LONG_MAX, "1000").not_yet(CLUSTER);
     ClusterSlotStatsEnabled "cluster-slot-stats-enabled" = yes_no("no").not_yet(CLUSTER);
     SlotMigrationMaxFailoverReplBytes "slot-migration-max-failover-repl-bytes" =

@@ -89,6 +89,17 @@ fn typed_values() {
 }
 
 #[test]
+fn a_port_or_no() {
+    let settings = load("core-ports 7000").unwrap();
+    assert_eq!((settings.int(Setting::CorePorts), shown(&settings, "core-ports").as_str()), (7000, "7000"));
+    let settings = load("core-ports 7000\ncore-ports NO").unwrap();
+    assert_eq!((settings.int(Setting::CorePorts), shown(&settings, "core-ports").as_str()), (0, "no"));
+    for wrong in ["0", "-1", "65536", "yes", "7000x", "07000"] {
+        assert!(load(&format!("core-ports {wrong}")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn settings_may_be_sent_to_other_cores() {
     fn is_send<T: Send + Clone>(_: &T) {}
     is_send(&Settings::new());

@@ -42,6 +42,8 @@ const HOST_NAME_BYTES_MAX: usize = 255;
 const REASON_BYTES_MAX: usize = 255;
 const OOM_SCORES: std::ops::RangeInclusive<i64> = -2_000..=2_000;
 
+const PORT_MAX: i64 = u16::MAX as i64;
+
 const WRONG_ARGUMENTS: &str = "wrong number of arguments";
 
 /// Reads the words given for a directive. `old` is the value so far: some directives change only a part of it.
@@ -55,6 +57,7 @@ pub(super) fn parse(row: &Row, words: &[&[u8]], old: Option<&Value>) -> Result<V
         Kind::Percentiles => parse_percentiles(words),
         Kind::Choices(names) => parse_choices(names, words),
         Kind::YesNo
+        | Kind::PortOrNo
         | Kind::Integer { .. }
         | Kind::Memory { .. }
         | Kind::MemoryOrPercent
@@ -74,6 +77,11 @@ fn parse_word(row: &Row, word: &[u8]) -> Result<Value, String> {
         Kind::YesNo if text.eq_ignore_ascii_case(b"yes") => Ok(Value::Flag(true)),
         Kind::YesNo if text.eq_ignore_ascii_case(b"no") => Ok(Value::Flag(false)),
         Kind::YesNo => Err("argument must be 'yes' or 'no'".into()),
+        Kind::PortOrNo if text.eq_ignore_ascii_case(b"no") => Ok(Value::Number(0)),
+        Kind::PortOrNo => match parse_integer(word) {
+            Some(port @ 1..=PORT_MAX) => Ok(Value::Number(port)),
+            _ => Err("argument must be 'no' or a port from 1 to 65535".into()),
+        },
         Kind::Integer { min, max } => {
             let number = parse_integer(word).ok_or("argument couldn't be parsed into an integer")?;
             Ok(Value::Number(clamp(row, within(number, min, max)?)))
@@ -109,6 +117,7 @@ fn parse_word(row: &Row, word: &[u8]) -> Result<Value, String> {
 pub(super) fn render(kind: Kind, value: &Value) -> Vec<u8> {
     match (kind, value) {
         (_, Value::Flag(flag)) => if *flag { "yes" } else { "no" }.into(),
+        (Kind::PortOrNo, Value::Number(0)) => "no".into(),
         (Kind::Choice(names), Value::Number(number)) => name_of(names, *number).into(),
         (Kind::Choices(names), Value::Number(bits)) => render_choices(names, *bits),
         (Kind::Octal { .. }, Value::Number(number)) => format!("{number:o}").into(),

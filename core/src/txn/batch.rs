@@ -175,6 +175,11 @@ impl Batch {
         self.jobs.is_empty() && self.releases.is_empty()
     }
 
+    /// Does anybody wait for its return? Not of releases and returned entries.
+    pub fn is_awaited(&self) -> bool {
+        self.jobs.iter().any(|job| job.order != Order::Return)
+    }
+
     /// Opens a job; the calls pushed from now on are its calls.
     pub fn open_job(&mut self, ticket: u64, owner: Owner, order: Order, reach: Reach) {
         let at = self.calls.len() as u32;

@@ -135,7 +135,8 @@ pub fn hello(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
     reply.integer(if protocol == Protocol::Resp3 { 3 } else { 2 });
     reply.bulk(b"id");
     reply.integer(session.id as i64);
-    for (field, value) in [("mode", "standalone"), ("role", "master")] {
+    let mode = if state.seat.is_some() { "cluster" } else { "standalone" };
+    for (field, value) in [("mode", mode), ("role", "master")] {
         reply.bulk(field.as_bytes());
         reply.bulk(value.as_bytes());
     }

@@ -78,6 +78,13 @@ impl Sample {
     }
 }
 
+impl Sample {
+    /// Has the core any key?
+    pub fn has_keys(&self) -> bool {
+        self.databases.iter().any(|database| database.keys > 0)
+    }
+}
+
 /// The sections of INFO that this version has, in their order.
 const SECTIONS: &[(&str, Section)] = &[
     ("server", server),
@@ -186,7 +193,7 @@ fn server(text: &mut String, state: &State, _: &[Sample]) {
         "redis_git_sha1": "00000000",
         "redis_git_dirty": 0,
         "redis_build_id": "0000000000000000",
-        "server_mode": "standalone",
+        "server_mode": if state.seat.is_some() { "cluster" } else { "standalone" },
         "os": process.os,
         "arch_bits": usize::BITS,
         "monotonic_clock": "POSIX clock_gettime",
@@ -521,8 +528,8 @@ fn errorstats(text: &mut String, _: &State, samples: &[Sample]) {
     }
 }
 
-fn cluster(text: &mut String, _: &State, _: &[Sample]) {
-    fields!(text, "cluster_enabled": 0);
+fn cluster(text: &mut String, state: &State, _: &[Sample]) {
+    fields!(text, "cluster_enabled": i32::from(state.seat.is_some()));
 }
 
 fn keyspace(text: &mut String, _: &State, samples: &[Sample]) {
@@ -541,7 +548,7 @@ fn keyspace(text: &mut String, _: &State, samples: &[Sample]) {
     }
 }
 
-fn cores(text: &mut String, _: &State, samples: &[Sample]) {
+fn cores(text: &mut String, state: &State, samples: &[Sample]) {
     fields!(text, "cores": samples.len());
     for (index, sample) in samples.iter().enumerate() {
         let s = &sample.statistics;
@@ -550,7 +557,7 @@ fn cores(text: &mut String, _: &State, samples: &[Sample]) {
             text,
             "core{index}:connections={},commands={},keys={keys},hops_in={},hops_out={},calls_in={},calls_out={},flights={},\
              lock_waits={},waiting={},overflow={},passes={},busy_usec={},longest_pass_usec={},wakes={},memory={},cpu_user={:.3},cpu_sys={:.3},\
-             clients_active={},arrivals_per_sec={},wait_want={},wait_min_usec={}\r\n",
+             clients_active={},arrivals_per_sec={},wait_want={},wait_min_usec={}",
             sample.sessions,
             s.commands,
             s.hops_in,
@@ -573,6 +580,11 @@ fn cores(text: &mut String, _: &State, samples: &[Sample]) {
             sample.wait.want,
             sample.wait.min_wait.as_micros(),
         );
+        let port = state.settings.int(Setting::CorePorts);
+        if port != 0 {
+            let _ = write!(text, ",port={}", port + index as i64);
+        }
+        text.push_str("\r\n");
     }
 }
 

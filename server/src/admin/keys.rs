@@ -19,6 +19,8 @@ pub struct Scanning {
     page: ScanPage,
     found: Vec<Vec<u8>>,
     shard: usize,
+    /// Only this shard: the client is on the port of its core.
+    only_here: bool,
 }
 
 /// SCAN
@@ -26,8 +28,9 @@ pub fn scan(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result
     let cursor = Cursor::from_raw(parse_cursor(args.get(1))?);
     let options = ScanOptions::parse(args)?;
     let page = ScanPage { db: session.db, cursor, options };
-    let shard = state.map.shard_of(cursor.slot()).index();
-    let scanning = Box::new(Scanning { page, found: Vec::new(), shard });
+    let only_here = session.on_core_port;
+    let shard = if only_here { state.me } else { state.map.shard_of(cursor.slot()) };
+    let scanning = Box::new(Scanning { page, found: Vec::new(), shard: shard.index(), only_here });
     ask_for_page(state, session, scanning);
     Ok(())
 }
@@ -61,7 +64,7 @@ pub fn scanned(state: &mut State, session: &mut Session, mut scanning: Scanning,
         }
     }
     let mut raw = next.map_or(0, Cursor::to_raw);
-    if next.is_none() && scanning.shard + 1 < state.mesh.count() {
+    if next.is_none() && !scanning.only_here && scanning.shard + 1 < state.mesh.count() {
         scanning.shard += 1;
         let first = state.map.slots_of(ShardId(scanning.shard as u16)).start;
         scanning.page.cursor = Cursor::at_slot(Slot(first));
@@ -124,6 +127,9 @@ fn swap_part(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
 
 /// SWAPDB
 pub fn swap_databases(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
+    if state.seat.is_some() {
+        return Err(CommandError::text("SWAPDB is not allowed in cluster mode"));
+    }
     let count = i64::from(state.site.shard.database_count());
     let index = |at, which: &str| {
         parse_integer(args.get(at))

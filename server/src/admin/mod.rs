@@ -4,6 +4,7 @@
 //! from its own state alone.
 
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod debug;
@@ -14,6 +15,7 @@ pub mod server;
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Gathering, Pending, Session};
 use crate::state::State;
+use ringkey_cluster::Change;
 use ringkey_core::command::{Admin, docs};
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
@@ -37,6 +39,10 @@ pub enum Then {
     Digest,
     /// DEBUG DIGEST-VALUE of so many keys.
     DigestValues(usize),
+    /// CLUSTER COUNTKEYSINSLOT or GETKEYSINSLOT.
+    SlotKeys,
+    /// A change of the node that needs empty databases.
+    IfEmpty(Change),
     /// A line of text, or a refusal.
     Text,
 }
@@ -55,6 +61,8 @@ struct Errand {
     asker: Option<usize>,
     ticket: u64,
     missing: usize,
+    /// What the asker hears at the end.
+    done: Answer,
 }
 
 /// Carries out a command of the process.
@@ -62,7 +70,6 @@ struct Errand {
 /// # Errors
 /// The refusal; nothing was written.
 pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
-    let protocol = session.protocol;
     match admin {
         Admin::Auth => connection::auth(state, session, args),
         Admin::Hello => connection::hello(state, session, args),
@@ -73,6 +80,29 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Quit => connection::quit(session),
         Admin::ReadOnly => connection::read_only(session, true),
         Admin::ReadWrite => connection::read_only(session, false),
+        Admin::Asking
+        | Admin::ClusterAddSlots
+        | Admin::ClusterAddSlotsRange
+        | Admin::ClusterBumpEpoch
+        | Admin::ClusterCountFailureReports
+        | Admin::ClusterCountKeysInSlot
+        | Admin::ClusterDelSlots
+        | Admin::ClusterDelSlotsRange
+        | Admin::ClusterFlushSlots
+        | Admin::ClusterGetKeysInSlot
+        | Admin::ClusterHelp
+        | Admin::ClusterInfo
+        | Admin::ClusterKeySlot
+        | Admin::ClusterLinks
+        | Admin::ClusterMyId
+        | Admin::ClusterMyShardId
+        | Admin::ClusterNodes
+        | Admin::ClusterReplicas
+        | Admin::ClusterReset
+        | Admin::ClusterSaveConfig
+        | Admin::ClusterSetConfigEpoch
+        | Admin::ClusterShards
+        | Admin::ClusterSlots => cluster::carry_out(state, session, admin, args),
         Admin::Time => server::time(session),
         Admin::Lolwut => server::lolwut(session),
         Admin::ClientId
@@ -86,16 +116,14 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClientNoEvict
         | Admin::ClientNoTouch
         | Admin::ClientHelp => client::carry_out(state, session, admin, args),
-        Admin::Command => docs::write_all(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandCount => docs::write_count(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandList => docs::write_list(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandInfo => docs::write_info(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandDocs => docs::write_docs(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandGetKeys => docs::write_get_keys(args, &mut Reply::new(&mut session.output.pending, protocol)),
-        Admin::CommandGetKeysAndFlags => {
-            docs::write_get_keys_and_flags(args, &mut Reply::new(&mut session.output.pending, protocol))
-        }
-        Admin::CommandHelp => docs::write_help(args, &mut Reply::new(&mut session.output.pending, protocol)),
+        Admin::Command
+        | Admin::CommandCount
+        | Admin::CommandList
+        | Admin::CommandInfo
+        | Admin::CommandDocs
+        | Admin::CommandGetKeys
+        | Admin::CommandGetKeysAndFlags
+        | Admin::CommandHelp => tell_of_commands(session, admin, args),
         Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }
@@ -106,6 +134,21 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::ObjectHelp => keys::object_help(session),
         Admin::Shutdown => server::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
+    }
+}
+
+/// COMMAND and its subcommands.
+fn tell_of_commands(session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+    let reply = &mut Reply::new(&mut session.output.pending, session.protocol);
+    match admin {
+        Admin::CommandCount => docs::write_count(args, reply),
+        Admin::CommandList => docs::write_list(args, reply),
+        Admin::CommandInfo => docs::write_info(args, reply),
+        Admin::CommandDocs => docs::write_docs(args, reply),
+        Admin::CommandGetKeys => docs::write_get_keys(args, reply),
+        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, reply),
+        Admin::CommandHelp => docs::write_help(args, reply),
+        _ => docs::write_all(args, reply),
     }
 }
 
@@ -153,7 +196,7 @@ impl State {
                 Answer::Done
             }
             Question::ChangeSettings(changes, is_local) => match config::change(self, &changes, is_local) {
-                Ok(settings) => return self.spread(from, ticket, &Question::Settings(settings)),
+                Ok(settings) => return self.spread(from, ticket, &Question::Settings(settings), Answer::Done),
                 Err(error) => Answer::Refused(error),
             },
             Question::ResetStatistics => {
@@ -164,6 +207,15 @@ impl State {
             }
             Question::Scan(page) => keys::scan_page(self, &page),
             Question::Debug(order) => debug::carry_out(self, &order),
+            Question::SlotKeys(wanted) => cluster::slot_keys(self, &wanted),
+            Question::Node(node) => {
+                self.take_seat(node);
+                Answer::Done
+            }
+            Question::ChangeNode(change) => match cluster::change(self, &change) {
+                Ok((node, done)) => return self.spread(from, ticket, &Question::Node(node), done),
+                Err(error) => Answer::Refused(error),
+            },
             Question::Stop => {
                 self.is_stopping = true;
                 Answer::Done
@@ -172,11 +224,11 @@ impl State {
         self.reply_to(from, ticket, answer);
     }
 
-    /// Asks all cores on behalf of `asker`, who gets one `Done` when all have answered.
-    fn spread(&mut self, asker: Option<usize>, ticket: u64, question: &Question) {
+    /// Asks all cores on behalf of `asker`, who gets the one answer `done` when all have answered.
+    fn spread(&mut self, asker: Option<usize>, ticket: u64, question: &Question, done: Answer) {
         let number = self.errands.next;
         self.errands.next += 1;
-        self.errands.open.insert(number, Errand { asker, ticket, missing: self.mesh.count() });
+        self.errands.open.insert(number, Errand { asker, ticket, missing: self.mesh.count(), done });
         for core in 0..self.mesh.count() {
             self.ask(core, ERRAND | number, question.clone());
         }
@@ -191,7 +243,7 @@ impl State {
             if errand.missing == 0
                 && let Some(errand) = self.errands.open.remove(&number)
             {
-                self.reply_to(errand.asker, errand.ticket, Answer::Done);
+                self.reply_to(errand.asker, errand.ticket, errand.done);
             }
             return;
         }
@@ -219,6 +271,8 @@ impl State {
             Then::ClientList => client::write_list(session, answers),
             Then::ClientKill { is_old_form } => client::write_killed(self, session, answers, is_old_form),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
+            Then::SlotKeys => cluster::write_keys(session, answers),
+            Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
             Then::Text | Then::Ok => {

@@ -2,12 +2,13 @@
 
 use crate::listen::Ends;
 use crate::session::SessionView;
+use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::DatabaseDigest;
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::Batch;
 use ringkey_core::txn::locks::Mode;
-use ringkey_core::units::{DbIndex, Millis};
+use ringkey_core::units::{DbIndex, Millis, Slot};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub struct NewConnection {
     pub id: u64,
     /// Who is at its two ends.
     pub ends: Ends,
+    /// Did it come through the port of the core that serves it?
+    pub on_core_port: bool,
 }
 
 /// What a core asks another.
@@ -69,6 +72,12 @@ pub enum Question {
     Scan(Box<ScanPage>),
     /// A DEBUG subcommand for each shard.
     Debug(DebugOrder),
+    /// Count or list the keys of a slot.
+    SlotKeys(SlotKeys),
+    /// Adopt this node of the cluster from now on.
+    Node(Arc<Node>),
+    /// Change the node: only core 0 decides.
+    ChangeNode(Arc<Change>),
     /// Stop serving.
     Stop,
 }
@@ -77,7 +86,7 @@ impl Question {
     /// The lock on the whole shard under which it is answered, if it is about the data.
     pub fn lock(&self) -> Option<Mode> {
         match self {
-            Self::Sample | Self::Scan(_) => Some(Mode::Shared),
+            Self::Sample | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
                 DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
@@ -86,6 +95,17 @@ impl Question {
             _ => None,
         }
     }
+}
+
+/// Which keys of a slot are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotKeys {
+    /// In this database.
+    pub db: DbIndex,
+    /// Of this slot.
+    pub slot: Slot,
+    /// So many at most; none: their number.
+    pub most: Option<usize>,
 }
 
 /// A page of SCAN to be filled by the shard that owns the cursor.

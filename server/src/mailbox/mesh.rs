@@ -159,6 +159,11 @@ impl Mesh {
         }
     }
 
+    /// Has anything come from any core?
+    pub fn has_mail(&self) -> bool {
+        self.incoming.iter().flatten().any(Receiver::has_mail)
+    }
+
     /// The next letter from core `from`.
     pub fn take(&mut self, from: usize) -> Option<Letter> {
         self.incoming[from].as_mut()?.take()
@@ -169,7 +174,7 @@ impl Mesh {
         let seat = &self.cores.seats[self.me];
         seat.sleeps.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.incoming.iter().flatten().any(Receiver::has_mail) {
+        if self.has_mail() {
             seat.sleeps.store(false, Ordering::Relaxed);
             return false;
         }

@@ -124,6 +124,8 @@ pub struct Session {
     pub generation: u32,
     /// The protocol it speaks.
     pub protocol: Protocol,
+    /// Is it on the port of its core, where it sees that core's keys alone?
+    pub on_core_port: bool,
     /// The database it has chosen.
     pub db: DbIndex,
     /// Has it authenticated, or need it not?
@@ -217,6 +219,7 @@ impl Session {
             index,
             generation,
             protocol: Protocol::Resp2,
+            on_core_port: new.on_core_port,
             db: DbIndex(0),
             is_authenticated,
             reply_mode: ReplyMode::On,

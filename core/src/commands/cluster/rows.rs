@@ -15,6 +15,7 @@ pub static ROWS: &[Command] = &[
         since: "3.0.0",
         complexity: "O(1)",
         summary: "Lets the next call into a slot that is being imported.",
+        run: Run::Admin(Admin::Asking),
         ..Command::DEFAULT
     },
     Command {
@@ -26,6 +27,7 @@ pub static ROWS: &[Command] = &[
         since: "3.0.0",
         complexity: "by subcommand",
         summary: "Groups the subcommands about the cluster.",
+        run: Run::Container,
         subcommands: &[
             Command {
                 id: 55,
@@ -38,6 +40,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = slots given",
                 summary: "Gives free hash slots to this node.",
                 arguments: &[Argument::integer("slot").multiple()],
+                run: Run::Admin(Admin::ClusterAddSlots),
                 ..Command::DEFAULT
             },
             Command {
@@ -55,6 +58,7 @@ pub static ROWS: &[Command] = &[
                     &[Argument::integer("start-slot"), Argument::integer("end-slot")],
                 )
                 .multiple()],
+                run: Run::Admin(Admin::ClusterAddSlotsRange),
                 ..Command::DEFAULT
             },
             Command {
@@ -68,6 +72,7 @@ pub static ROWS: &[Command] = &[
                 since: "3.0.0",
                 complexity: "O(1)",
                 summary: "Raises the configuration epoch of this node.",
+                run: Run::Admin(Admin::ClusterBumpEpoch),
                 ..Command::DEFAULT
             },
             Command {
@@ -95,6 +100,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Counts the nodes that hold a node to be failing.",
                 history: &[("9.0.0", "Reports on nodes that are marked as failed do not count any more.")],
                 arguments: &[Argument::string("node-id")],
+                run: Run::Admin(Admin::ClusterCountFailureReports),
                 ..Command::DEFAULT
             },
             Command {
@@ -108,6 +114,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Counts the keys of a hash slot.",
                 arguments: &[Argument::integer("slot")],
+                run: Run::Admin(Admin::ClusterCountKeysInSlot),
                 ..Command::DEFAULT
             },
             Command {
@@ -121,6 +128,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = slots given",
                 summary: "Makes this node forget who owns the given hash slots.",
                 arguments: &[Argument::integer("slot").multiple()],
+                run: Run::Admin(Admin::ClusterDelSlots),
                 ..Command::DEFAULT
             },
             Command {
@@ -138,6 +146,7 @@ pub static ROWS: &[Command] = &[
                     &[Argument::integer("start-slot"), Argument::integer("end-slot")],
                 )
                 .multiple()],
+                run: Run::Admin(Admin::ClusterDelSlotsRange),
                 ..Command::DEFAULT
             },
             Command {
@@ -184,6 +193,7 @@ pub static ROWS: &[Command] = &[
                 since: "3.0.0",
                 complexity: "O(1)",
                 summary: "Makes this node forget the owners of all hash slots.",
+                run: Run::Admin(Admin::ClusterFlushSlots),
                 ..Command::DEFAULT
             },
             Command {
@@ -211,6 +221,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = keys asked for",
                 summary: "Names some keys of a hash slot.",
                 arguments: &[Argument::integer("slot"), Argument::integer("count")],
+                run: Run::Admin(Admin::ClusterGetKeysInSlot),
                 ..Command::DEFAULT
             },
             Command {
@@ -235,6 +246,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of CLUSTER.",
+                run: Run::Admin(Admin::ClusterHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -248,6 +260,7 @@ pub static ROWS: &[Command] = &[
                 since: "3.0.0",
                 complexity: "O(1)",
                 summary: "Shows the state of the cluster as this node sees it.",
+                run: Run::Admin(Admin::ClusterInfo),
                 ..Command::DEFAULT
             },
             Command {
@@ -261,6 +274,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = bytes of the key",
                 summary: "Tells the hash slot of a key.",
                 arguments: &[Argument::string("key")],
+                run: Run::Admin(Admin::ClusterKeySlot),
                 ..Command::DEFAULT
             },
             Command {
@@ -274,6 +288,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(N), N = nodes",
                 summary: "Shows the bus connections to and from other nodes.",
+                run: Run::Admin(Admin::ClusterLinks),
                 ..Command::DEFAULT
             },
             Command {
@@ -327,6 +342,7 @@ pub static ROWS: &[Command] = &[
                 since: "3.0.0",
                 complexity: "O(1)",
                 summary: "Tells the name of this node.",
+                run: Run::Admin(Admin::ClusterMyId),
                 ..Command::DEFAULT
             },
             Command {
@@ -340,6 +356,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.2.0",
                 complexity: "O(1)",
                 summary: "Tells the name of the shard that this node belongs to.",
+                run: Run::Admin(Admin::ClusterMyShardId),
                 ..Command::DEFAULT
             },
             Command {
@@ -353,6 +370,7 @@ pub static ROWS: &[Command] = &[
                 since: "3.0.0",
                 complexity: "O(N), N = nodes",
                 summary: "Writes the cluster as this node knows it, one node a line.",
+                run: Run::Admin(Admin::ClusterNodes),
                 ..Command::DEFAULT
             },
             Command {
@@ -367,6 +385,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = replicas",
                 summary: "Shows the replicas of a primary.",
                 arguments: &[Argument::string("node-id")],
+                run: Run::Admin(Admin::ClusterReplicas),
                 ..Command::DEFAULT
             },
             Command {
@@ -405,6 +424,7 @@ pub static ROWS: &[Command] = &[
                     &[Argument::word("hard", "HARD"), Argument::word("soft", "SOFT")],
                 )
                 .optional()],
+                run: Run::Admin(Admin::ClusterReset),
                 ..Command::DEFAULT
             },
             Command {
@@ -417,6 +437,7 @@ pub static ROWS: &[Command] = &[
                 since: "3.0.0",
                 complexity: "O(1)",
                 summary: "Writes the cluster's node file to disk at once.",
+                run: Run::Admin(Admin::ClusterSaveConfig),
                 ..Command::DEFAULT
             },
             Command {
@@ -430,6 +451,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Sets the configuration epoch of a node that is new.",
                 arguments: &[Argument::integer("config-epoch")],
+                run: Run::Admin(Admin::ClusterSetConfigEpoch),
                 ..Command::DEFAULT
             },
             Command {
@@ -470,6 +492,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = nodes",
                 summary: "Shows shards with their slots and nodes.",
                 history: &[("9.1.0", "Shards show their id, nodes their availability zone.")],
+                run: Run::Admin(Admin::ClusterShards),
                 ..Command::DEFAULT
             },
             Command {
@@ -485,6 +508,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = replicas",
                 summary: "The former name of CLUSTER REPLICAS.",
                 arguments: &[Argument::string("node-id")],
+                run: Run::Admin(Admin::ClusterReplicas),
                 ..Command::DEFAULT
             },
             Command {
@@ -539,6 +563,7 @@ pub static ROWS: &[Command] = &[
                     ("7.0.0", "Shows further network facts."),
                     ("9.1.0", "Shows the availability zone."),
                 ],
+                run: Run::Admin(Admin::ClusterSlots),
                 ..Command::DEFAULT
             },
             Command {

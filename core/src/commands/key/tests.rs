@@ -103,12 +103,6 @@ fn renaming_and_copying() {
         ("move c 1", ":1"),
         ("keys *", "*1 'b'"),
     ]);
-    let mut bench = Bench::new();
-    bench.rules.cluster = true;
-    bench.check(&[
-        ("move a 1", "ERR MOVE is not allowed in cluster mode"),
-        ("copy a a db 1", "ERR Copying to another database is not allowed in cluster mode"),
-    ]);
 }
 
 #[test]

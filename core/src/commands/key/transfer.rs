@@ -47,9 +47,6 @@ fn carry_over(ctx: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Result<R
 
 /// `MOVE key db`
 pub fn move_key(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    if ctx.rules.cluster {
-        return Err(CommandError::text("MOVE is not allowed in cluster mode"));
-    }
     let target = database_index(ctx, args.get(2))?;
     if target == ctx.db {
         return Err(SAME_OBJECT);
@@ -99,9 +96,6 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         } else {
             return Err(CommandError::Syntax);
         }
-    }
-    if ctx.rules.cluster && (ctx.db.0 != 0 || target.0 != 0) {
-        return Err(CommandError::text("Copying to another database is not allowed in cluster mode"));
     }
     let (from, to) = (ctx.key(args, 1), ctx.key(args, 2));
     if target == ctx.db && from.bytes == to.bytes {
