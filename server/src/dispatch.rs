@@ -11,11 +11,15 @@ use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
 use ringkey_core::txn::batch::{Call, LockRequests, Order, Reach, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Shape};
 use ringkey_core::txn::locks::{Mode, Owner};
+use ringkey_core::txn::site::Site;
 use ringkey_core::units::{DbIndex, ShardId};
 use smallvec::SmallVec;
 
 /// Most requests of one client that are parsed ahead, and most calls of one stretch.
 const AHEAD_MAX: usize = 128;
+
+/// The table line of a key is asked for when so many further requests are parsed: by then its segment's header is there.
+const LINES_BEHIND: usize = 4;
 
 /// A client that is owed more than this executes nothing until it has read some of it, in bytes.
 pub const OWED_BYTES_MAX: usize = 4 << 20;
@@ -59,7 +63,7 @@ impl State {
                 session.spans.clear();
                 session.next_parsed = 0;
                 end = self.parse_ahead(session, &input[consumed..end]) + consumed;
-                self.prefetch_entries(session);
+                prefetch_entries(&self.site, session);
             }
             let rest = &input[consumed..end];
             let done = self.execute_parsed(session, rest);
@@ -130,18 +134,21 @@ impl State {
             let parsed = Parsed { row: None, words, key: None, start, end: start + consumed, is_owned };
             session.parsed.push(parsed);
             self.look_up(session, input);
+            if let Some(at) = session.parsed.len().checked_sub(LINES_BEHIND + 1) {
+                self.prefetch_line(session, at);
+            }
+        }
+        for at in session.parsed.len().saturating_sub(LINES_BEHIND)..session.parsed.len() {
+            self.prefetch_line(session, at);
         }
         end
     }
 
-    /// The first look at the keys has brought their buckets; this one brings their entries.
-    pub fn prefetch_entries(&self, session: &Session) {
-        for parsed in &session.parsed[session.next_parsed..] {
-            if let Some((_, hash)) = parsed.key
-                && self.map.shard_of(hash.slot) == self.me
-            {
-                self.site.shard.database(session.db).prefetch_entry(hash);
-            }
+    /// The look at a key has brought the header of its segment; this brings the line of its table.
+    #[inline]
+    fn prefetch_line(&self, session: &Session, at: usize) {
+        if let Some((_, hash)) = session.parsed[at].key {
+            self.site.shard.database(session.db).prefetch_line(hash);
         }
     }
 
@@ -159,9 +166,9 @@ impl State {
             && row.accepts(args.len())
             && index < args.len()
         {
-            let hash = self.site.shard.key(args.get(index)).hash;
+            let mut hash = self.site.shard.key(args.get(index)).hash;
             if self.map.shard_of(hash.slot) == self.me {
-                self.site.shard.database(session.db).prefetch_bucket(hash);
+                self.site.shard.database(session.db).prefetch_segment(&mut hash);
             }
             key = Some((index as u32, hash));
         }
@@ -617,6 +624,17 @@ impl State {
     /// Carries out a command that the process answers, from the table's row.
     fn administer(&mut self, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
         crate::admin::carry_out(self, session, admin, args)
+    }
+}
+
+/// The first looks at the keys have brought their table lines; this one brings their entries. Keys of other cores were not
+/// looked at, and lead nowhere.
+pub fn prefetch_entries(site: &Site, session: &mut Session) {
+    let database = site.shard.database(session.db);
+    for parsed in &mut session.parsed[session.next_parsed..] {
+        if let Some((_, hash)) = &mut parsed.key {
+            database.prefetch_entry(hash);
+        }
     }
 }
 

@@ -366,11 +366,11 @@ impl State {
                 self.away = self.away.saturating_sub(1);
                 self.homecoming.push_back((from, batch));
             }
-            Letter::Batch(batch) => {
+            Letter::Batch(mut batch) => {
                 self.statistics.hops_in += 1;
                 self.statistics.calls_in += batch.calls.len() as u64;
                 // Its turn comes after the requests of this pass: by then they are there.
-                self.site.prefetch_buckets(&batch);
+                self.site.prefetch_buckets(&mut batch);
                 self.inbound.push_back(batch);
             }
             Letter::Notice(notice) => self.heed(from, notice),
@@ -426,9 +426,9 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, batch: Box<Batch>) {
+    fn deliver(&mut self, mut batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
-        self.site.prefetch_entries(&batch);
+        self.site.prefetch_entries(&mut batch);
         self.site.deliver(self.now, batch, &mut done);
         self.send_done(done);
     }
@@ -608,9 +608,9 @@ impl State {
     }
 
     /// Has the entries of foreseen keys fetched.
-    pub fn fetch_entries(&self, index: u32) {
-        if let Some(session) = self.sessions[index as usize].as_deref() {
-            self.prefetch_entries(session);
+    pub fn fetch_entries(&mut self, index: u32) {
+        if let Some(session) = self.sessions[index as usize].as_deref_mut() {
+            crate::dispatch::prefetch_entries(&self.site, session);
         }
     }
 

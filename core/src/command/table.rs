@@ -108,16 +108,18 @@ struct NameKey {
 impl NameKey {
     #[inline]
     const fn of(name: &[u8]) -> Self {
-        let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-                (Some(head), Some(tail)) => (u32::from_le_bytes(*head) as u64, u32::from_le_bytes(*tail) as u64),
-                _ if name.is_empty() => (0, 0),
-                // Up to three bytes: the first, the middle and the last tell all.
-                _ => (u32::from_le_bytes([name[0], name[name.len() / 2], name[name.len() - 1], 0]) as u64, 0),
+        let (head, tail) = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            // Up to three bytes: the first, the middle and the last tell all.
+            _ if name.len() < 4 => (short_name(name), 0),
+            (Some(first), Some(last)) if name.len() < 8 => {
+                (u32::from_le_bytes(*first) as u64 | (u32::from_le_bytes(*last) as u64) << 32, 0)
+            }
+            _ => match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+                (Some(first), Some(last)) => (u64::from_le_bytes(*first), lower_case(u64::from_le_bytes(*last))),
+                _ => (0, 0),
             },
         };
-        Self { head: lower_case(head), tail: lower_case(tail), len: name.len() as u32 }
+        Self { head: lower_case(head), tail, len: name.len() as u32 }
     }
 
     /// The first slot to look into.
@@ -125,6 +127,15 @@ impl NameKey {
     const fn slot(self) -> usize {
         let mixed = self.head ^ self.tail.rotate_left(23) ^ self.len as u64;
         (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as usize
+    }
+}
+
+const fn short_name(name: &[u8]) -> u64 {
+    match *name {
+        [a] => a as u64 | (a as u64) << 8 | (a as u64) << 16,
+        [a, b] => a as u64 | (b as u64) << 8 | (b as u64) << 16,
+        [a, b, c] => a as u64 | (b as u64) << 8 | (c as u64) << 16,
+        _ => 0,
     }
 }
 

@@ -57,6 +57,12 @@ impl<T: Default> Chunks<T> {
         &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
 
+    /// The item of a number that may never have been given out.
+    #[inline]
+    pub(super) fn try_get(&self, index: u32) -> Option<&T> {
+        Some(&self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK])
+    }
+
     #[inline]
     pub(super) fn get_mut(&mut self, index: u32) -> &mut T {
         &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]

@@ -68,15 +68,21 @@ impl Database {
         self.dict.find(key).is_some()
     }
 
-    /// First step for the keys of a batch: asks for the table line of a key.
+    /// First step for the keys of a batch: asks for what leads to the table of a key.
     #[inline]
-    pub fn prefetch_bucket(&self, hash: KeyHash) {
-        self.dict.prefetch_bucket(hash);
+    pub fn prefetch_segment(&self, hash: &mut KeyHash) {
+        self.dict.prefetch_segment(hash);
     }
 
-    /// Second step for the keys of a batch: asks for the entry of a key.
+    /// Second step for the keys of a batch: asks for the table line of a key.
     #[inline]
-    pub fn prefetch_entry(&self, hash: KeyHash) {
+    pub fn prefetch_line(&self, hash: KeyHash) {
+        self.dict.prefetch_line(hash);
+    }
+
+    /// Third step for the keys of a batch: asks for the entry of a key.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: &mut KeyHash) {
         self.dict.prefetch_entry(hash);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A position is the slot of a key and 24 further bits of its hash. A segment is a small table of words that covers
 //! an aligned power-of-two range of positions; the [`directory`](super::directory) finds it. A segment that would
-//! outgrow 448 words splits in two halves by the next bit of the position; two halves that together are small join
+//! outgrow 480 words splits in two halves by the next bit of the position; two halves that together are small join
 //! again. So no growth, no shrinkage and no deletion ever touches more than some hundred entries, whatever the size
 //! of the database, and all keys of a slot stand together: they are counted, listed and sent without an index.
 //!
@@ -12,8 +12,8 @@
 
 use super::chunks::Chunks;
 use super::directory::{Directory, Span};
-use super::entry::{EntryRef, OwnedEntry, Word};
-use super::slot::{Key, KeyHash, KeyHasher};
+use super::entry::{EntryRef, OwnedEntry, Word, prefetch};
+use super::slot::{Key, KeyHash, KeyHasher, Trail};
 use super::table::{Place, Table, WORDS_MAX};
 use crate::prng::Prng;
 use crate::units::{Millis, SLOT_COUNT, Slot};
@@ -170,6 +170,30 @@ impl Dict {
         self.segments.bound()
     }
 
+    /// Where a key is: where it was seen a moment ago, or else where it must be.
+    #[inline(always)]
+    fn seek(&self, key: &Key<'_>) -> Option<(u32, Place, Word)> {
+        match self.follow_trail(key) {
+            None => self.search(key),
+            found => found,
+        }
+    }
+
+    /// A key is in one place at most, so whoever meets it has found it, whatever led there.
+    #[inline(always)]
+    fn follow_trail(&self, key: &Key<'_>) -> Option<(u32, Place, Word)> {
+        let Trail { segment, place } = key.hash.trail;
+        let (place, word) = self.segments.try_get(segment)?.table.seen_at(place, key.hash.tag())?;
+        self.entry(word).has_key(key.bytes).then_some((segment, place, word))
+    }
+
+    #[inline]
+    fn search(&self, key: &Key<'_>) -> Option<(u32, Place, Word)> {
+        let index = self.directory.segment(key.hash)?;
+        let (place, word) = self.locate(index, key)?;
+        Some((index, place, word))
+    }
+
     #[inline(always)]
     fn locate(&self, index: u32, key: &Key<'_>) -> Option<(Place, Word)> {
         let table = &self.segments.get(index).table;
@@ -179,43 +203,51 @@ impl Dict {
     /// The entry of a key.
     #[inline]
     pub fn find(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
-        let index = self.directory.segment(key.hash)?;
-        let (_, word) = self.locate(index, key)?;
-        Some(self.entry(word))
+        self.seek(key).map(|(_, _, word)| self.entry(word))
     }
 
-    /// Asks the processor to load the table line of a key. The first of two steps for the keys of a batch.
+    /// Asks the processor to load the header of a key's segment. The first of three steps for the keys of a batch, each
+    /// taken for all or at least several keys before the next, so that the misses of one step overlap.
     #[inline]
-    pub fn prefetch_bucket(&self, hash: KeyHash) {
-        if let Some(index) = self.directory.segment(hash) {
-            self.segments.get(index).table.prefetch_line(hash.tag());
+    pub fn prefetch_segment(&self, hash: &mut KeyHash) {
+        if let Some(index) = self.directory.segment(*hash) {
+            hash.trail.segment = index;
+            prefetch(self.segments.get(index));
         }
     }
 
-    /// Asks the processor to load the entry of a key, if it has one. The second step.
+    /// Asks the processor to load the table line of a key. The second step.
     #[inline]
-    pub fn prefetch_entry(&self, hash: KeyHash) {
-        if let Some(index) = self.directory.segment(hash) {
-            self.segments.get(index).table.prefetch_entry(hash.tag());
+    pub fn prefetch_line(&self, hash: KeyHash) {
+        if let Some(segment) = self.segments.try_get(hash.trail.segment) {
+            segment.table.prefetch_line(hash.tag());
+        }
+    }
+
+    /// Asks the processor to load the entry of a key, if it has one. The third step.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: &mut KeyHash) {
+        if let Some(segment) = self.segments.try_get(hash.trail.segment) {
+            let place = segment.table.prefetch_entry(hash.tag());
+            hash.trail.place = place.and_then(|place| u16::try_from(place).ok()).unwrap_or(Trail::NONE.place);
         }
     }
 
     /// Changes the entry of a key, if it has one. The key must stay the same.
     #[inline]
     pub fn update<R>(&mut self, key: &Key<'_>, change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R)) -> Option<R> {
-        let index = self.directory.segment(key.hash)?;
-        let (place, _) = self.locate(index, key)?;
+        let (index, place, _) = self.seek(key)?;
         Some(self.change(index, place, change))
     }
 
     /// Puts in the entry that `make` makes of what was there. The answer: was there one?
     #[inline]
     pub fn upsert(&mut self, key: &Key<'_>, make: impl FnOnce(Option<OwnedEntry>) -> OwnedEntry) -> bool {
-        let index = self.segment_for(key.hash);
-        if let Some((place, _)) = self.locate(index, key) {
+        if let Some((index, place, _)) = self.seek(key) {
             self.change(index, place, |old| (make(Some(old)), ()));
             return true;
         }
+        let index = self.segment_for(key.hash);
         let entry = make(None);
         self.insert_new(index, key, entry);
         false
@@ -247,8 +279,7 @@ impl Dict {
 
     /// Takes the entry of a key out.
     pub fn remove(&mut self, key: &Key<'_>) -> Option<OwnedEntry> {
-        let index = self.directory.segment(key.hash)?;
-        let (place, _) = self.locate(index, key)?;
+        let (index, place, _) = self.seek(key)?;
         let entry = self.take(index, place);
         self.tidy(index);
         Some(entry)

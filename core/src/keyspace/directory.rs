@@ -1,8 +1,9 @@
 //! From a position to the number of the segment that covers it.
 //!
 //! One word per slot the shard owns. A word is a segment's number; or, where one slot holds more than a segment, the
-//! number of a node of 64 words for the next six bits of the position, and so on down. Nodes have one size, so
-//! nothing here is ever doubled or copied.
+//! number of a node of eight words for the next three bits of the position, and so on down. Nodes have one size, so
+//! nothing here is ever doubled or copied. Small ones keep the whole directory of a database of ten million keys, most
+//! of whose slots have two segments, in a core's own cache.
 
 use super::chunks::Chunks;
 use super::slot::{KeyHash, POSITION_BITS, SPREAD_BITS};
@@ -12,7 +13,7 @@ use std::ops::Range;
 const NODE: u32 = 1 << 31;
 
 /// How many position bits a node takes.
-const NODE_BITS: u8 = 6;
+const NODE_BITS: u8 = 3;
 
 const _: () = assert!(SPREAD_BITS.is_multiple_of(NODE_BITS), "nodes divide the spread evenly");
 

@@ -164,7 +164,7 @@ impl KeyHasher {
     pub fn hash(&self, bytes: &[u8]) -> KeyHash {
         let mut hasher = self.state.build_hasher();
         hasher.write(bytes);
-        KeyHash { hash: hasher.finish(), slot: slot_of(bytes) }
+        KeyHash { hash: hasher.finish(), slot: slot_of(bytes), trail: Trail::NONE }
     }
 
     /// A key with its hash.
@@ -175,13 +175,43 @@ impl KeyHasher {
 }
 
 /// Hash and slot of a key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct KeyHash {
     /// 64 well mixed bits.
     pub hash: u64,
     /// The cluster slot, which also says the shard.
     pub slot: Slot,
+    /// Where the key was seen.
+    pub(super) trail: Trail,
 }
+
+impl PartialEq for KeyHash {
+    fn eq(&self, other: &Self) -> bool {
+        (self.hash, self.slot) == (other.hash, other.slot)
+    }
+}
+
+impl Eq for KeyHash {}
+
+/// Where a key was seen while its entry was fetched ahead, so that the way there is gone once only.
+///
+/// A hint and no more: whoever follows it looks whether the key is still there, and goes the whole way if not. So
+/// nothing keeps it true, and one from another shard or from long ago does no harm.
+#[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(2))] // it fits beside the slot
+pub(super) struct Trail {
+    /// The number of the segment.
+    pub(super) segment: u32,
+    /// The place of the word in its table.
+    pub(super) place: u16,
+}
+
+impl Trail {
+    /// Leads nowhere.
+    pub(super) const NONE: Self = Self { segment: u32::MAX, place: u16::MAX };
+}
+
+const _: () = assert!(size_of::<KeyHash>() == 16, "the trail costs no room");
 
 /// How many bits of the hash spread the keys of one slot.
 pub(super) const SPREAD_BITS: u8 = 24;

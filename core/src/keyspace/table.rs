@@ -8,7 +8,7 @@
 //! A word carries its tag, so a probe reads one cache line and then, almost always, exactly the entry it wants; a
 //! table with control bytes beside its words would read two. The home line of a tag is `tag * lines >> 16`, which
 //! works for any number of lines: a table grows by quarters of a power of two, as allocators' size classes do, and
-//! stays nearly nine tenths full on average where doubling would leave a third empty.
+//! stays more than eight tenths full on average where doubling would leave a third empty.
 //!
 //! A line that is full sends its overflow to the next one, and a probe ends at the first line that is not full.
 //! Removing from a full line therefore pulls back a word that overflowed it (no tombstones).
@@ -97,9 +97,10 @@ pub(super) struct Table {
     len: u32,
 }
 
-/// How many words fit into so many lines: seven eighths.
+/// How many words fit into so many lines: fifteen sixteenths. Fewer would cost memory, a byte a key at seven eighths; more
+/// would make those probes long that find nothing, because they end at a line that is not full.
 const fn capacity_of(lines: usize) -> usize {
-    lines * (WIDTH - 1)
+    lines * (2 * WIDTH - 1) / 2
 }
 
 /// The next larger number of lines.
@@ -109,7 +110,7 @@ const fn more_lines(lines: usize) -> usize {
 
 /// The smallest number of lines for so many words.
 const fn lines_for(words: usize) -> usize {
-    let need = words.div_ceil(WIDTH - 1);
+    let need = (2 * words).div_ceil(2 * WIDTH - 1);
     if need < 8 { need } else { need.next_multiple_of(1 << (need.ilog2() - 2)) }
 }
 
@@ -301,13 +302,38 @@ impl Table {
         prefetch(self.lines.as_ptr().wrapping_add(self.home(tag)));
     }
 
-    /// Asks the processor to load the entries that a tag may mean.
+    /// Asks the processor to load the entries that a tag may mean, and tells the place of the last, as a number below
+    /// [`Table::places`].
     #[inline]
-    pub(super) fn prefetch_entry(&self, tag: u16) {
-        self.find(tag, |word| {
-            word.prefetch();
-            false
-        });
+    pub(super) fn prefetch_entry(&self, tag: u16) -> Option<usize> {
+        let mut at = self.home(tag);
+        let mut seen = None;
+        for _ in 0..self.lines.len() {
+            let line = &self.lines[at];
+            let mut matches = line.matches(tag);
+            while matches != 0 {
+                let index = matches.trailing_zeros() as usize / 4;
+                if !line.0[index].is_empty() {
+                    line.0[index].prefetch();
+                    seen = Some(at * WIDTH + index);
+                }
+                matches &= matches - 1;
+            }
+            // One is nearly always the one, even if others may have gone on to the next line.
+            if seen.is_some() || !line.is_full() {
+                break;
+            }
+            at = self.after(at);
+        }
+        seen
+    }
+
+    /// The word of this tag at a place as [`Table::prefetch_entry`] tells it, if it is still there.
+    #[inline]
+    pub(super) fn seen_at(&self, place: u16, tag: u16) -> Option<(Place, Word)> {
+        let place = Place { line: usize::from(place) / WIDTH, index: usize::from(place) % WIDTH };
+        let word = self.lines.get(place.line)?.0[place.index];
+        (word.tag() == tag && !word.is_empty()).then_some((place, word))
     }
 
     /// Checks what the probes rely on.

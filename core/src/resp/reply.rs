@@ -116,6 +116,9 @@ impl ReplyBuffer {
     }
 }
 
+/// Longest line of a number: its kind, sign, digits and end.
+const HEAD_BYTES_MAX: usize = 24;
+
 /// Writes the reply of one command.
 #[derive(Debug)]
 pub struct Reply<'a> {
@@ -184,8 +187,8 @@ impl<'a> Reply<'a> {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, value: &[u8]) {
+        self.out.bytes.reserve(value.len() + HEAD_BYTES_MAX + 2);
         self.number_line(b'$', value.len() as i64);
-        self.out.bytes.reserve(value.len() + 2);
         self.out.bytes.extend_from_slice(value);
         self.out.bytes.extend_from_slice(b"\r\n");
     }
@@ -284,11 +287,25 @@ impl<'a> Reply<'a> {
     #[inline]
     fn number_line(&mut self, kind: u8, value: i64) {
         let out = &mut self.out.bytes;
-        // One-digit lengths and integers are most of all replies.
-        if let 0..=9 = value {
-            out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']);
-            return;
+        // Most lengths and integers are short: written at one stroke, with more than is needed and that taken back.
+        let digit = |digit: i64| b'0' + (digit as u16 % 10) as u8;
+        match value {
+            0..=9 => out.extend_from_slice(&[kind, digit(value), b'\r', b'\n']),
+            10..=99 => {
+                out.extend_from_slice(&[kind, digit(value / 10), digit(value), b'\r', b'\n', 0, 0, 0]);
+                out.truncate(out.len() - 3);
+            }
+            100..=999 => {
+                let hundreds = digit(value / 100);
+                out.extend_from_slice(&[kind, hundreds, digit(value / 10), digit(value), b'\r', b'\n', 0, 0]);
+                out.truncate(out.len() - 2);
+            }
+            _ => self.long_number_line(kind, value),
         }
+    }
+
+    fn long_number_line(&mut self, kind: u8, value: i64) {
+        let out = &mut self.out.bytes;
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(value).as_bytes();
         out.reserve(digits.len() + 3);

@@ -24,6 +24,12 @@ pub struct Span {
 /// Marks a span that is an index into the list of large arguments.
 const IN_SHARED: u32 = 1 << 31;
 
+/// Requests of more arguments are not looked for in one piece.
+const WHOLE_ARGS_MAX: usize = 1024;
+
+/// Longer numbers take the general path.
+const SHORT_DIGITS_MAX: usize = 8;
+
 impl Span {
     /// An argument inside the bytes.
     #[inline]
@@ -321,6 +327,9 @@ impl RequestParser {
                 Some(b'*') if self.searched == 0 => {}
                 Some(_) => return self.parse_inline(input, spans),
             }
+            if let Some(consumed) = parse_whole(input, limits, spans) {
+                return Ok(Progress::Complete { consumed });
+            }
             let Some((line, next)) = line_at(input, 1, ProtocolError::MultibulkCountTooLong)? else {
                 return Ok(Progress::Incomplete);
             };
@@ -439,6 +448,68 @@ impl RequestParser {
         spans.extend(bare_words(line).map(|word| Span::new(word.start, word.len())));
         Ok(Progress::Complete { consumed })
     }
+}
+
+/// The path of most requests: all of it is there, and nothing about it is out of the ordinary. Anything else is `None`,
+/// and the general parser looks at the request from its start: once, because from then on it is under way.
+#[inline]
+fn parse_whole(input: &[u8], limits: &RequestLimits, spans: &mut Vec<Span>) -> Option<usize> {
+    let (count, mut at) = short_number(input, 1)?;
+    if count == 0 || count > WHOLE_ARGS_MAX || limits.unauthenticated {
+        return None;
+    }
+    let first = spans.len();
+    spans.reserve(count);
+    for _ in 0..count {
+        let argument = whole_argument(input, at).filter(|span| i64::from(span.len) <= limits.bulk_bytes_max);
+        let Some(span) = argument else {
+            spans.truncate(first);
+            return None;
+        };
+        spans.push(span);
+        at = span.start as usize + span.len as usize + 2;
+    }
+    Some(at)
+}
+
+/// The argument whose length stands at `at`, if all of it is there.
+#[inline]
+fn whole_argument(input: &[u8], at: usize) -> Option<Span> {
+    if *input.get(at)? != b'$' {
+        return None;
+    }
+    let (len, start) = short_number(input, at + 1)?;
+    (start + len + 2 <= input.len()).then(|| Span::new(start, len))
+}
+
+/// A canonical number of at most [`SHORT_DIGITS_MAX`] digits that starts at `from`, and where the next line starts.
+#[inline]
+fn short_number(input: &[u8], from: usize) -> Option<(usize, usize)> {
+    let rest = input.get(from..)?;
+    // As everywhere, the byte after the carriage return must have come, whatever it is.
+    if let [first, second, third, _, ..] = *rest {
+        let (high, low) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
+        if second == b'\r' && high <= 9 {
+            return Some((usize::from(high), from + 3));
+        }
+        if third == b'\r' && low <= 9 && matches!(high, 1..=9) {
+            return Some((usize::from(high) * 10 + usize::from(low), from + 4));
+        }
+    }
+    longer_number(rest).map(|(value, used)| (value, from + used))
+}
+
+fn longer_number(rest: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (at, byte) in rest.iter().take(SHORT_DIGITS_MAX + 1).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let ends = *byte == b'\r' && at > 0 && at + 1 < rest.len() && (rest[0] != b'0' || at == 1);
+            return ends.then_some((value, at + 2));
+        }
+        value = value * 10 + usize::from(digit);
+    }
+    None
 }
 
 /// The line that starts at `from`, without its end, and where the next one starts; `None` if it has not ended yet.

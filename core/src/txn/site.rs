@@ -86,12 +86,13 @@ impl Site {
     }
 
     /// Has the buckets of a batch's keys fetched, so that the cache misses of its calls overlap.
-    pub fn prefetch_buckets(&self, batch: &Batch) {
-        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_bucket(hash));
+    pub fn prefetch_buckets(&self, batch: &mut Batch) {
+        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_segment(hash));
+        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_line(*hash));
     }
 
     /// The second step: has their entries fetched.
-    pub fn prefetch_entries(&self, batch: &Batch) {
+    pub fn prefetch_entries(&self, batch: &mut Batch) {
         keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_entry(hash));
     }
 
@@ -260,8 +261,8 @@ impl Site {
     }
 }
 
-fn keys_of(batch: &Batch) -> impl Iterator<Item = (DbIndex, KeyHash)> {
-    batch.calls.iter().filter_map(|call| call.first_key.map(|(_, hash)| (call.db, hash)))
+fn keys_of(batch: &mut Batch) -> impl Iterator<Item = (DbIndex, &mut KeyHash)> {
+    batch.calls.iter_mut().filter_map(|call| Some((call.db, &mut call.first_key.as_mut()?.1)))
 }
 
 /// Puts lent entries into a shard; the batch still tells whose they are.

@@ -5,6 +5,7 @@ mod layout;
 mod model;
 mod scanning;
 mod sizes;
+mod trails;
 
 use super::{KeyHasher, Shard, ShardMap};
 use crate::units::ShardId;

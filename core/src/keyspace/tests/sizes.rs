@@ -23,7 +23,7 @@ fn grow_and_shrink(prefix: &str, id: u16, shards: u16) {
     if numbers.len() > 10_000 {
         let words = (dict.table_bytes() - 64 * 1024) / numbers.len();
         assert!(words < 15, "{words} bytes a key besides its entry");
-        assert!(dict.segments() > numbers.len() / 449);
+        assert!(dict.segments() > numbers.len() / 481);
     }
     for number in &numbers {
         let key = format!("{prefix}{number}");

@@ -1,0 +1,74 @@
+//! The longest single operation while a large table grows from nothing and shrinks to nothing.
+//!
+//! In processor time of the thread, so that what other programs take is not counted; the fault of a fresh page is.
+
+use crate::harness::Cases;
+use ringkey_core::keyspace::{Database, KeyHasher, NewValue};
+use ringkey_core::units::SLOT_COUNT;
+use rustix::time::{ClockId, clock_gettime};
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+/// Keys at the most.
+const KEYS: u32 = 20_000_000;
+
+/// The processor time that this thread has used, in microseconds.
+fn used() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+}
+
+fn key_text(number: u32) -> [u8; 16] {
+    let mut text = *b"key:000000000000";
+    let mut rest = number;
+    for digit in text[4..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    text
+}
+
+/// How long operations took.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    longest: f64,
+    over_100_us: u32,
+}
+
+fn measure(mut operation: impl FnMut(&[u8])) -> Spread {
+    let mut spread = Spread::default();
+    let mut before = used();
+    for number in 0..KEYS {
+        operation(&key_text(number));
+        let after = used();
+        let took = after - before;
+        before = after;
+        spread.longest = spread.longest.max(took);
+        spread.over_100_us += u32::from(took > 100.0);
+    }
+    spread
+}
+
+/// Insertions and removals.
+fn grow_and_shrink() -> (Spread, Spread) {
+    let hasher = KeyHasher::new([1, 2, 3, 4]);
+    let mut database = Database::new(hasher.clone(), 0..SLOT_COUNT);
+    let grown = measure(|text| {
+        database.set(&hasher.key(text), NewValue::Bytes(&[b'v'; 64]), None);
+    });
+    let shrunk = measure(|text| drop(database.remove(&hasher.key(text))));
+    assert!(database.is_empty());
+    (grown, shrunk)
+}
+
+pub fn add_to(cases: &mut Cases<'_>) {
+    let measured: Rc<OnceCell<(Spread, Spread)>> = Rc::default();
+    let mut figure = |name, unit, pick: fn(&(Spread, Spread)) -> f64| {
+        let measured = Rc::clone(&measured);
+        cases.add_figure(name, unit, move || pick(measured.get_or_init(grow_and_shrink)));
+    };
+    figure("longest insertion of 20 M", "us of CPU", |both| both.0.longest);
+    figure("insertions of 20 M over 100 us", "operations", |both| both.0.over_100_us.into());
+    figure("longest removal of 20 M", "us of CPU", |both| both.1.longest);
+    figure("removals of 20 M over 100 us", "operations", |both| both.1.over_100_us.into());
+}
