@@ -39,6 +39,9 @@ const LOOKS_A_GLANCE: usize = 16;
 /// How long a core that stops tries to deliver its last letters.
 const STOP_LIMIT: Duration = Duration::from_millis(500);
 
+/// Requests whose keys are fetched ahead before they are executed.
+const FORESEEN_MAX: usize = 128;
+
 /// Bytes that arrived for a session and lie in a provided buffer.
 struct Arrival {
     index: u32,
@@ -247,19 +250,28 @@ impl CoreLoop {
     }
 
     fn execute_arrivals(&mut self) {
-        // First all requests of the pass are parsed and the places of their keys fetched, so that the misses overlap.
-        for arrival in &self.arrivals {
-            let bytes = self.ring.buffers.bytes(arrival.buffer, arrival.len);
-            self.state.foresee(arrival.index, arrival.generation, bytes);
+        // Requests are first parsed and the places of their keys fetched, so that the misses overlap; but not of more than the
+        // nearest cache keeps until they are executed.
+        let mut from = 0;
+        while from < self.arrivals.len() {
+            let (mut to, mut foreseen) = (from, 0);
+            while to < self.arrivals.len() && foreseen < FORESEEN_MAX {
+                let arrival = &self.arrivals[to];
+                let bytes = self.ring.buffers.bytes(arrival.buffer, arrival.len);
+                foreseen += self.state.foresee(arrival.index, arrival.generation, bytes);
+                to += 1;
+            }
+            for arrival in &self.arrivals[from..to] {
+                self.state.fetch_entries(arrival.index);
+            }
+            for arrival in &self.arrivals[from..to] {
+                let bytes = self.ring.buffers.bytes(arrival.buffer, arrival.len);
+                self.state.arrived(arrival.index, arrival.generation, bytes);
+                self.ring.buffers.give_back(arrival.buffer);
+            }
+            from = to;
         }
-        for arrival in &self.arrivals {
-            self.state.fetch_entries(arrival.index);
-        }
-        for arrival in self.arrivals.drain(..) {
-            let bytes = self.ring.buffers.bytes(arrival.buffer, arrival.len);
-            self.state.arrived(arrival.index, arrival.generation, bytes);
-            self.ring.buffers.give_back(arrival.buffer);
-        }
+        self.arrivals.clear();
     }
 
     /// Sends, receives, pauses and ends as the sessions that something happened to need it.

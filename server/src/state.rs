@@ -597,14 +597,16 @@ impl State {
         self.sessions[index as usize] = Some(session);
     }
 
-    /// Looks ahead into bytes that arrived: parses requests and has the places of their keys fetched.
-    pub fn foresee(&mut self, index: u32, generation: u32, bytes: &[u8]) {
-        let Some(mut session) = self.take_session(index, generation) else { return };
+    /// Looks ahead into bytes that arrived: parses requests and has the places of their keys fetched. Tells how many.
+    pub fn foresee(&mut self, index: u32, generation: u32, bytes: &[u8]) -> usize {
+        let Some(mut session) = self.take_session(index, generation) else { return 0 };
         let is_idle = session.pending.is_nothing() && session.closing == Closing::No && session.big.is_none();
         if is_idle && session.input.is_empty() && session.parsed.is_empty() && session.foreseen.is_none() {
             session.foreseen = Some(self.parse_ahead(&mut session, bytes));
         }
+        let foreseen = session.parsed.len() - session.next_parsed;
         self.sessions[index as usize] = Some(session);
+        foreseen
     }
 
     /// Has the entries of foreseen keys fetched.
