@@ -56,11 +56,16 @@ impl BatchWait {
     pub fn wait(&self, timeout: Duration) -> Wait {
         let at_once = Wait { want: 1, timeout, min_wait: Duration::ZERO };
         let expected = self.rate * MIN_WAIT_US_MAX / 1_000_000;
-        if self.active < ACTIVE_MIN || expected < EXPECTED_MIN {
+        if self.has_few_clients() || expected < EXPECTED_MIN {
             return at_once;
         }
         let micros = (WORTHWHILE * 1_000_000 / self.rate).clamp(MIN_WAIT_US_MIN, MIN_WAIT_US_MAX);
         Wait { want: (self.active / 2).min(BATCH_MAX), timeout, min_wait: Duration::from_micros(micros) }
+    }
+
+    /// Are so few clients active that each waits for itself alone?
+    pub fn has_few_clients(&self) -> bool {
+        self.active < ACTIVE_MIN
     }
 
     /// Arrivals in a second, as last observed.

@@ -436,7 +436,7 @@ impl CoreLoop {
             wait.want = 1;
         }
         let has_peers = self.state.mesh.count() > 1;
-        if wait.want == 1 && wait.min_wait.is_zero() && self.state.away > 0 {
+        if wait.want == 1 && self.state.away > 0 && self.state.batch_wait.has_few_clients() {
             self.enter(Wait { want: 0, ..wait });
             if self.linger() {
                 return;

@@ -8,7 +8,7 @@ use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
-use ringkey_core::txn::batch::{Call, LockRequests, Order, Reach, push_key_locks};
+use ringkey_core::txn::batch::{Call, LockRequests, Order, Reach, lock_of, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Shape};
 use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::txn::site::Site;
@@ -358,27 +358,21 @@ impl State {
     fn begin_stretch(&mut self, session: &mut Session, input: &[u8]) -> Done {
         let mut targets: SmallVec<[ShardId; AHEAD_MAX]> = SmallVec::new();
         let mut rows: SmallVec<[&'static Command; AHEAD_MAX]> = SmallVec::new();
+        let mut shards: SmallVec<[ShardId; 8]> = SmallVec::new();
         let most = if session.reply_mode == ReplyMode::On { AHEAD_MAX } else { 1 };
         let first = session.next_parsed;
         let mut owned = 0;
         for at in first..session.parsed.len().min(first + most) {
-            let parsed = session.parsed[at];
-            let args = session.args_at(&parsed, input, owned);
-            if args.is_empty() {
-                break;
-            }
-            let Ok(row) = self.admit(session, parsed.row, &args) else { break };
-            if self.seat.is_some() && self.check_slots(session, row, parsed.key, &args).is_err() {
-                break;
-            }
-            let Ok(Plan::On(shard)) = self.plan(row, parsed.key, &args) else { break };
+            let parsed = &session.parsed[at];
+            let Some((row, shard)) = self.stretches_to(session, parsed, input, owned) else { break };
             owned += usize::from(parsed.is_owned);
             targets.push(shard);
             rows.push(row);
+            if !shards.contains(&shard) {
+                shards.push(shard);
+            }
         }
-        let mut shards: SmallVec<[ShardId; 8]> = SmallVec::from_slice(&targets);
         shards.sort_unstable();
-        shards.dedup();
         if let [shard] = shards.as_slice() {
             let shard = *shard;
             let owner = self.new_owner();
@@ -409,6 +403,38 @@ impl State {
         session.commands += rows.len() as u64 - 1;
         self.statistics.commands += rows.len() as u64;
         Done::Stop
+    }
+
+    /// The row of a parsed request and the one shard on which it runs, if a stretch can go on with it.
+    #[inline]
+    fn stretches_to(
+        &mut self,
+        session: &Session,
+        parsed: &Parsed,
+        input: &[u8],
+        owned_before: usize,
+    ) -> Option<(&'static Command, ShardId)> {
+        // Most requests: a known command with one key, of a client that may do everything.
+        if let (Some(row), Some((_, hash))) = (parsed.row, parsed.key)
+            && matches!(row.run, Run::OnShard(_))
+            && row.subcommands.is_empty()
+            && session.is_authenticated
+            && self.seat.is_none()
+        {
+            return Some((row, self.map.shard_of(hash.slot)));
+        }
+        let args = session.args_at(parsed, input, owned_before);
+        if args.is_empty() {
+            return None;
+        }
+        let row = self.admit(session, parsed.row, &args).ok()?;
+        if self.seat.is_some() && self.check_slots(session, row, parsed.key, &args).is_err() {
+            return None;
+        }
+        match self.plan(row, parsed.key, &args) {
+            Ok(Plan::On(shard)) => Some((row, shard)),
+            _ => None,
+        }
     }
 
     fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
@@ -480,9 +506,14 @@ impl State {
                 continue;
             }
             let from = all.len();
-            let args = session.args_at(&parsed, input, owned_before);
-            let shard = &self.site.shard;
-            push_key_locks(row, &args, parsed.key, |key| shard.key(key).hash, &mut all);
+            match parsed.key {
+                Some((_, hash)) => all.push(lock_of(row, hash)),
+                None => {
+                    let args = session.args_at(&parsed, input, owned_before);
+                    let shard = &self.site.shard;
+                    push_key_locks(row, &args, None, |key| shard.key(key).hash, &mut all);
+                }
+            }
             if keeps[at] {
                 kept.extend_from_slice(&all[from..]);
             }

@@ -370,7 +370,7 @@ impl State {
                 self.statistics.hops_in += 1;
                 self.statistics.calls_in += batch.calls.len() as u64;
                 // Its turn comes after the requests of this pass: by then they are there.
-                self.site.prefetch_buckets(&mut batch);
+                self.site.foresee(&mut batch);
                 self.inbound.push_back(batch);
             }
             Letter::Notice(notice) => self.heed(from, notice),
@@ -426,9 +426,8 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, mut batch: Box<Batch>) {
+    fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
-        self.site.prefetch_entries(&mut batch);
         self.site.deliver(self.now, batch, &mut done);
         self.send_done(done);
     }

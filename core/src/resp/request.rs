@@ -21,6 +21,9 @@ pub struct Span {
     len: u32,
 }
 
+/// So many bytes at most stand between two arguments that are copied as one piece: a line end, a length, a line end.
+const GAP_BYTES_MAX: usize = 16;
+
 /// Marks a span that is an index into the list of large arguments.
 const IN_SHARED: u32 = 1 << 31;
 
@@ -49,6 +52,12 @@ impl Span {
         (self.len & IN_SHARED != 0).then_some(self.start as usize)
     }
 
+    /// The same argument when what lay at `from` lies at `to`; it is inside the bytes.
+    #[inline]
+    pub fn moved(self, from: usize, to: usize) -> Self {
+        Self { start: (self.start as usize - from + to) as u32, len: self.len }
+    }
+
     /// The same argument when everything before it has grown by `by` bytes, or the list by `shared` entries.
     pub fn shifted(self, by: usize, shared: usize) -> Self {
         match self.shared_index() {
@@ -71,6 +80,27 @@ impl<'a> Args<'a> {
     #[inline]
     pub fn new(bytes: &'a [u8], spans: &'a [Span], shared: &'a [Bytes]) -> Self {
         Self { bytes, spans, shared }
+    }
+
+    /// All arguments with what little stands between them, where that begins, and their places, if they lie close together
+    /// inside the bytes, as they come from a client.
+    #[inline]
+    pub fn in_one_piece(&self) -> Option<(&'a [u8], usize, &'a [Span])> {
+        let (first, last) = (self.spans.first()?, self.spans.last()?);
+        let mut wasted = 0;
+        let mut end = first.start;
+        for span in self.spans {
+            if span.len & IN_SHARED != 0 || span.start < end {
+                return None;
+            }
+            wasted += span.start - end;
+            end = span.start + span.len;
+        }
+        if wasted as usize > GAP_BYTES_MAX * self.spans.len() {
+            return None;
+        }
+        let from = first.start as usize;
+        Some((&self.bytes[from..(last.start + last.len) as usize], from, self.spans))
     }
 
     /// How many there are, the name included.

@@ -63,12 +63,11 @@ pub struct Call {
 /// Locks to be asked for; most stretches need no allocation for them.
 pub type LockRequests = SmallVec<[LockRequest; 16]>;
 
-impl Call {
-    /// The lock that it needs on a key.
-    pub fn lock_of(&self, hash: KeyHash) -> LockRequest {
-        let mode = if self.row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
-        LockRequest { fingerprint: Fingerprint(hash.hash), mode }
-    }
+/// The lock that a command needs on one key: exclusive if it writes.
+#[inline]
+pub fn lock_of(row: &Command, hash: KeyHash) -> LockRequest {
+    let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+    LockRequest { fingerprint: Fingerprint(hash.hash), mode }
 }
 
 /// What one connection has for the shard.
@@ -218,8 +217,13 @@ impl Batch {
     /// Copies a call into the job opened last.
     pub fn push_call(&mut self, call: &Call, args: &Args<'_>) {
         let from = self.spans.len() as u32;
-        for index in 0..args.len() {
-            self.push_word(args, index);
+        match args.in_one_piece() {
+            Some((bytes, start, spans)) => {
+                let at = self.bytes.len();
+                self.bytes.extend_from_slice(bytes);
+                self.spans.extend(spans.iter().map(|span| span.moved(start, at)));
+            }
+            None => (0..args.len()).for_each(|index| self.push_word(args, index)),
         }
         self.close_call(call, from);
     }
@@ -316,7 +320,10 @@ impl Batch {
                 requests.extend(keys);
                 continue;
             }
-            push_key_locks(call.row, &args, call.first_key, &hash, &mut requests);
+            match call.first_key {
+                Some((_, hash)) => requests.push(lock_of(call.row, hash)),
+                None => push_key_locks(call.row, &args, None, &hash, &mut requests),
+            }
         }
         requests
     }

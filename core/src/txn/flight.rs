@@ -343,9 +343,23 @@ impl Flight {
             next[leg] += 1;
             Part { batch, from, to }
         });
-        match self.shape {
-            Shape::Joined(join) => join_replies(join, self.protocol, replies, random, out),
-            _ => replies.for_each(|part| out.append_range(&part.batch.replies, part.from, part.to)),
+        if let Shape::Joined(join) = self.shape {
+            return join_replies(join, self.protocol, replies, random, out);
+        }
+        // What follows each other in a leg is copied as one.
+        let mut run: Option<Part<'_>> = None;
+        for part in replies {
+            match &mut run {
+                Some(run) if std::ptr::eq(run.batch, part.batch) => run.to = part.to,
+                _ => {
+                    if let Some(run) = run.replace(part) {
+                        run.copy_to(out);
+                    }
+                }
+            }
+        }
+        if let Some(run) = run {
+            run.copy_to(out);
         }
     }
 
@@ -373,6 +387,10 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    fn copy_to(&self, out: &mut ReplyBuffer) {
+        out.append_range(&self.batch.replies, self.from, self.to);
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.batch.replies.bytes[self.from.bytes..self.to.bytes]
     }

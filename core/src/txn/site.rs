@@ -3,7 +3,7 @@
 //! A pure state machine: batches and releases come in, batches that are done come out. The only queue is that of the
 //! lock table, so what does not conflict never waits, and a shard without locks pays one check.
 
-use super::batch::{Batch, Call, Job, Lent, Order, Reach, push_key_locks};
+use super::batch::{Batch, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
 use crate::command::Run;
 use crate::commands::{Context, Rules};
@@ -12,6 +12,9 @@ use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer}
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+
+/// So many keys are fetched ahead at once.
+const FORESEEN_MAX: usize = 128;
 
 /// A shard with its locks and those who wait for them.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Site {
     fn is_free_for(&self, call: &Call, args: &Args<'_>) -> bool {
         // Only commands with one key bring the hash of their first one along.
         if let Some((_, hash)) = call.first_key {
-            return self.locks.is_free(Scope::Keys(&[call.lock_of(hash)]));
+            return self.locks.is_free(Scope::Keys(&[lock_of(call.row, hash)]));
         }
         let mut requests = SmallVec::new();
         push_key_locks(call.row, args, call.first_key, |key| self.shard.key(key).hash, &mut requests);
@@ -85,15 +88,29 @@ impl Site {
         true
     }
 
-    /// Has the buckets of a batch's keys fetched, so that the cache misses of its calls overlap.
-    pub fn prefetch_buckets(&self, batch: &mut Batch) {
-        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_segment(hash));
-        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_line(*hash));
+    /// Has the places of the keys of a small batch fetched while it waits for its turn.
+    pub fn foresee(&self, batch: &mut Batch) {
+        if batch.calls.len() <= FORESEEN_MAX {
+            self.prefetch_lines(&mut batch.calls);
+        }
     }
 
-    /// The second step: has their entries fetched.
-    pub fn prefetch_entries(&self, batch: &mut Batch) {
-        keys_of(batch).for_each(|(db, hash)| self.shard.database(db).prefetch_entry(hash));
+    fn prefetch_lines(&self, calls: &mut [Call]) {
+        keys_of(calls).for_each(|(db, hash)| self.shard.database(db).prefetch_segment(hash));
+        keys_of(calls).for_each(|(db, hash)| self.shard.database(db).prefetch_line(*hash));
+    }
+
+    /// Before call `next` of a batch is run: has the keys of some calls from there on fetched, so that their cache misses
+    /// overlap, but of no more than the nearest caches keep until they are run. Returns up to where.
+    fn prefetch(&self, batch: &mut Batch, next: usize) -> usize {
+        let count = batch.calls.len();
+        let end = count.min(next + FORESEEN_MAX);
+        let calls = &mut batch.calls[next..end];
+        if count > FORESEEN_MAX {
+            self.prefetch_lines(calls);
+        }
+        keys_of(calls).for_each(|(db, hash)| self.shard.database(db).prefetch_entry(hash));
+        end
     }
 
     /// Are there neither locks nor waiting jobs?
@@ -130,8 +147,12 @@ impl Site {
         }
         batch.releases.clear();
         let alone = batch.jobs.len() == 1;
-        let mut index = 0;
+        let (mut index, mut foreseen) = (0, 0);
         while index < batch.jobs.len() {
+            let (from, to) = batch.jobs[index].calls;
+            if to as usize > foreseen {
+                foreseen = self.prefetch(&mut batch, from as usize);
+            }
             if self.admit(&mut batch, index) {
                 self.carry_out(now, &mut batch, index, done);
                 index += 1;
@@ -261,8 +282,8 @@ impl Site {
     }
 }
 
-fn keys_of(batch: &mut Batch) -> impl Iterator<Item = (DbIndex, &mut KeyHash)> {
-    batch.calls.iter_mut().filter_map(|call| Some((call.db, &mut call.first_key.as_mut()?.1)))
+fn keys_of(calls: &mut [Call]) -> impl Iterator<Item = (DbIndex, &mut KeyHash)> {
+    calls.iter_mut().filter_map(|call| Some((call.db, &mut call.first_key.as_mut()?.1)))
 }
 
 /// Puts lent entries into a shard; the batch still tells whose they are.
