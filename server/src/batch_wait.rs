@@ -1,8 +1,9 @@
 //! How long a core waits for a small batch before it serves what has come.
 //!
 //! Serving eight requests in one pass costs far less than eight passes. A client that is alone must not pay for that, nor
-//! must many clients that send little. So a core looks at how many clients were active lately and at how fast requests
-//! came: it waits as long as it takes for a few more to come, and not at all where they would not come soon.
+//! must many clients that send little. So a core looks at how many clients were active lately, at how fast input came and
+//! how many commands it brought: it waits as long as it takes for a few more to come, and not at all where they would not
+//! come soon.
 
 use crate::reactor::Wait;
 use ringkey_core::units::Millis;
@@ -14,22 +15,36 @@ pub struct BatchWait {
     active: usize,
     /// Arrivals from clients and other cores in a second, lately.
     rate: u64,
+    /// Commands that an arrival brought, lately.
+    commands_each: u64,
     /// Arrivals since the last observation, and when that was.
     arrivals: u64,
     since: Millis,
+    /// Commands counted then.
+    commands: u64,
 }
 
 /// From this number of active clients on a core waits for a batch.
 const ACTIVE_MIN: usize = 6;
 
-/// So many arrivals are worth waiting for.
-const WORTHWHILE: u64 = 6;
+/// How many arrivals are worth waiting for, and for how many microseconds at most.
+#[derive(Clone, Copy)]
+struct Patience {
+    arrivals: u64,
+    longest_us: u64,
+}
+
+/// If an arrival brings a command or two.
+const FOR_COMMANDS: Patience = Patience { arrivals: 6, longest_us: 120 };
+
+/// If arrivals are batches themselves.
+const FOR_PIPELINES: Patience = Patience { arrivals: 3, longest_us: 60 };
+
+/// From so many commands in an arrival on, it is a batch itself.
+const PIPELINE_MIN: u64 = 4;
 
 /// With fewer than this to be expected in the longest wait, a core does not wait.
 const EXPECTED_MIN: u64 = 2;
-
-/// No batch is waited for longer, in microseconds.
-const MIN_WAIT_US_MAX: u64 = 120;
 
 /// A wait of less than this is not worth a timer, in microseconds.
 const MIN_WAIT_US_MIN: u64 = 20;
@@ -44,22 +59,26 @@ impl BatchWait {
         self.arrivals += 1;
     }
 
-    /// Takes note of how many clients were active since the last call, at `now`.
-    pub fn observe(&mut self, active: usize, now: Millis) {
+    /// Takes note of how many clients were active since the last call, at `now`, and of how many commands there have been
+    /// since the start.
+    pub fn observe(&mut self, active: usize, commands: u64, now: Millis) {
         let passed_ms = (now.0 - self.since.0).clamp(1, 10_000) as u64;
+        let arrivals = std::mem::take(&mut self.arrivals);
         self.active = active;
-        self.rate = std::mem::take(&mut self.arrivals) * 1000 / passed_ms;
+        self.rate = arrivals * 1000 / passed_ms;
+        self.commands_each = commands.saturating_sub(self.commands) / arrivals.max(1);
         self.since = now;
+        self.commands = commands;
     }
 
     /// How to wait now, at the latest until `timeout` has passed.
     pub fn wait(&self, timeout: Duration) -> Wait {
-        let at_once = Wait { want: 1, timeout, min_wait: Duration::ZERO };
-        let expected = self.rate * MIN_WAIT_US_MAX / 1_000_000;
-        if self.has_few_clients() || expected < EXPECTED_MIN {
-            return at_once;
+        let Patience { arrivals, longest_us } =
+            if self.commands_each < PIPELINE_MIN { FOR_COMMANDS } else { FOR_PIPELINES };
+        if self.has_few_clients() || self.rate * longest_us / 1_000_000 < EXPECTED_MIN {
+            return Wait { want: 1, timeout, min_wait: Duration::ZERO };
         }
-        let micros = (WORTHWHILE * 1_000_000 / self.rate).clamp(MIN_WAIT_US_MIN, MIN_WAIT_US_MAX);
+        let micros = (arrivals * 1_000_000 / self.rate).clamp(MIN_WAIT_US_MIN, longest_us);
         Wait { want: (self.active / 2).min(BATCH_MAX), timeout, min_wait: Duration::from_micros(micros) }
     }
 
@@ -83,10 +102,10 @@ impl BatchWait {
 mod tests {
     use super::*;
 
-    fn wait(active: usize, rate: u64) -> (usize, u128) {
+    fn wait(active: usize, rate: u64, commands_each: u64) -> (usize, u128) {
         let mut wait = BatchWait { since: Millis(5_000), ..BatchWait::default() };
         (0..rate / 10).for_each(|_| wait.arrived());
-        wait.observe(active, Millis(5_100));
+        wait.observe(active, rate / 10 * commands_each, Millis(5_100));
         assert_eq!(wait.rate(), rate);
         let wait = wait.wait(Duration::from_millis(100));
         (wait.want, wait.min_wait.as_micros())
@@ -94,19 +113,25 @@ mod tests {
 
     #[test]
     fn a_lone_client_never_waits_however_fast_it_is() {
-        assert_eq!(wait(0, 0), (1, 0));
-        assert_eq!(wait(1, 200_000), (1, 0));
+        assert_eq!(wait(0, 0, 0), (1, 0));
+        assert_eq!(wait(1, 200_000, 1), (1, 0));
     }
 
     #[test]
     fn clients_that_send_little_are_served_at_once() {
-        assert_eq!(wait(10_000, 1_000), (1, 0));
+        assert_eq!(wait(10_000, 1_000, 1), (1, 0));
     }
 
     #[test]
     fn the_wait_is_bounded_and_shorter_the_faster_requests_come() {
-        assert_eq!(wait(50, 50_000), (25, 120));
-        assert_eq!(wait(50, 100_000), (25, 60));
-        assert_eq!(wait(10_000, 10_000_000), (BATCH_MAX, 20));
+        assert_eq!(wait(50, 40_000, 1), (25, 120));
+        assert_eq!(wait(50, 100_000, 1), (25, 60));
+        assert_eq!(wait(10_000, 10_000_000, 1), (BATCH_MAX, 20));
+    }
+
+    #[test]
+    fn pipelines_are_batches_already() {
+        assert_eq!(wait(50, 40_000, 16), (25, 60));
+        assert_eq!(wait(50, 10_000, 100), (1, 0));
     }
 }

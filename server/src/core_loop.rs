@@ -421,7 +421,8 @@ impl CoreLoop {
             }
             session.shrink_input(idle > INPUT_IDLE_MS);
         }
-        self.state.batch_wait.observe(active, now);
+        let statistics = &self.state.statistics;
+        self.state.batch_wait.observe(active, statistics.commands + statistics.calls_in, now);
         true
     }
 
