@@ -6,7 +6,7 @@ use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
-use crate::session::big::BigArgument;
+use crate::session::big::{BigArgument, FIRST_BYTES};
 use crate::session::{Closing, Session};
 use crate::state::State;
 use crate::sys::{Signal, Signals};
@@ -214,7 +214,8 @@ impl CoreLoop {
             // Out of buffers: they come back in this pass, and the operation is armed again.
             match -result {
                 _ if result > 0 => {}
-                libc::ENOBUFS | libc::EINTR | libc::EAGAIN | libc::ECANCELED => {}
+                libc::ENOBUFS => self.ring.buffers.grow(),
+                libc::EINTR | libc::EAGAIN | libc::ECANCELED => {}
                 _ => session.is_deaf = true,
             }
             self.state.dirty.push(index);
@@ -321,7 +322,7 @@ impl CoreLoop {
         }
         session.output.submit(&mut self.ring, fd, send);
         let too_much = self.has_sent_too_much(session);
-        let wants_direct = session.big.as_ref().is_some_and(BigArgument::wants_direct);
+        let wants_direct = session.big.as_ref().is_some_and(|big| big.wants_direct(session.is_bulky));
         let must_stop = too_much || (wants_direct && !session.is_direct);
         if session.is_receiving && must_stop && !session.is_paused {
             session.is_paused = true;
@@ -340,6 +341,7 @@ impl CoreLoop {
                         self.ring.receive_into(fd, room, len, receive);
                     }
                 }
+                None if session.is_bulky => self.ring.receive_some(fd, FIRST_BYTES, receive),
                 None => self.ring.receive(fd, receive),
             }
         }

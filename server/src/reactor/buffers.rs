@@ -18,7 +18,13 @@ pub struct BufferRing {
     count: u16,
     buffer_bytes: u32,
     tail: u16,
+    /// Buffers that nobody has needed yet. The kernel takes buffers in turn, so the fewer go round, the more of them
+    /// are still in the caches.
+    spare: Vec<u16>,
 }
+
+/// So many buffers go round at first.
+const COUNT_AT_FIRST: u16 = 64;
 
 impl BufferRing {
     /// The id of the only group of buffers.
@@ -38,14 +44,32 @@ impl BufferRing {
         if entries.is_null() || memory.is_null() {
             handle_alloc_error(memory_layout);
         }
-        let mut this =
-            Self { entries: entries.cast(), entries_layout, memory, memory_layout, count, buffer_bytes, tail: 0 };
+        let mut this = Self {
+            entries: entries.cast(),
+            entries_layout,
+            memory,
+            memory_layout,
+            count,
+            buffer_bytes,
+            tail: 0,
+            spare: (0..count).rev().collect(),
+        };
         // SAFETY: the entries live until `Drop`, which comes after the ring is gone: `Ring` declares it first.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, count, Self::GROUP, 0)? };
-        for id in 0..count {
-            this.give_back(id);
-        }
+        this.add(COUNT_AT_FIRST);
         Ok(this)
+    }
+
+    /// The kernel has run out of buffers: from now on twice as many go round, as long as there are more.
+    pub fn grow(&mut self) {
+        self.add(self.count - self.spare.len() as u16);
+    }
+
+    fn add(&mut self, count: u16) {
+        for _ in 0..count {
+            let Some(id) = self.spare.pop() else { return };
+            self.give_back(id);
+        }
     }
 
     /// What the kernel wrote into buffer `id`.

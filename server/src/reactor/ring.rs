@@ -141,6 +141,12 @@ impl Ring {
         self.push(opcode::RecvMulti::new(types::Fd(fd), BufferRing::GROUP).build(), token);
     }
 
+    /// Receives once, at most `len` bytes, into a provided buffer.
+    pub fn receive_some(&mut self, fd: RawFd, len: u32, token: Token) {
+        let entry = opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), len).buf_group(BufferRing::GROUP).build();
+        self.push(entry.flags(squeue::Flags::BUFFER_SELECT), token);
+    }
+
     /// Receives once, into memory of the caller.
     ///
     /// # Safety

@@ -1,7 +1,8 @@
 //! A large argument under way: its payload is collected in an allocation of its own, which becomes the stored value.
 //!
 //! The first bytes come through the provided buffers, like everything. When more than a little is missing, the kernel
-//! is given the allocation itself and writes the rest there: no copy but its own.
+//! is given the allocation itself and writes the rest there: no copy but its own. Of a client that sent a large argument
+//! a moment ago, only a little is received at once ([`FIRST_BYTES`]), so that little of the next one needs copying.
 
 #![allow(unsafe_code)]
 
@@ -12,6 +13,12 @@ const BYTES_AT_ONCE: usize = 4 << 20;
 
 /// So much must be missing to have the kernel write to the allocation itself, in bytes.
 const DIRECT_MISSING_MIN: usize = 64 << 10;
+
+/// The same for a client that sent a large argument a moment ago.
+const DIRECT_MISSING_AGAIN_MIN: usize = 8 << 10;
+
+/// Most bytes of one receive, as long as a client is likely to send another large argument.
+pub const FIRST_BYTES: u32 = 2 << 10;
 
 /// So much must have come before, in bytes: a client that sends little by little keeps its memory small.
 const DIRECT_COME_MIN: usize = 8 << 10;
@@ -86,9 +93,10 @@ impl BigArgument {
         Bytes::from(self.data)
     }
 
-    /// Is it worth while to have the kernel write here?
-    pub fn wants_direct(&self) -> bool {
-        self.swallow.is_none() && self.missing() >= DIRECT_MISSING_MIN && self.data.len() >= DIRECT_COME_MIN
+    /// Is it worth while to have the kernel write here? `again`: the client sent a large argument a moment ago.
+    pub fn wants_direct(&self, again: bool) -> bool {
+        let (missing, come) = if again { (DIRECT_MISSING_AGAIN_MIN, 1) } else { (DIRECT_MISSING_MIN, DIRECT_COME_MIN) };
+        self.swallow.is_none() && self.missing() >= missing && self.data.len() >= come
     }
 
     /// Room for the kernel to write to, until [`BigArgument::filled`] is called.
@@ -137,9 +145,9 @@ mod tests {
     #[test]
     fn both_roads_lead_to_the_payload() {
         let mut big = BigArgument::new(200_000, Vec::new());
-        assert!(!big.wants_direct());
+        assert!(!big.wants_direct(false));
         assert!(big.take(&[b'x'; 10_000]).is_empty());
-        assert!(big.wants_direct());
+        assert!(big.wants_direct(false));
         let (room, len) = big.lend();
         assert!(len as usize >= 190_002);
         // SAFETY: the room was lent just now and is as long as it says.

@@ -155,6 +155,8 @@ pub struct Session {
     room: Vec<u8>,
     /// Has there been a large argument since the last tick?
     had_big: bool,
+    /// The same, a tick longer: another one is likely.
+    pub is_bulky: bool,
     /// Requests parsed and not yet executed, from `next_parsed` on.
     pub parsed: Vec<Parsed>,
     /// The next of `parsed` to be executed.
@@ -235,6 +237,7 @@ impl Session {
             big: None,
             room: Vec::new(),
             had_big: false,
+            is_bulky: false,
             parsed: Vec::new(),
             spans: Vec::new(),
             output: Output::default(),
@@ -287,7 +290,8 @@ impl Session {
             self.input_start = 0;
             self.input.shrink_to_fit();
         }
-        if !std::mem::take(&mut self.had_big) && self.room.capacity() > 0 {
+        self.is_bulky = std::mem::take(&mut self.had_big);
+        if !self.is_bulky && self.room.capacity() > 0 {
             self.room = Vec::new();
         }
         if !is_idle {
@@ -374,6 +378,7 @@ impl Session {
                 self.room = Vec::with_capacity(big.payload_len() + 2);
             }
             self.had_big = true;
+            self.is_bulky = true;
             self.parser.supply(big.into_payload());
         }
     }
