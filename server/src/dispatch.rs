@@ -102,6 +102,7 @@ impl State {
         let limits =
             RequestLimits { bulk_bytes_max: self.tuning.bulk_bytes_max, unauthenticated: !session.is_authenticated };
         let mut end = input.len();
+        self.lend_lists(session);
         // The limits of what follows depend on whether this request is the right password.
         let most = if session.is_authenticated { AHEAD_MAX } else { 1 };
         while session.parsed.len() < most && session.breach.is_none() {

@@ -7,10 +7,11 @@ use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::seat::Seat;
-use crate::session::{Closing, Pending, Session};
+use crate::session::{Closing, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
 use ringkey_core::keyspace::slot::ShardMap;
+use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Step};
@@ -133,6 +134,8 @@ pub struct State {
     done: Vec<Box<Batch>>,
     /// Batches sent to other cores that are to come home.
     pub away: usize,
+    /// Lists of parsed requests that no session needs now: those used last are still in the caches.
+    lists: Vec<(Vec<Parsed>, Vec<Span>)>,
     /// Steps of flights to be carried out.
     pub steps: Vec<Step>,
     next_owner: u64,
@@ -180,6 +183,9 @@ struct Visit {
 /// A batch with more words than this is sent at once, in bytes: the places of words are 32 bits wide.
 const OUTGOING_BYTES_MAX: usize = 16 << 20;
 
+/// Lists of parsed requests kept for reuse.
+const LISTS_MAX: usize = 64;
+
 /// Batches kept for reuse.
 const POOL_MAX: usize = 256;
 
@@ -218,6 +224,7 @@ impl State {
             pool: Vec::new(),
             done: Vec::new(),
             away: 0,
+            lists: Vec::new(),
             steps: Vec::new(),
             next_owner: 0,
             now,
@@ -591,6 +598,7 @@ impl State {
             session.input = input;
             session.input_start += read.consumed;
             session.compact_input();
+            self.take_lists(&mut session);
         }
         self.dirty.push(index);
         self.sessions[index as usize] = Some(session);
@@ -612,6 +620,26 @@ impl State {
     pub fn fetch_entries(&mut self, index: u32) {
         if let Some(session) = self.sessions[index as usize].as_deref_mut() {
             crate::dispatch::prefetch_entries(&self.site, session);
+        }
+    }
+
+    /// Gives a session lists for what it parses.
+    pub fn lend_lists(&mut self, session: &mut Session) {
+        if session.parsed.capacity() == 0
+            && let Some((parsed, spans)) = self.lists.pop()
+        {
+            (session.parsed, session.spans) = (parsed, spans);
+        }
+    }
+
+    /// Takes the lists of a session back if nothing is in them.
+    fn take_lists(&mut self, session: &mut Session) {
+        if session.parsed.is_empty()
+            && session.spans.is_empty()
+            && session.parsed.capacity() > 0
+            && self.lists.len() < LISTS_MAX
+        {
+            self.lists.push((std::mem::take(&mut session.parsed), std::mem::take(&mut session.spans)));
         }
     }
 
@@ -642,6 +670,7 @@ impl State {
             }
         }
         session.foreseen = None;
+        self.take_lists(&mut session);
         self.dirty.push(index);
         self.sessions[index as usize] = Some(session);
     }
