@@ -252,6 +252,8 @@ fn start_cores(
     process: &Arc<Process>,
     node: Option<Arc<Node>>,
 ) -> Result<Vec<std::thread::JoinHandle<()>>, BootError> {
+    // Before any core binds its thread to a processor, which the allocator's thread would inherit.
+    memory::purge_in_background(settings.bool(Setting::JemallocBgThread));
     let processors = sys::processors();
     let count = usize::from(core_count(&settings));
     // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.

@@ -3,7 +3,7 @@
 //! jemalloc keeps exact counters of what each thread has allocated and freed. A core reads its own; what moved between
 //! cores is negative on one and positive on the other, and the sum is right.
 
-use tikv_jemalloc_ctl::{epoch, stats, thread};
+use tikv_jemalloc_ctl::{background_thread, epoch, max_background_threads, stats, thread};
 
 /// Counters of the calling thread.
 #[derive(Clone, Copy)]
@@ -47,6 +47,15 @@ pub fn allocator() -> AllocatorView {
         allocated: stats::allocated::read().unwrap_or(0),
         active: stats::active::read().unwrap_or(0),
         resident: stats::resident::read().unwrap_or(0),
+    }
+}
+
+/// Has a thread of the allocator give unused memory back to the system, or the cores themselves whenever they free something,
+/// which can take them milliseconds. The thread runs on the processors of the caller.
+pub fn purge_in_background(yes: bool) {
+    let done = max_background_threads::write(1).and_then(|()| background_thread::write(yes));
+    if done.is_err() && yes {
+        log::warn!("The allocator has no background thread: giving memory back may delay commands by milliseconds");
     }
 }
 

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Result<(), String> {
     match setting {
         Setting::LogLevel => log_setup::set_level(settings.choice(Setting::LogLevel)),
+        Setting::JemallocBgThread => crate::memory::purge_in_background(settings.bool(Setting::JemallocBgThread)),
         Setting::MaxClients => {
             let wanted = settings.int(Setting::MaxClients) as u64;
             let granted = crate::boot::raise_open_files(wanted);

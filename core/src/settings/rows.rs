@@ -16,7 +16,6 @@ const PORT_MAX: i64 = u16::MAX as i64;
 // Why a directive means nothing here.
 const CORES: &str = "every core serves its own connections and data; see 'cores'";
 const ACCEPT: &str = "the kernel hands over new connections as they come";
-const ALLOCATOR: &str = "the allocator needs no thread of its own";
 const SEGMENTS: &str = "tables grow and shrink in small segments, in the course of commands";
 const SWEEPS: &str = "expired keys are found by their time, without sampling";
 const NO_FORK: &str = "no work is done in a forked process";
@@ -227,7 +226,7 @@ table! {
     ActiveDefragThresholdUpper "active-defrag-threshold-upper" = integer(0, 1000, "100").meaningless(SEGMENTS);
     Activedefrag "activedefrag" = yes_no("no").meaningless(SEGMENTS);
     Activerehashing "activerehashing" = yes_no("yes").meaningless(SEGMENTS);
-    JemallocBgThread "jemalloc-bg-thread" = yes_no("yes").meaningless(ALLOCATOR);
+    JemallocBgThread "jemalloc-bg-thread" = yes_no("yes");
     HashMaxListpackEntries "hash-max-listpack-entries" =
         integer(0, LONG_MAX, "512").alias("hash-max-ziplist-entries").not_yet(TYPES);
     HashMaxListpackValue "hash-max-listpack-value" = memory(0, "64").alias("hash-max-ziplist-value").not_yet(TYPES);
