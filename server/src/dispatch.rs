@@ -579,18 +579,72 @@ impl State {
             let call = new_call(row, session, None);
             return self.site.run(self.now, &call, args, &mut session.output.pending);
         }
-        let targets: Vec<ShardId> =
-            (1..args.len()).step_by(stride).map(|index| self.shard_of_key(args.get(index))).collect();
-        let mut shards = targets.clone();
+        let hashes: SmallVec<[KeyHash; 16]> =
+            (1..args.len()).step_by(stride).map(|index| self.site.shard.key(args.get(index)).hash).collect();
+        let mut shards: SmallVec<[ShardId; 8]> = SmallVec::new();
+        for hash in &hashes {
+            let shard = self.map.shard_of(hash.slot);
+            if !shards.contains(&shard) {
+                shards.push(shard);
+            }
+        }
         shards.sort_unstable();
-        shards.dedup();
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
-        let call = new_call(row, session, None);
-        for (at, target) in targets.iter().enumerate() {
+        if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
+            self.statistics.flights += 1;
+            session.pending = Pending::Flight(flight, None);
+            return;
+        }
+        for (at, hash) in hashes.iter().enumerate() {
             let from = 1 + at * stride;
-            flight.push(*target, &call, args, Some(from..from + stride));
+            let call = new_fragment(row, session, *hash);
+            flight.push(self.map.shard_of(hash.slot), &call, args, Some(from..from + stride));
         }
         self.take_off(session, flight, None);
+    }
+
+    /// Sends a command that falls apart by keys off to two shards, as [`State::relay`] does with a stretch. `false` if locks are
+    /// in the way; nothing is done then.
+    fn relay_fragments(
+        &mut self,
+        session: &mut Session,
+        flight: &mut Flight,
+        row: &'static Command,
+        args: &Args<'_>,
+        stride: usize,
+        hashes: &[KeyHash],
+    ) -> bool {
+        let is_here = flight.shard(0) == self.me;
+        if is_here {
+            let mine = hashes.iter().filter(|hash| self.map.shard_of(hash.slot) == self.me);
+            let locks: LockRequests = mine.map(|hash| lock_of(row, *hash)).collect();
+            // All stay locked until the other leg has run, so that nobody sees half of the command.
+            if !self.site.try_keep(flight.owner(), &locks, &locks) {
+                return false;
+            }
+        }
+        let away = usize::from(is_here);
+        let target = flight.shard(away);
+        let order = if is_here { Order::Run } else { Order::RunAndKeep };
+        self.open_remote_job(target, session.ticket(), flight.owner(), order);
+        for (at, hash) in hashes.iter().enumerate() {
+            let words = 1 + at * stride..1 + (at + 1) * stride;
+            let shard = self.map.shard_of(hash.slot);
+            let (_, keep) = flight.note(shard, session.protocol);
+            let call = Call { keep, ..new_fragment(row, session, *hash) };
+            if shard == target {
+                self.outgoing(target).push_fragment(&call, args, words);
+            } else if is_here {
+                let batch = flight.batch_of(0);
+                let spans = args.fragment(words);
+                self.site.run(self.now, &call, &args.with_spans(&spans), &mut batch.replies);
+                batch.ends.push(batch.replies.mark());
+            } else {
+                flight.batch_of(1).push_fragment(&call, args, words);
+            }
+        }
+        flight.relay(away);
+        true
     }
 
     /// Runs a command on every shard, at one moment; for a client on the port of this core, on its shard alone.
@@ -682,6 +736,11 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         no_touch: session.facts.no_touch,
         keep: false,
     }
+}
+
+/// A call of a part of a command: the name and one key, with its value if it has one.
+fn new_fragment(row: &'static Command, session: &Session, hash: KeyHash) -> Call {
+    new_call(row, session, Some((1, hash)))
 }
 
 /// Is this a line of HTTP?

@@ -12,6 +12,7 @@ use crate::limits::{
 use crate::number::parse_integer;
 use crate::words::{bare_words, split_words};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::fmt;
 
 /// The place of one argument: in the bytes of its request, or in a list of large arguments.
@@ -101,6 +102,19 @@ impl<'a> Args<'a> {
         }
         let from = first.start as usize;
         Some((&self.bytes[from..(last.start + last.len) as usize], from, self.spans))
+    }
+
+    /// The places of the name and of the arguments of `words`: the arguments of a part of the command.
+    pub fn fragment(&self, words: std::ops::Range<usize>) -> SmallVec<[Span; 4]> {
+        std::iter::once(self.spans[0]).chain(self.spans[words].iter().copied()).collect()
+    }
+
+    /// The same bytes with other places in them.
+    pub fn with_spans<'b>(&self, spans: &'b [Span]) -> Args<'b>
+    where
+        'a: 'b,
+    {
+        Args { bytes: self.bytes, spans, shared: self.shared }
     }
 
     /// How many there are, the name included.

@@ -8,7 +8,7 @@
 //!   With three legs and more the locks are first tried on all legs at once; if all are granted, all legs run at once.
 //!   If any is refused, all are given back and the legs are visited in order. Who tries never waits, who waits goes
 //!   upwards only: no deadlock, and nothing that was run is ever undone.
-//!   A leg of a stretch over two shards needs no batch of its own: it can run in place at home ([`Flight::relay`]), or
+//!   A leg of a flight over two shards needs no batch of its own: it can run in place at home ([`Flight::relay`]), or
 //!   travel in a batch with what others have for that shard ([`Flight::arrived_in`]).
 //! - **every shard**: the same with locks on whole shards.
 //! - **gather**: the keys are locked and their entries lent to the home core leg by leg; the caller runs the command
@@ -184,7 +184,7 @@ impl Flight {
 
     /// Takes off with `leg` on its way in a batch of its home core; of the legs before it, the replies are there.
     pub fn relay(&mut self, leg: usize) {
-        debug_assert!(self.legs.len() < LEGS_AT_ONCE_MIN && self.shape == Shape::Calls, "only short stretches do so");
+        debug_assert!(self.legs.len() < LEGS_AT_ONCE_MIN && self.joins(), "only flights over two shards do so");
         for leg in &mut self.legs[..leg] {
             let batch = leg.batch.as_mut().expect("a leg that ran in place is at home");
             batch.jobs[0].calls = (0, batch.ends.len() as u32);

@@ -11,7 +11,7 @@ use ringkey_core::keyspace::{KeyHasher, Shard};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
-use ringkey_core::txn::batch::{Batch, Call, LockRequests, Order, Reach, push_key_locks};
+use ringkey_core::txn::batch::{Batch, Call, LockRequests, Order, Reach, lock_of, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::txn::site::{Site, Workbench};
@@ -628,10 +628,60 @@ impl World {
         let owner = self.new_owner(self.clients[client].home);
         let mut flight = self.flight(client, owner, Shape::Joined(join), Reach::Keys, &shards);
         let call = Call { first_key: None, ..self.call(client, row, args) };
+        if shards.len() == 2 && self.relay_fragments(client, &mut flight, row, args, stride) {
+            self.tally.relays += 1;
+            self.clients[client].pending = Pending::Flight(Box::new(flight), None);
+            return;
+        }
         for from in (1..args.len()).step_by(stride) {
             flight.push(shard_at(self, from), &call, args, Some(from..from + stride));
         }
         self.take_off(client, flight, None);
+    }
+
+    /// The same as [`World::relay`] for the parts of a command that falls apart by keys.
+    fn relay_fragments(
+        &mut self,
+        client: usize,
+        flight: &mut Flight,
+        row: &'static Command,
+        args: &Args<'_>,
+        stride: usize,
+    ) -> bool {
+        let (home, owner, protocol) = (self.clients[client].home, flight.owner(), self.clients[client].protocol);
+        let is_here = flight.shard(0).index() == home;
+        let keys = || (1..args.len()).step_by(stride);
+        let hash = |world: &Self, index: usize| world.cores[home].site.shard.key(args.get(index)).hash;
+        if is_here {
+            let mine = keys().filter(|index| self.shard_of(args.get(*index)) == home);
+            let locks: LockRequests = mine.map(|index| lock_of(row, hash(self, index))).collect();
+            if !self.cores[home].site.try_keep(owner, &locks, &locks) {
+                return false;
+            }
+        }
+        let away = usize::from(is_here);
+        let target = flight.shard(away).index();
+        let order = if is_here { Order::Run } else { Order::RunAndKeep };
+        self.outgoing(home, target).open_job(client as u64, owner, order, Reach::Keys);
+        for index in keys() {
+            let (shard, words) = (self.shard_of(args.get(index)), index..index + stride);
+            let (_, keep) = flight.note(ShardId(shard as u16), protocol);
+            let first_key = Some((1, hash(self, index)));
+            let call = Call { keep, first_key, ..self.call(client, row, args) };
+            if shard == target {
+                self.outgoing(home, target).push_fragment(&call, args, words);
+            } else if is_here {
+                let spans = args.fragment(words);
+                let Core { site, now, .. } = &mut self.cores[home];
+                let batch = flight.batch_of(0);
+                site.run(Millis(*now), &call, &args.with_spans(&spans), &mut batch.replies);
+                batch.ends.push(batch.replies.mark());
+            } else {
+                flight.batch_of(1).push_fragment(&call, args, words);
+            }
+        }
+        flight.relay(away);
+        true
     }
 
     fn fly_everywhere(&mut self, client: usize, row: &'static Command, args: &Args<'_>, join: Join, shared: bool) {
