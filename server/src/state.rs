@@ -186,6 +186,9 @@ const OUTGOING_BYTES_MAX: usize = 16 << 20;
 /// Lists of parsed requests kept for reuse.
 const LISTS_MAX: usize = 64;
 
+/// And room for so many words in each.
+const LISTED_SPANS_MAX: usize = 4096;
+
 /// Batches kept for reuse.
 const POOL_MAX: usize = 256;
 
@@ -634,12 +637,13 @@ impl State {
 
     /// Takes the lists of a session back if nothing is in them.
     fn take_lists(&mut self, session: &mut Session) {
-        if session.parsed.is_empty()
-            && session.spans.is_empty()
-            && session.parsed.capacity() > 0
-            && self.lists.len() < LISTS_MAX
-        {
-            self.lists.push((std::mem::take(&mut session.parsed), std::mem::take(&mut session.spans)));
+        if !session.parsed.is_empty() || !session.spans.is_empty() || session.parsed.capacity() == 0 {
+            return;
+        }
+        let (parsed, spans) = (std::mem::take(&mut session.parsed), std::mem::take(&mut session.spans));
+        // A request of a million words does not leave its room behind.
+        if self.lists.len() < LISTS_MAX && spans.capacity() <= LISTED_SPANS_MAX {
+            self.lists.push((parsed, spans));
         }
     }
 
