@@ -11,6 +11,7 @@ use crate::session::{Closing, Session};
 use crate::state::State;
 use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
+use ringkey_core::txn::site::FORESEEN_MAX;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -38,9 +39,6 @@ const LOOKS_A_GLANCE: usize = 16;
 
 /// How long a core that stops tries to deliver its last letters.
 const STOP_LIMIT: Duration = Duration::from_millis(500);
-
-/// Requests whose keys are fetched ahead before they are executed.
-const FORESEEN_MAX: usize = 128;
 
 /// Bytes that arrived for a session and lie in a provided buffer.
 struct Arrival {

@@ -507,14 +507,9 @@ impl State {
                 continue;
             }
             let from = all.len();
-            match parsed.key {
-                Some((_, hash)) => all.push(lock_of(row, hash)),
-                None => {
-                    let args = session.args_at(&parsed, input, owned_before);
-                    let shard = &self.site.shard;
-                    push_key_locks(row, &args, None, |key| shard.key(key).hash, &mut all);
-                }
-            }
+            let args = session.args_at(&parsed, input, owned_before);
+            let shard = &self.site.shard;
+            push_key_locks(row, &args, parsed.key, |key| shard.key(key).hash, &mut all);
             if keeps[at] {
                 kept.extend_from_slice(&all[from..]);
             }

@@ -320,10 +320,7 @@ impl Batch {
                 requests.extend(keys);
                 continue;
             }
-            match call.first_key {
-                Some((_, hash)) => requests.push(lock_of(call.row, hash)),
-                None => push_key_locks(call.row, &args, None, &hash, &mut requests),
-            }
+            push_key_locks(call.row, &args, call.first_key, &hash, &mut requests);
         }
         requests
     }
@@ -337,12 +334,9 @@ pub fn push_key_locks(
     hash: impl Fn(&[u8]) -> KeyHash,
     requests: &mut LockRequests,
 ) {
-    let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
-    row.visit_keys(args, |index, _| {
-        let hash = match first_key {
-            Some((at, known)) if at as usize == index => known,
-            _ => hash(args.get(index)),
-        };
-        requests.push(LockRequest { fingerprint: Fingerprint(hash.hash), mode });
-    });
+    // Only calls with one key bring its hash along.
+    if let Some((_, known)) = first_key {
+        return requests.push(lock_of(row, known));
+    }
+    row.visit_keys(args, |index, _| requests.push(lock_of(row, hash(args.get(index)))));
 }

@@ -60,7 +60,7 @@ enum Phase {
 #[derive(Debug)]
 struct Leg {
     shard: ShardId,
-    /// Its calls, and later their replies; away while the leg is out, unless it is `merged`.
+    /// Its calls, and later their replies; away while the leg is out, unless it is merged with others.
     batch: Option<Box<Batch>>,
     /// It is out in a batch with the jobs of others, and `batch` waits at home for the replies.
     is_merged: bool,

@@ -13,8 +13,8 @@ use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-/// So many keys are fetched ahead at once.
-const FORESEEN_MAX: usize = 128;
+/// So many keys are fetched ahead at once: no more than the nearest caches keep until their calls are run.
+pub const FORESEEN_MAX: usize = 128;
 
 /// A shard with its locks and those who wait for them.
 #[derive(Debug)]
