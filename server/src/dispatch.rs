@@ -1,6 +1,7 @@
 //! From bytes to execution: requests are parsed in place, those for this core run at once, and stretches of a pipeline
 //! that touch other cores become jobs or flights.
 
+use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
@@ -297,7 +298,9 @@ impl State {
             Some(request) => request.args(),
             None => in_place(&spans, parsed, input),
         };
+        crash::note_command(call.row, &args);
         self.site.run(self.now, call, &args, &mut session.output.pending);
+        crash::done();
         session.spans = spans;
         session.note_command(call.row);
         self.statistics.commands += 1;
@@ -537,6 +540,7 @@ impl State {
         self.statistics.commands += 1;
         let args = request.args();
         let before = session.output.pending.mark();
+        crash::note_command(row, &args);
         match (row.run, row.spread) {
             (Run::Admin(admin), _) => {
                 if let Err(error) = self.administer(session, admin, &args) {
@@ -551,8 +555,9 @@ impl State {
             (_, Spread::EveryShard { join, shared }) => {
                 self.fly_everywhere(session, row, &args, Shape::Joined(join), shared);
             }
-            (_, Spread::Gather) => self.gather(session, row, request),
+            (_, Spread::Gather) => self.gather(session, row, &request),
         }
+        crash::done();
         if session.pending.is_nothing() {
             session.apply_reply_mode(before);
             return if session.closing == Closing::No { Done::Next } else { Done::Stop };
@@ -671,7 +676,7 @@ impl State {
     }
 
     /// Has the entries of all keys lent to this core and runs the command over them.
-    fn gather(&mut self, session: &mut Session, row: &'static Command, request: ringkey_core::resp::Request) {
+    fn gather(&mut self, session: &mut Session, row: &'static Command, request: &ringkey_core::resp::Request) {
         let args = request.args();
         let mut keys: Vec<(ShardId, usize)> = Vec::new();
         row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));

@@ -1,7 +1,8 @@
 //! `ringkey-server`: reads the command line and the configuration, and serves.
 
-use ringkey_core::settings::{Action, CommandLine, Setting, parse_command_line};
+use ringkey_core::settings::{Action, CommandLine, parse_command_line};
 use ringkey_server::boot::{self, BootError};
+use ringkey_server::observe::log::FLUSH_LIMIT;
 use ringkey_server::reactor::probe;
 use ringkey_server::{COMPATIBLE_VERSION, VERSION};
 use std::io::Write as _;
@@ -46,13 +47,12 @@ fn start(line: &CommandLine) -> ExitCode {
         Ok(read) => read,
         Err(error) => return refuse(error),
     };
-    if settings.bool(Setting::Daemonize) {
-        return fail("daemonize is not supported by this version: start the server from systemd, or with '&'.\n");
-    }
-    match boot::run(settings, path) {
+    let status = match boot::run(settings, path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error),
-    }
+    };
+    ringkey_server::observe::log::flush(FLUSH_LIMIT);
+    status
 }
 
 /// Says why the server does not start: configuration errors on the error output, what happens later in the log.

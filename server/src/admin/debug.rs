@@ -13,18 +13,26 @@ use ringkey_core::settings::Setting;
 use ringkey_core::units::{DbIndex, Millis};
 
 const HELP: &[&str] = &[
+    "ASSERT",
+    "    Fail an assertion: the server ends with a report.",
     "DIGEST",
     "    A digest of all data; equal data have equal digests, here and on other servers.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    A digest of each value.",
+    "LOG <message>",
+    "    Write a line into the log.",
     "OBJECT <key> [fast]",
     "    How a key is kept.",
+    "PANIC",
+    "    Panic: the server ends with a report.",
     "PAUSE-CRON <0|1>",
     "    Stop or resume periodic work.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create <count> keys <prefix>:<number>, of <size> bytes.",
     "PROTOCOL <string|integer|double|null|array|set|map|attrib|push|verbatim|true|false|bignum>",
     "    A sample reply of that type.",
+    "SEGFAULT",
+    "    Access memory that is not there: the server ends with a report.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume the removal of expired keys in the background.",
     "SLEEP <seconds>",
@@ -83,6 +91,13 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
             let order = DebugOrder::Object { db: session.db, key: args.get(2).to_vec(), fast };
             state.gather_answers(session, [shard], &Question::Debug(order), Then::Text);
         }
+        (b"log", 3) => {
+            log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.get(2)));
+            Reply::new(&mut session.output.pending, session.protocol).ok();
+        }
+        (b"segfault", 2) => crate::sys::crash::fault(),
+        (b"panic", 2) => panic!("DEBUG PANIC was called"),
+        (b"assert", 2) => panic!("=== ASSERTION FAILED === DEBUG ASSERT was called"),
         (b"protocol", 3) => protocol(session, args.get(2))?,
         _ => {
             let name = String::from_utf8_lossy(args.get(1)).into_owned();

@@ -11,6 +11,7 @@ pub mod debug;
 pub mod info;
 pub mod keys;
 pub mod server;
+pub mod shutdown;
 
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Gathering, Pending, Session};
@@ -132,7 +133,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::ObjectHelp => keys::object_help(session),
-        Admin::Shutdown => server::shutdown(state, session, args),
+        Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
     }
 }
@@ -220,6 +221,7 @@ impl State {
                 self.is_stopping = true;
                 Answer::Done
             }
+            Question::AbortStop => self.abort_stop(),
         };
         self.reply_to(from, ticket, answer);
     }

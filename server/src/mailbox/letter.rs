@@ -80,6 +80,8 @@ pub enum Question {
     ChangeNode(Arc<Change>),
     /// Stop serving.
     Stop,
+    /// Forget that a signal asked for the end: only core 0 hears signals.
+    AbortStop,
 }
 
 impl Question {

@@ -1,3 +1,6 @@
 //! What the outside may see of the process.
 
+pub mod crash;
+pub mod line;
 pub mod log;
+pub mod sink;

@@ -39,6 +39,11 @@ pub fn check() -> Result<(), Missing> {
     check_locked_memory()
 }
 
+/// Can the kernel wait for a small batch of events (6.12 and later)?
+pub fn has_min_wait() -> bool {
+    IoUring::<squeue::Entry, cqueue::Entry>::builder().build(8).is_ok_and(|ring| ring.params().is_feature_min_timeout())
+}
+
 fn check_kernel(release: &str) -> Result<(), Missing> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
