@@ -226,9 +226,10 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
 
 fn banner(settings: &Settings, config_file: &str) {
     log::info!("oO0OoO0OoO0Oo Ringkey is starting oO0OoO0OoO0Oo");
+    // The second form of the number is what Valkey's own test suite looks for.
+    let process = std::process::id();
     log::info!(
-        "Ringkey version={VERSION}, compatible with Valkey {COMPATIBLE_VERSION}, bits=64, pid={}, just started",
-        std::process::id()
+        "Ringkey version={VERSION}, compatible with Valkey {COMPATIBLE_VERSION}, bits=64, pid={process}, just started. PID: {process}"
     );
     match config_file {
         "" => log::info!("No config file given, using the defaults and the options of the command line"),

@@ -463,7 +463,7 @@ impl CoreLoop {
         let core = state.me.index();
         for db in 0..state.site.shard.database_count() {
             let database = state.site.shard.database(DbIndex(db));
-            if database.len() > 0 {
+            if !database.is_empty() {
                 log::debug!("DB {db}: {} keys ({} volatile) on core {core}.", database.len(), database.volatile());
             }
         }

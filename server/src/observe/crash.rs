@@ -30,6 +30,7 @@ const DRAIN_LIMIT_MS: usize = 200;
 struct Facts {
     process: u32,
     log_file: Option<CString>,
+    executable: String,
     config_file: String,
     kernel: String,
     cores: u16,
@@ -45,12 +46,13 @@ pub fn start(settings: &Settings, config_file: &str, kernel: &str, cores: u16) {
     let _ = FACTS.set(Facts {
         process: std::process::id(),
         log_file,
+        executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
         config_file: config_file.to_owned(),
         kernel: kernel.to_owned(),
         cores,
         started_s: crash::now_s(),
     });
-    std::panic::set_hook(Box::new(|panic| report_panic(panic)));
+    std::panic::set_hook(Box::new(report_panic));
     adopt(settings);
 }
 
@@ -152,7 +154,7 @@ fn write_doing(report: &mut impl Write) -> std::fmt::Result {
     report.write_str("\n------ COMMANDS UNDER WAY ------\n")?;
     for (core, thread) in note::threads() {
         let Some(doing) = note::of_core(core) else { continue };
-        let name = doing.row.map_or("none yet", |row| row.name);
+        let name = doing.row.map_or("none", |row| row.name);
         match (doing.is_request, doing.calls) {
             (true, _) => writeln!(report, "core {core} ({thread}): {name}")?,
             (false, 0) => writeln!(report, "core {core} ({thread}): between commands, the last one was {name}")?,
@@ -185,7 +187,7 @@ fn write_facts(report: &mut impl Write) -> std::fmt::Result {
     let Some(facts) = FACTS.get() else { return Ok(()) };
     report.write_str("\n------ INFO OUTPUT ------\n")?;
     writeln!(report, "ringkey_version:{VERSION}\nos:{}\nprocess_id:{}", facts.kernel, facts.process)?;
-    writeln!(report, "config_file:{}\ncores:{}", facts.config_file, facts.cores)?;
+    writeln!(report, "executable:{}\nconfig_file:{}\ncores:{}", facts.executable, facts.config_file, facts.cores)?;
     writeln!(report, "uptime_in_seconds:{}", crash::now_s() - facts.started_s)
 }
 

@@ -53,3 +53,41 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::process::supervise::Systemd;
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::time::Duration;
+
+    #[test]
+    fn signs_of_life_come_while_all_cores_live() {
+        let name = format!("ringkey-keeper-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let said = || {
+            let mut text = [0; 64];
+            socket.recv(&mut text).map(|length| String::from_utf8_lossy(&text[..length]).into_owned()).ok()
+        };
+        let systemd = Systemd::at(format!("@{name}").as_bytes(), Some(Duration::from_secs(1))).unwrap();
+        let mut keeper = Keeper::new(Supervisor::Systemd(systemd), OomScore::default());
+        let cores = Cores::new(2);
+        let beat = |core: usize, at: i64| cores.beat(core).store(at, Ordering::Relaxed);
+        (0..2).for_each(|core| beat(core, 10_000));
+        keeper.sign(Millis(10_000), &cores);
+        assert_eq!(said().as_deref(), Some("WATCHDOG=1"));
+        keeper.sign(Millis(10_100), &cores);
+        assert_eq!(said(), None, "not due yet");
+        beat(0, 11_100);
+        keeper.sign(Millis(11_100), &cores);
+        assert_eq!(said(), None, "core 1 is stuck");
+        beat(1, 11_150);
+        keeper.sign(Millis(11_200), &cores);
+        assert_eq!(said().as_deref(), Some("WATCHDOG=1"));
+        keeper.tell_stopping();
+        assert!(said().is_some_and(|text| text.starts_with("STOPPING=1")));
+    }
+}

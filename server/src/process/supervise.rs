@@ -5,7 +5,7 @@
 
 use log::{debug, info, warn};
 use ringkey_core::settings::{Setting, Settings};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -93,17 +93,25 @@ impl Supervisor {
 
 impl Systemd {
     fn open(name: &OsString) -> std::io::Result<Self> {
-        let address = match name.as_bytes() {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let is_ours = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|micros| is_ours && *micros > 1);
+        Self::at(name.as_bytes(), watchdog.map(|micros| Duration::from_micros(micros / 2)))
+    }
+
+    /// At the socket of this name, with signs of life so often.
+    ///
+    /// # Errors
+    /// Where there can be no such socket.
+    pub fn at(name: &[u8], watchdog: Option<Duration>) -> std::io::Result<Self> {
+        let address = match name {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-            _ => SocketAddr::from_pathname(name)?,
+            _ => SocketAddr::from_pathname(OsStr::from_bytes(name))?,
         };
         let socket = UnixDatagram::unbound()?;
         // A supervisor that does not read must not stop a core.
         socket.set_nonblocking(true)?;
-        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        let is_ours = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
-        let watchdog = number("WATCHDOG_USEC").filter(|micros| is_ours && *micros > 1);
-        Ok(Self { socket, address, watchdog: watchdog.map(|micros| Duration::from_micros(micros / 2)) })
+        Ok(Self { socket, address, watchdog })
     }
 
     fn tell(&self, text: &str) {
