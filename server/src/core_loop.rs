@@ -194,12 +194,15 @@ impl CoreLoop {
                 self.ring.buffers.give_back(buffer);
             }
         }
-        let now = self.state.now;
+        let (now, pass_ticks) = (self.state.now, self.state.pass_ticks);
         let Some(session) = self.state.session(index, generation) else { return };
         if std::mem::take(&mut session.is_direct) {
             session.filled_big(result.max(0) as usize);
             session.last_active = now;
             if result > 0 {
+                if session.pending.is_nothing() {
+                    session.tracked.arrived = pass_ticks;
+                }
                 session.bytes_in += result as u64;
                 self.state.statistics.net_in += result as u64;
                 self.state.statistics.reads += 1;
@@ -489,6 +492,7 @@ impl Core for CoreLoop {
         }
         let began = clock::instant();
         self.state.now = clock::now();
+        self.state.pass_ticks = clock::ticks();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.reap(&mut completions);
         completions.drain(..).for_each(|completion| self.complete(completion));
@@ -515,6 +519,7 @@ impl Core for CoreLoop {
             ring.wake(peer);
         });
         state.statistics.wakes += wakes;
+        state.paths.written(clock::ticks());
         // The letters that stop the other cores may still wait for room; a core that has stopped takes none.
         if self.state.is_stopping
             && (!self.state.mesh.is_clogged() || self.stopping_since.get_or_insert(began).elapsed() > STOP_LIMIT)
@@ -532,7 +537,12 @@ impl Core for CoreLoop {
     fn upkeep(&mut self) -> bool {
         self.state.now = clock::now();
         let budget = UPKEEP_ENTRIES;
+        let began = clock::ticks();
         self.has_more_upkeep = self.state.site.upkeep(self.state.now, budget);
+        let millis = clock::nanos_of(clock::ticks().saturating_sub(began)) / 1_000_000;
+        if self.state.tuning.observed.latency_ms.is_some_and(|limit| millis >= limit) {
+            self.state.latency_events.note("expire-cycle", self.state.now.as_seconds(), millis);
+        }
         self.has_more_upkeep
     }
 }
