@@ -305,7 +305,10 @@ impl State {
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
         let reply = session.output.pending.len() - len;
         let is_large = reply >= self.tuning.observed.reply_bytes;
-        if self.site.watch.is_slow(ticks) || is_large || self.is_large_request(parsed.end - parsed.start, parsed.is_owned) {
+        if self.site.watch.is_slow(ticks)
+            || is_large
+            || self.is_large_request(parsed.end - parsed.start, parsed.is_owned)
+        {
             self.remember(session, call.row, &args, Measure { ticks, request: request_bytes(&args), reply });
         }
         session.spans = spans;

@@ -563,13 +563,7 @@ impl State {
     }
 
     /// A leg has come home; `progress` tells what that meant for the flight.
-    fn go_on(
-        &mut self,
-        mut flight: Box<Flight>,
-        gathered: Option<Box<GatheredCall>>,
-        progress: Progress,
-        index: u32,
-    ) {
+    fn go_on(&mut self, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>, progress: Progress, index: u32) {
         if progress == Progress::UnderWay {
             self.carry_out_steps(&mut flight);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");

@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn the_newest_stay() {
         let mut log = CommandLog::default();
-        let entry = |id| LogEntry { id, seconds: 0, value: 1, words: Vec::new(), client: String::new(), name: Vec::new() };
+        let entry =
+            |id| LogEntry { id, seconds: 0, value: 1, words: Vec::new(), client: String::new(), name: Vec::new() };
         log.push(LogKind::Slow, entry(0));
         assert_eq!(log.len(LogKind::Slow), 0, "nothing is kept where nothing may be");
         log.set_most([2, 1, 0]);

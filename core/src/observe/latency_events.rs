@@ -75,7 +75,8 @@ impl LatencyEvents {
 
     /// Forgets events: those of these names, or all. Gives the names of those that there were.
     pub fn reset(&mut self, events: &[Vec<u8>]) -> Vec<&'static str> {
-        let is_meant = |name: &str| events.is_empty() || events.iter().any(|event| name.as_bytes().eq_ignore_ascii_case(event));
+        let is_meant =
+            |name: &str| events.is_empty() || events.iter().any(|event| name.as_bytes().eq_ignore_ascii_case(event));
         let gone: Vec<&'static str> = self.series.keys().copied().filter(|name| is_meant(name)).collect();
         gone.iter().for_each(|name| {
             self.series.remove(name);

@@ -4,8 +4,8 @@
 //! the end of the call before it, and what lies between them (admission, the look at the key) counts as its own. Where
 //! something else came between, [`Watch::start`] begins anew.
 
-use crate::command::table::{self, ROW_COUNT};
 use crate::command::Command;
+use crate::command::table::{self, ROW_COUNT};
 use hdrhistogram::Histogram;
 
 /// Durations with two significant digits, in ticks, as Valkey's are; see Tene's HdrHistogram.

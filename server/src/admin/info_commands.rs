@@ -87,7 +87,10 @@ mod tests {
         watch.record(get, clock::ticks_of(1000), true);
         let mut text = String::new();
         write_counts(&mut text, &watch.report(false));
-        assert!(text.starts_with("cmdstat_get:calls=2,usec=3,usec_per_call=2.00,") || text.contains("usec=4,"), "{text}");
+        assert!(
+            text.starts_with("cmdstat_get:calls=2,usec=3,usec_per_call=2.00,") || text.contains("usec=4,"),
+            "{text}"
+        );
         assert!(text.ends_with("rejected_calls=0,failed_calls=1\r\n"), "{text}");
         let percentiles = [Box::from(&b"50"[..]), Box::from(&b"99.9"[..])];
         let mut text = String::new();

@@ -289,7 +289,9 @@ fn doctor(events: &LatencyEvents, threshold_ms: Option<u64>, slow_micros: Option
                 "- 'CONFIG SET slowlog-log-slower-than <microseconds>' with a value below the threshold has SLOWLOG tell which calls they are.\n",
             ),
         }
-        text.push_str("- A call that touches very many elements or bytes keeps its core from all others: split it, or the key.\n");
+        text.push_str(
+            "- A call that touches very many elements or bytes keeps its core from all others: split it, or the key.\n",
+        );
     }
     if has("fast-command") {
         text.push_str(

@@ -75,7 +75,9 @@ impl State {
             (LogKind::LargeRequest, measure.request >= observed.request_bytes, measure.request as u64),
             (LogKind::LargeReply, measure.reply >= observed.reply_bytes, measure.reply as u64),
         ];
-        for (kind, _, value) in over.into_iter().filter(|(_, is_over, _)| *is_over) {
+        for (kind, _, value) in
+            over.into_iter().filter(|(kind, is_over, _)| *is_over && observed.entries_max[*kind as usize] > 0)
+        {
             let entry = LogEntry {
                 id: self.process.next_log_entry(kind),
                 seconds: self.now.as_seconds(),
@@ -89,7 +91,14 @@ impl State {
     }
 
     /// A command of several steps is over: counts it, and remembers it if there is reason to.
-    pub fn conclude(&mut self, session: &mut Session, row: &'static Command, ticks: u64, reply_bytes: usize, failed: bool) {
+    pub fn conclude(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        ticks: u64,
+        reply_bytes: usize,
+        failed: bool,
+    ) {
         self.site.watch.record(row, ticks, failed);
         let request = std::mem::take(&mut session.tracked.request);
         let args = request.args();
@@ -122,7 +131,9 @@ impl State {
             ([], _) => {}
             ([first, ..], [(row, _)]) if first.is_part => self.paths.came_back(*row, 1, ticks),
             (calls, [(row, _)]) => self.paths.came_back(*row, calls.len() as u64, ticks),
-            (calls, _) => calls.iter().filter(|call| !call.is_part).for_each(|call| self.paths.came_back(call.row.id, 1, ticks)),
+            (calls, _) => {
+                calls.iter().filter(|call| !call.is_part).for_each(|call| self.paths.came_back(call.row.id, 1, ticks))
+            }
         }
         if !batch.slow.is_empty() || batch.replies.len() >= self.tuning.observed.reply_bytes {
             self.remember_calls(index, batch, job);
