@@ -95,7 +95,7 @@ impl State {
     }
 
     fn may_owe_more(&self, session: &Session) -> bool {
-        session.output.unsent() <= OWED_BYTES_MAX.max(self.tuning.output_hard_limit)
+        session.output.unsent() <= OWED_BYTES_MAX.max(self.tuning.output_limit(session.kind).hard as usize)
     }
 
     /// Parses requests ahead, hashes their keys and has their places in the table fetched. Returns where the usable
@@ -212,7 +212,7 @@ impl State {
         // The path of most requests: one key, at home, nothing locked.
         if let (Some(key), Run::OnShard(_)) = (parsed.key, row.run)
             && self.map.shard_of(key.1.slot) == self.me
-            && self.serves_all
+            && self.is_plain
         {
             let call = new_call(row, session, parsed.key);
             if self.site.admits(&call, &args) {
@@ -223,6 +223,10 @@ impl State {
             && let Err(error) = self.check_slots(session, row, parsed.key, &args)
         {
             return self.refuse(session, parsed, &error, input);
+        }
+        if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
+            self.hold_back(session);
+            return Done::Stop;
         }
         match self.plan(row, parsed.key, &args) {
             Ok(Plan::On(shard)) if shard == self.me => {
@@ -446,7 +450,7 @@ impl State {
             && matches!(row.run, Run::OnShard(_))
             && row.subcommands.is_empty()
             && session.is_authenticated
-            && self.seat.is_none()
+            && self.stretches_plainly
         {
             return Some((row, self.map.shard_of(hash.slot)));
         }
@@ -456,6 +460,9 @@ impl State {
         }
         let row = self.admit(session, parsed.row, &args).ok()?;
         if self.seat.is_some() && self.check_slots(session, row, parsed.key, &args).is_err() {
+            return None;
+        }
+        if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
             return None;
         }
         match self.plan(row, parsed.key, &args) {
@@ -791,6 +798,7 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         words: (0, 0),
         first_key,
         no_touch: session.facts.no_touch,
+        is_source: session.facts.is_source,
         keep: false,
         is_part: false,
     }

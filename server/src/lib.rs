@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod batch_wait;
 pub mod boot;
+pub mod census;
 pub mod clock;
 pub mod core_loop;
 pub mod dispatch;
@@ -18,6 +19,7 @@ pub mod memory;
 pub mod nodes_file;
 pub mod observe;
 pub mod reactor;
+pub mod rounds;
 pub mod seat;
 pub mod session;
 pub mod settings_effect;

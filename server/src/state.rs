@@ -1,17 +1,23 @@
 //! Everything one core owns except its ring: shard, sessions, mailboxes, counters. Split from the ring so that requests
 //! are executed in place while they lie in the ring's buffers.
 
+use crate::admin::client::pause::Paused;
+use crate::admin::client::walk::Task;
 use crate::batch_wait::BatchWait;
+use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
 use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::rounds::Rounds;
 use crate::seat::Seat;
+use crate::session::output::RoomRule;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
 use ringkey_core::command::Command;
+use ringkey_core::commands::Hold;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
@@ -118,6 +124,13 @@ pub struct State {
     pub seat: Option<Box<Seat>>,
     /// Is no slot kept from clients? So it is outside of a cluster, and in one where every slot is served.
     pub serves_all: bool,
+    /// Is nothing to be looked at before a request for a key at home is run: no slot that may be kept from clients, no
+    /// pause?
+    pub is_plain: bool,
+    /// The same for a request that is part of a stretch: no cluster, no pause.
+    pub stretches_plainly: bool,
+    /// What is paused, and who waits for its end.
+    pub paused: Paused,
     /// The shard and its locks.
     pub site: Site,
     /// Where commands run over entries lent by several shards.
@@ -177,10 +190,22 @@ pub struct State {
     pub memory: Option<ThreadMemory>,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
+    /// How room for replies follows their size (DEBUG REPLYBUFFER).
+    pub room_rule: RoomRule,
     /// When a web client was last logged.
     pub web_logged_at: Millis,
     /// The core has been told to stop.
     pub is_stopping: bool,
+    /// What is done piece by piece, one a pass, so that others are served in between.
+    pub later: VecDeque<Later>,
+    /// What the sessions hold.
+    pub census: Census,
+    /// The walk over all sessions that never ends.
+    pub rounds: Rounds,
+    /// Are clients being evicted (known to core 0)?
+    pub is_evicting: bool,
+    /// Clients that a command has blocked, by id, and their places in the table of sessions. No command blocks yet.
+    pub blocked: HashMap<u64, u32>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
     /// Questions about the data that wait until no transaction has the shard half done.
@@ -189,6 +214,23 @@ pub struct State {
     admitted: VecDeque<Owner>,
     /// Answers that this core collects for others.
     pub errands: crate::admin::Errands,
+}
+
+/// Something that is put off to a later pass.
+pub enum Later {
+    /// A page of a command over all connections.
+    Page {
+        /// Who asked; none: this core.
+        from: Option<usize>,
+        /// The ticket of the answer.
+        ticket: u64,
+        /// What is to be done.
+        task: Arc<Task>,
+        /// Where in the table of sessions the page begins.
+        at: u32,
+    },
+    /// The next piece of a long text for the session with this ticket.
+    Piece(u64),
 }
 
 /// A question that waits for the shard.
@@ -230,6 +272,9 @@ impl State {
             map,
             seat: None,
             serves_all: true,
+            is_plain: true,
+            stretches_plainly: true,
+            paused: Paused::default(),
             site,
             workbench,
             mesh,
@@ -262,8 +307,14 @@ impl State {
             batch_wait: BatchWait::default(),
             memory: ThreadMemory::of_this_thread(),
             is_cron_paused: false,
+            room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
             is_stopping: false,
+            later: VecDeque::new(),
+            census: Census::default(),
+            rounds: Rounds::default(),
+            is_evicting: false,
+            blocked: HashMap::new(),
             notices: VecDeque::new(),
             visits: HashMap::new(),
             admitted: VecDeque::new(),
@@ -281,7 +332,8 @@ impl State {
         let at = index as usize;
         self.generations[at] = (self.generations[at] + 1) & 0xff_ffff;
         let is_authenticated = !self.tuning.needs_password;
-        let session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
+        let mut session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
+        self.count_session(&mut session);
         self.sessions[at] = Some(Box::new(session));
         self.statistics.connections_received += 1;
         self.dirty.push(index);
@@ -298,6 +350,7 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if self.sessions[index as usize].take().is_some() {
             self.free.push(index);
+            self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -457,6 +510,14 @@ impl State {
                 return;
             }
         }
+    }
+
+    /// Is there something to do without hearing from anybody?
+    pub fn has_more(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.later.is_empty()
+            || !self.dirty.is_empty()
+            || self.paused.is_looking(self.sessions.len())
     }
 
     fn deliver(&mut self, batch: Box<Batch>) {
@@ -730,6 +791,12 @@ impl State {
     /// Has the shard and the handlers act by the settings in force.
     pub fn apply_rules(&mut self) {
         self.site.rules = Tuning::rules(&self.settings);
+        if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
+            self.site.rules.hold = Hold::Paused;
+        }
+        self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
+        // A limit may have changed.
+        self.census.has_changed = true;
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;
@@ -737,5 +804,20 @@ impl State {
         self.paths.tracks = observed.tracks;
         self.command_log.set_most(observed.entries_max);
         self.straighten_seat();
+        self.straighten_flags();
+    }
+
+    /// Has the flags of the data path say what must be looked at before a request is run.
+    pub fn straighten_flags(&mut self) {
+        let is_paused = self.paused.pause.is_some();
+        self.is_plain = self.serves_all && !is_paused;
+        self.stretches_plainly = self.seat.is_none() && !is_paused;
+    }
+
+    /// Ends the waiting of a client that a command has blocked. `false` if this core has none with this id.
+    pub fn unblock(&mut self, id: u64, _how: crate::admin::client::Unblock) -> bool {
+        let Some(index) = self.blocked.remove(&id) else { return false };
+        self.ready.push_back(index);
+        true
     }
 }

@@ -212,7 +212,7 @@ table! {
     LfuDecayTime "lfu-decay-time" = integer(0, INT_MAX, "1").not_yet(EVICTION);
     LfuLogFactor "lfu-log-factor" = integer(0, INT_MAX, "10").not_yet(EVICTION);
     MaxMemory "maxmemory" = memory(i64::MIN, "0").not_yet(EVICTION);
-    MaxMemoryClients "maxmemory-clients" = memory_or_percent("0").not_yet(EVICTION);
+    MaxMemoryClients "maxmemory-clients" = memory_or_percent("0");
     MaxMemoryEvictionTenacity "maxmemory-eviction-tenacity" = integer(0, 100, "10").not_yet(EVICTION);
     MaxMemoryPolicy "maxmemory-policy" = choice(&MAXMEMORY_POLICY_NAMES, "noeviction").not_yet(EVICTION);
     MaxMemorySamples "maxmemory-samples" = integer(1, 64, "5").not_yet(EVICTION);
@@ -273,7 +273,7 @@ table! {
     AvailabilityZone "availability-zone" = binary("").not_yet(REPLICATION);
     BindSourceAddr "bind-source-addr" = text("").not_yet(REPLICATION);
     DualChannelReplicationEnabled "dual-channel-replication-enabled" = yes_no("no").not_yet(REPLICATION);
-    ImportMode "import-mode" = yes_no("no").not_yet(REPLICATION);
+    ImportMode "import-mode" = yes_no("no");
     MinReplicasMaxLag "min-replicas-max-lag" =
         integer(0, INT_MAX, "10").alias("min-slaves-max-lag").not_yet(REPLICATION);
     MinReplicasToWrite "min-replicas-to-write" =

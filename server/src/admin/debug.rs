@@ -3,6 +3,7 @@
 use super::{Then, write_help};
 use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::Session;
+use crate::session::output::RoomRule;
 use crate::state::State;
 use ringkey_core::commands::Context;
 use ringkey_core::commands::key::{combine_digests, database_digests, debug_object, populate, value_digest};
@@ -25,6 +26,10 @@ const HELP: &[&str] = &[
     "    Create <count> keys <prefix>:<number>, of <size> bytes.",
     "PROTOCOL <string|integer|double|null|array|set|map|attrib|push|verbatim|true|false|bignum>",
     "    A sample reply of that type.",
+    "REPLYBUFFER PEAK-RESET-TIME <milliseconds|NEVER|RESET>",
+    "    After which time the largest replies of a client are forgotten, by which the room for them is kept.",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    Stop or resume that the room kept for replies follows their size.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume the removal of expired keys in the background.",
     "SLEEP <seconds>",
@@ -58,6 +63,10 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
             let order = DebugOrder::PauseCron(args.get(2) != b"0");
             state.gather_from_all(session, &Question::Debug(order), Then::Ok);
         }
+        (b"replybuffer", 4) => {
+            let order = DebugOrder::ReplyRoom(reply_room(state, args)?);
+            state.gather_from_all(session, &Question::Debug(order), Then::Ok);
+        }
         (b"populate", 3..=5) => {
             let number = |at: usize| {
                 let number = parse_integer(args.get(at)).filter(|number| *number >= 0);
@@ -85,13 +94,33 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
         }
         (b"protocol", 3) => protocol(session, args.get(2))?,
         _ => {
-            let name = String::from_utf8_lossy(args.get(1)).into_owned();
-            return Err(CommandError::owned(format!(
-                "unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."
-            )));
+            return Err(unknown(args));
         }
     }
     Ok(())
+}
+
+/// DEBUG REPLYBUFFER: how the room that is kept for replies follows their size.
+fn reply_room(state: &State, args: &Args<'_>) -> Result<RoomRule, CommandError> {
+    let (option, value) = (args.get(2).to_ascii_lowercase(), args.get(3));
+    let mut rule = state.room_rule;
+    match option.as_slice() {
+        b"peak-reset-time" => {
+            rule.forgets_ms = match value.to_ascii_lowercase().as_slice() {
+                b"never" => None,
+                b"reset" => RoomRule::default().forgets_ms,
+                _ => Some(parse_integer(value).ok_or(CommandError::NotAnInteger)?),
+            }
+        }
+        b"resizing" => rule.follows = value != b"0",
+        _ => return Err(unknown(args)),
+    }
+    Ok(rule)
+}
+
+fn unknown(args: &Args<'_>) -> CommandError {
+    let name = String::from_utf8_lossy(args.get(1));
+    CommandError::owned(format!("unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."))
 }
 
 /// Carries out an order on this core.
@@ -102,6 +131,7 @@ pub fn carry_out(state: &mut State, order: &DebugOrder) -> Answer {
     match order {
         DebugOrder::Sleep(duration) => std::thread::sleep(std::time::Duration::from_millis(duration.0 as u64)),
         DebugOrder::ActiveExpire(active) => shard.active_expire = *active,
+        DebugOrder::ReplyRoom(rule) => state.room_rule = *rule,
         DebugOrder::PauseCron(paused) => state.is_cron_paused = *paused,
         DebugOrder::Populate { db, count, prefix, size } => {
             let mut context = Context::new(shard, *db, now, &rules);

@@ -26,6 +26,7 @@ pub struct Sample {
     largest_query: usize,
     largest_output: usize,
     client_bytes: usize,
+    blocked: usize,
     changes: u64,
     errors: ErrorCounts,
     lock_waits: u64,
@@ -46,7 +47,7 @@ struct Database {
 impl Sample {
     /// The counters of this core.
     pub fn take(state: &State) -> Self {
-        let open = || state.sessions.iter().flatten();
+        let (largest_query, largest_output) = state.census.largest_buffers();
         let shard = &state.site.shard;
         let databases = (0..shard.database_count())
             .map(|index| {
@@ -63,9 +64,10 @@ impl Sample {
             wait: state.batch_wait.wait(Duration::ZERO),
             active: state.batch_wait.active(),
             arrivals: state.batch_wait.rate(),
-            largest_query: open().map(|session| session.query_bytes()).max().unwrap_or(0),
-            largest_output: open().map(|session| session.output.unsent()).max().unwrap_or(0),
-            client_bytes: open().map(|session| session.held_bytes()).sum(),
+            largest_query,
+            largest_output,
+            client_bytes: state.census.total(),
+            blocked: state.paused.count + state.blocked.len(),
             changes: state.site.changes,
             errors: state.site.errors.clone(),
             lock_waits: state.site.lock_waits,
@@ -228,10 +230,10 @@ fn clients(text: &mut String, state: &State, samples: &[Sample]) {
         "client_recent_max_input_buffer": samples.iter().map(|s| s.largest_query).max().unwrap_or(0),
         "client_recent_max_output_buffer": samples.iter().map(|s| s.largest_output).max().unwrap_or(0),
     );
+    fields!(text, "blocked_clients": total(samples, |s| s.blocked as u64));
     zeros(
         text,
         &[
-            "blocked_clients",
             "tracking_clients",
             "pubsub_clients",
             "watching_clients",
@@ -241,7 +243,12 @@ fn clients(text: &mut String, state: &State, samples: &[Sample]) {
             "total_blocking_keys_on_nokey",
         ],
     );
-    fields!(text, "paused_reason": "none", "paused_actions": "none", "paused_timeout_milliseconds": 0);
+    let pause = state.paused.pause;
+    fields!(text,
+        "paused_reason": if pause.is_some() { "client_pause" } else { "none" },
+        "paused_actions": pause.map_or("none", |pause| if pause.all { "all" } else { "write" }),
+        "paused_timeout_milliseconds": pause.map_or(0, |pause| (pause.until.0 - state.now.0).max(0)),
+    );
 }
 
 fn memory_section(text: &mut String, state: &State, samples: &[Sample]) {
@@ -411,10 +418,8 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
         "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": total(samples, |s| s.stats.evicted_keys),
     );
-    zeros(
-        text,
-        &["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"],
-    );
+    fields!(text, "evicted_clients": sum(|s| s.clients_evicted));
+    zeros(text, &["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     fields!(text,
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),
@@ -462,8 +467,8 @@ fn stats_section(text: &mut String, _: &State, samples: &[Sample]) {
     fields!(text,
         "client_query_buffer_limit_disconnections": sum(|s| s.query_limit_closed),
         "client_output_buffer_limit_disconnections": sum(|s| s.output_limit_closed),
-        "reply_buffer_shrinks": 0,
-        "reply_buffer_expands": 0,
+        "reply_buffer_shrinks": sum(|s| s.reply_rooms_shrunk),
+        "reply_buffer_expands": sum(|s| s.reply_rooms_grown),
         "eventloop_cycles": first.passes,
         "eventloop_duration_sum": first.busy_micros,
         "eventloop_duration_cmd_sum": first.command_micros,

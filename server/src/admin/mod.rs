@@ -17,7 +17,7 @@ pub mod server;
 
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Gathering, Pending, Session};
-use crate::state::State;
+use crate::state::{Later, State};
 use ringkey_cluster::Change;
 use ringkey_core::command::{Admin, docs};
 use ringkey_core::observe::LogKind;
@@ -28,13 +28,8 @@ use std::collections::HashMap;
 pub enum Then {
     /// INFO with these sections.
     Info(info::Sections),
-    /// CLIENT LIST.
-    ClientList,
-    /// CLIENT KILL: the answer is a count, or for the old form an error if nobody was killed.
-    ClientKill {
-        /// `CLIENT KILL addr:port`.
-        is_old_form: bool,
-    },
+    /// A command that answers with the sum of counts.
+    Sum,
     /// A page of SCAN.
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
@@ -123,6 +118,11 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClientReply
         | Admin::ClientNoEvict
         | Admin::ClientNoTouch
+        | Admin::ClientCapa
+        | Admin::ClientImportSource
+        | Admin::ClientPause
+        | Admin::ClientUnpause
+        | Admin::ClientUnblock
         | Admin::ClientHelp => client::carry_out(state, session, admin, args),
         Admin::Command
         | Admin::CommandCount
@@ -212,8 +212,15 @@ impl State {
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
         let answer = match question {
             Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
-            Question::Sessions(filter) => Answer::Sessions(client::views(self, &filter)),
-            Question::Kill(filter) => Answer::Count(client::kill(self, &filter)),
+            Question::Clients(task, at) => return self.later.push_back(Later::Page { from, ticket, task, at }),
+            Question::ChangePause(change) => {
+                let pause = change.map(|pause| pause.on_top_of(self.paused.pause));
+                return self.spread(from, ticket, &Question::Pause(pause), Answer::Done);
+            }
+            Question::Pause(pause) => return self.take_pause(pause, from, ticket),
+            Question::Unblock(id, how) => Answer::Count(u64::from(self.unblock(id, how))),
+            Question::EvictClients => return self.evict_on(),
+            Question::Evict { bytes, group } => self.evict(bytes, group),
             Question::Settings(settings) => {
                 config::adopt(self, settings);
                 Answer::Done
@@ -263,6 +270,9 @@ impl State {
 
     /// Takes an answer for a session or an errand.
     pub fn take_answer(&mut self, from: usize, ticket: u64, answer: Answer) {
+        if ticket == client::eviction::EVICTION {
+            return self.evict_on();
+        }
         if ticket & ERRAND != 0 {
             let number = ticket & !ERRAND;
             let Some(errand) = self.errands.open.get_mut(&number) else { return };
@@ -274,6 +284,10 @@ impl State {
             }
             return;
         }
+        let answer = match answer {
+            Answer::Clients(page) => return client::walk::take_page(self, from, ticket, *page),
+            answer => answer,
+        };
         let (index, generation) = Session::place_of(ticket);
         let Some(session) = self.session(index, generation) else { return };
         let Pending::Answers(gathering) = &mut session.pending else { return };
@@ -312,8 +326,7 @@ impl State {
         let answers = gathering.answers;
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
-            Then::ClientList => client::write_list(session, answers),
-            Then::ClientKill { is_old_form } => client::write_killed(self, session, answers, is_old_form),
+            Then::Sum => client::write_sum(session, &answers),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),

@@ -1,9 +1,11 @@
 //! What cores write to each other.
 
+use crate::admin::client::Unblock;
+use crate::admin::client::pause::Pause;
+use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
 use crate::admin::latency::LatencyOrder;
 use crate::listen::Ends;
-use crate::session::SessionView;
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::DatabaseDigest;
 use ringkey_core::keyspace::Cursor;
@@ -60,10 +62,23 @@ pub struct NewConnection {
 pub enum Question {
     /// The counters of the core.
     Sample,
-    /// Its sessions that the filter means.
-    Sessions(Arc<ClientFilter>),
-    /// Close these sessions; the answer tells how many.
-    Kill(Arc<ClientFilter>),
+    /// Describe or close sessions: one page, from this place in the table of sessions on.
+    Clients(Arc<Task>, u32),
+    /// Begin a pause or end it: only core 0 decides.
+    ChangePause(Option<Pause>),
+    /// Pause from now on, or no more. The answer comes when nothing that was admitted before is under way.
+    Pause(Option<Pause>),
+    /// End the waiting of the client with this id.
+    Unblock(u64, Unblock),
+    /// All clients together hold too much: evict some. Only core 0 decides.
+    EvictClients,
+    /// Evict clients of this group until so many bytes are free.
+    Evict {
+        /// Bytes to be freed.
+        bytes: usize,
+        /// The group of clients by magnitude.
+        group: usize,
+    },
     /// Adopt these settings from now on.
     Settings(Arc<Settings>),
     /// Change settings: only core 0 decides, so that two changes never cross.
@@ -97,7 +112,10 @@ impl Question {
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
                 DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
-                DebugOrder::Sleep(_) | DebugOrder::ActiveExpire(_) | DebugOrder::PauseCron(_) => None,
+                DebugOrder::Sleep(_)
+                | DebugOrder::ActiveExpire(_)
+                | DebugOrder::PauseCron(_)
+                | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
         }
@@ -118,6 +136,8 @@ pub struct SlotKeys {
 /// A page of SCAN to be filled by the shard that owns the cursor.
 #[derive(Clone)]
 pub struct ScanPage {
+    /// Does the client fill the server (CLIENT IMPORT-SOURCE)?
+    pub is_source: bool,
     /// The database.
     pub db: DbIndex,
     /// Where to go on.
@@ -133,6 +153,8 @@ pub enum DebugOrder {
     Sleep(Millis),
     /// Switch active expiry on or off.
     ActiveExpire(bool),
+    /// How room for replies follows their size.
+    ReplyRoom(crate::session::output::RoomRule),
     /// Stop or resume periodic work.
     PauseCron(bool),
     /// Create keys.
@@ -170,8 +192,8 @@ pub enum DebugOrder {
 pub enum Answer {
     /// Its counters.
     Sample(Box<crate::admin::info::Sample>),
-    /// Its sessions.
-    Sessions(Vec<SessionView>),
+    /// A page of what was asked of its sessions.
+    Clients(Box<Page>),
     /// A number of things done.
     Count(u64),
     /// A page of a scan: the keys, and where to go on in this shard.
@@ -194,48 +216,4 @@ pub enum Answer {
     Refused(ringkey_core::resp::CommandError),
     /// Done.
     Done,
-}
-
-/// Which sessions CLIENT KILL and CLIENT LIST mean.
-#[derive(Clone, Debug, Default)]
-pub struct ClientFilter {
-    /// Any of these ids.
-    pub ids: Vec<u64>,
-    /// None of these ids.
-    pub not_ids: Vec<u64>,
-    /// This peer address.
-    pub addr: Option<Vec<u8>>,
-    /// This local address.
-    pub laddr: Option<Vec<u8>>,
-    /// This peer address, without its port.
-    pub ip: Option<Vec<u8>>,
-    /// This name.
-    pub name: Option<Vec<u8>>,
-    /// This client library.
-    pub lib_name: Option<Vec<u8>>,
-    /// This version of the client library.
-    pub lib_version: Option<Vec<u8>>,
-    /// This database.
-    pub db: Option<i64>,
-    /// Idle for so long at least, in seconds.
-    pub idle_s: Option<i64>,
-    /// This type (`normal`, `replica`, ...).
-    pub kind: Option<ClientKind>,
-    /// At least so old, in seconds.
-    pub max_age_s: Option<i64>,
-    /// Not this client (SKIPME).
-    pub skip: Option<u64>,
-}
-
-/// The types of clients that filters know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientKind {
-    /// Ordinary clients.
-    Normal,
-    /// Replicas.
-    Replica,
-    /// The primary's link.
-    Primary,
-    /// Subscribers.
-    Pubsub,
 }
