@@ -4,7 +4,7 @@
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
+use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -161,7 +161,7 @@ impl State {
         if args.is_empty() {
             return;
         }
-        let Some(row) = table::lookup(args.get(0)) else { return };
+        let Some(row) = self.names.lookup(args.get(0)) else { return };
         let mut key = None;
         if let Some(index) = row.single_key()
             && row.accepts(args.len())
@@ -247,12 +247,12 @@ impl State {
         args: &Args<'_>,
     ) -> Result<&'static Command, CommandError> {
         // Who has not said the password does not even learn which commands there are.
-        if !session.is_authenticated && !table::find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
+        if !session.is_authenticated && !self.names.find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
             return Err(CommandError::NoAuth);
         }
         match row {
             Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => Ok(row),
-            _ => table::resolve(args),
+            _ => self.names.resolve(args),
         }
     }
 

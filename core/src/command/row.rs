@@ -219,6 +219,7 @@ pub enum Admin {
     ConfigGet,
     ConfigSet,
     ConfigResetStat,
+    ConfigRewrite,
     ConfigHelp,
     Info,
     RandomKey,
