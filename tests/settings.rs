@@ -111,15 +111,18 @@ const VALUES: [&str; 70] = [
 const VALUES_OF: &[(&str, &[&str])] = &[
     ("acl-pubsub-default", &["allchannels", "RESETCHANNELS"]),
     ("appendfsync", &["always", "everysec", "sometimes"]),
-    ("client-output-buffer-limit", &[
-        "normal 1mb 2mb 60",
-        "slave 1 2 3 replica 4 5 6",
-        "normal 0 0 0 pubsub 1k 1kb -1",
-        "normal 0 0",
-        "master 0 0 0",
-        "normal x 0 0",
-        "normal 0 0 99999999999",
-    ]),
+    (
+        "client-output-buffer-limit",
+        &[
+            "normal 1mb 2mb 60",
+            "slave 1 2 3 replica 4 5 6",
+            "normal 0 0 0 pubsub 1k 1kb -1",
+            "normal 0 0",
+            "master 0 0 0",
+            "normal x 0 0",
+            "normal 0 0 99999999999",
+        ],
+    ),
     ("cluster-announce-hostname", &["under_score", "-", "."]),
     ("cluster-announce-human-nodename", &["a,b", "a b", "a=b", "good-name"]),
     ("cluster-config-save-behavior", &["sync", "best-effort", "never"]),
@@ -289,8 +292,7 @@ fn calls_of_several_pairs_are_answered_alike() {
 fn sorted(reply: Reply) -> Vec<String> {
     match &reply {
         Reply::Array(words) if words.len() % 2 == 0 => {
-            let mut pairs: Vec<String> =
-                words.chunks(2).map(|pair| format!("{} = {}", pair[0], pair[1])).collect();
+            let mut pairs: Vec<String> = words.chunks(2).map(|pair| format!("{} = {}", pair[0], pair[1])).collect();
             pairs.sort();
             pairs
         }
