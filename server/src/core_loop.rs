@@ -1,6 +1,7 @@
 //! One core at work. A pass: reap completions, take letters, look ahead into all requests that came, execute them,
 //! post what goes to other cores, send what is owed, and wait for more - all with one entry into the kernel.
 
+use crate::aside::Aside;
 use crate::clock;
 use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
@@ -16,6 +17,9 @@ use ringkey_core::txn::site::FORESEEN_MAX;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// Which descriptor has an event: that of finished work. The other one is that of signals.
+const BELL: u32 = 1;
 
 /// Letters taken from one core in one pass.
 const LETTERS_MAX: usize = 256;
@@ -85,12 +89,27 @@ impl CoreLoop {
         };
         this.listen();
         this.watch_signals();
+        this.watch_aside();
         this
     }
 
     fn watch_signals(&mut self) {
         if let Some(signals) = &self.signals {
             self.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+        }
+    }
+
+    /// On core 0, hears of slow work that is done.
+    fn watch_aside(&mut self) {
+        if let Some(aside) = &self.state.aside {
+            self.ring.watch(aside.bell(), Token { operation: Operation::Event, index: BELL, generation: 0 });
+        }
+    }
+
+    fn work_was_done(&mut self) {
+        let done = self.state.aside.as_mut().map(Aside::done).unwrap_or_default();
+        for ((asker, ticket), answer) in done {
+            self.state.reply_to(asker, ticket, answer);
         }
     }
 
@@ -110,6 +129,12 @@ impl CoreLoop {
             Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
+            Operation::Event if token.index == BELL => {
+                self.work_was_done();
+                if !more {
+                    self.watch_aside();
+                }
+            }
             Operation::Event => {
                 self.signalled();
                 if !more {

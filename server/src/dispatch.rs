@@ -5,7 +5,7 @@ use crate::observe::calls::{Measure, request_bytes};
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
+use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -163,7 +163,7 @@ impl State {
         if args.is_empty() {
             return;
         }
-        let Some(row) = table::lookup(args.get(0)) else { return };
+        let Some(row) = self.names.lookup(args.get(0)) else { return };
         let mut key = None;
         if let Some(index) = row.single_key()
             && row.accepts(args.len())
@@ -253,12 +253,12 @@ impl State {
         args: &Args<'_>,
     ) -> Result<&'static Command, CommandError> {
         // Who has not said the password does not even learn which commands there are.
-        if !session.is_authenticated && !table::find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
+        if !session.is_authenticated && !self.names.find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
             return Err(CommandError::NoAuth);
         }
         match row {
             Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => Ok(row),
-            _ => table::resolve(args),
+            _ => self.names.resolve(args),
         }
     }
 
@@ -269,7 +269,7 @@ impl State {
         }
         self.site.errors.note(error.code());
         self.statistics.commands += 1;
-        if let Some(row) = table::find(&session.args_of(parsed, input)) {
+        if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
             self.site.watch.reject(row);
         }
         session.next_parsed += 1;
@@ -727,7 +727,7 @@ impl State {
             && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot))
         {
             // A row that is not in the table carries out a part of one that is, which is counted by itself.
-            let call = Call { is_part: usize::from(row.id) >= table::ROW_COUNT, ..call };
+            let call = Call { is_part: usize::from(row.id) >= ringkey_core::command::table::ROW_COUNT, ..call };
             return self.run_alone(session, &call, args);
         }
         let call = Call { is_part: true, ..call };

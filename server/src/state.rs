@@ -3,6 +3,7 @@
 
 use crate::admin::client::pause::Paused;
 use crate::admin::client::walk::Task;
+use crate::aside::Aside;
 use crate::batch_wait::BatchWait;
 use crate::census::Census;
 use crate::clock;
@@ -16,7 +17,7 @@ use crate::session::output::RoomRule;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
-use ringkey_core::command::Command;
+use ringkey_core::command::{Command, Names};
 use ringkey_core::commands::Hold;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
@@ -28,6 +29,7 @@ use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -35,8 +37,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub struct Process {
     /// The program.
     pub executable: String,
-    /// The configuration file, if any.
-    pub config_file: String,
+    /// The configuration file; empty if there is none.
+    pub config_file: PathBuf,
+    /// How commands are called.
+    pub names: Names,
     /// A random name of this run: 40 hexadecimal digits.
     pub run_id: String,
     /// When it started.
@@ -52,15 +56,26 @@ pub struct Process {
     log_entries: [AtomicU64; 3],
 }
 
+/// 64 bits of a text, other ones for each index, the same in every version of this program.
+fn seed_of(text: &[u8], index: u64) -> u64 {
+    // FNV-1a, then the finish of SplitMix64.
+    let start = 0xcbf2_9ce4_8422_2325 ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = text.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
+}
+
 impl Process {
     /// The facts, and a name for this run.
-    pub fn new(config_file: String, os: String, seed: u64) -> Self {
+    pub fn new(config_file: PathBuf, names: Names, os: String, seed: u64) -> Self {
         let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
         let mut random = fastrand::Rng::with_seed(seed);
         let run_id = (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect();
         Self {
             executable,
             config_file,
+            names,
             run_id,
             started: crate::clock::now(),
             os,
@@ -73,10 +88,13 @@ impl Process {
         }
     }
 
-    /// The seeds of the hash of keys, the same on all cores.
-    pub fn hash_seeds(&self) -> [u64; 4] {
+    /// The seeds of the hash of keys, the same on all cores; drawn by lot unless `hash-seed` gives them.
+    pub fn hash_seeds(&self, hash_seed: &[u8]) -> [u64; 4] {
         let mut random = fastrand::Rng::with_seed(self.seed.rotate_left(32));
-        [(); 4].map(|()| random.u64(..))
+        match hash_seed {
+            [] => [(); 4].map(|()| random.u64(..)),
+            text => std::array::from_fn(|index| seed_of(text, index as u64)),
+        }
     }
 
     /// The id of a new client: cores that accept on ports of their own draw from one sequence.
@@ -180,6 +198,10 @@ pub struct State {
     pub pass_ticks: u64,
     /// Facts of the process.
     pub process: Arc<Process>,
+    /// How commands are called.
+    pub names: Names,
+    /// Who does slow work (core 0 only).
+    pub aside: Option<Aside>,
     /// Randomness for what is drawn by lot.
     pub random: fastrand::Rng,
     /// Sockets that listen: the common ones on core 0, and each core's own.
@@ -301,6 +323,8 @@ impl State {
             command_log: CommandLog::default(),
             latency_events: LatencyEvents::default(),
             pass_ticks: 0,
+            names: process.names.clone(),
+            aside: None,
             process,
             random,
             listeners: Vec::new(),

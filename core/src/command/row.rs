@@ -230,6 +230,7 @@ pub enum Admin {
     ConfigGet,
     ConfigSet,
     ConfigResetStat,
+    ConfigRewrite,
     ConfigHelp,
     Info,
     RandomKey,

@@ -10,10 +10,12 @@ use ringkey_core::commands::key::{combine_digests, database_digests, debug_objec
 use ringkey_core::number::parse_integer;
 use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
-use ringkey_core::settings::Setting;
+use ringkey_core::settings::{Extent, Setting};
 use ringkey_core::units::{DbIndex, Millis};
 
 const HELP: &[&str] = &[
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    CONFIG REWRITE with a line for every directive.",
     "DIGEST",
     "    A digest of all data; equal data have equal digests, here and on other servers.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -91,6 +93,9 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
             let fast = args.len() == 4 && args.get(3).eq_ignore_ascii_case(b"fast");
             let order = DebugOrder::Object { db: session.db, key: args.get(2).to_vec(), fast };
             state.gather_answers(session, [shard], &Question::Debug(order), Then::Text);
+        }
+        (b"config-rewrite-force-all", 2) => {
+            state.gather_answers(session, [0], &Question::RewriteSettings(Extent::All), Then::Ok);
         }
         (b"protocol", 3) => protocol(session, args.get(2))?,
         _ => {

@@ -213,7 +213,7 @@ fn server(text: &mut String, state: &State, _: &[Sample]) {
         "clients_hz": hz,
         "lru_clock": state.now.as_seconds() & 0xff_ffff,
         "executable": process.executable,
-        "config_file": process.config_file,
+        "config_file": process.config_file.display(),
         "io_threads_active": 0,
         "availability_zone": String::from_utf8_lossy(state.settings.text(Setting::AvailabilityZone)),
     );

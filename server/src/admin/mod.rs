@@ -19,7 +19,7 @@ use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Gathering, Pending, Session};
 use crate::state::{Later, State};
 use ringkey_cluster::Change;
-use ringkey_core::command::{Admin, docs};
+use ringkey_core::command::{Admin, Names, docs};
 use ringkey_core::observe::LogKind;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
@@ -131,8 +131,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::CommandDocs
         | Admin::CommandGetKeys
         | Admin::CommandGetKeysAndFlags
-        | Admin::CommandHelp => tell_of_commands(session, admin, args),
-        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigHelp => {
+        | Admin::CommandHelp => tell_of_commands(&state.names, session, admin, args),
+        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigRewrite | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }
         Admin::Info => info::info(state, session, args),
@@ -161,17 +161,17 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
 }
 
 /// COMMAND and its subcommands.
-fn tell_of_commands(session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+fn tell_of_commands(names: &Names, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
     let reply = &mut Reply::new(&mut session.output.pending, session.protocol);
     match admin {
-        Admin::CommandCount => docs::write_count(args, reply),
-        Admin::CommandList => docs::write_list(args, reply),
-        Admin::CommandInfo => docs::write_info(args, reply),
-        Admin::CommandDocs => docs::write_docs(args, reply),
-        Admin::CommandGetKeys => docs::write_get_keys(args, reply),
-        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, reply),
-        Admin::CommandHelp => docs::write_help(args, reply),
-        _ => docs::write_all(args, reply),
+        Admin::CommandCount => docs::write_count(args, names, reply),
+        Admin::CommandList => docs::write_list(args, names, reply),
+        Admin::CommandInfo => docs::write_info(args, names, reply),
+        Admin::CommandDocs => docs::write_docs(args, names, reply),
+        Admin::CommandGetKeys => docs::write_get_keys(args, names, reply),
+        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, names, reply),
+        Admin::CommandHelp => docs::write_help(args, names, reply),
+        _ => docs::write_all(args, names, reply),
     }
 }
 
@@ -227,6 +227,10 @@ impl State {
             }
             Question::ChangeSettings(changes, is_local) => match config::change(self, &changes, is_local) {
                 Ok(settings) => return self.spread(from, ticket, &Question::Settings(settings), Answer::Done),
+                Err(error) => Answer::Refused(error),
+            },
+            Question::RewriteSettings(extent) => match config::rewrite(self, from, ticket, extent) {
+                Ok(()) => return,
                 Err(error) => Answer::Refused(error),
             },
             Question::ResetStatistics => {

@@ -10,7 +10,7 @@ use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::DatabaseDigest;
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
-use ringkey_core::settings::Settings;
+use ringkey_core::settings::{Extent, Settings};
 use ringkey_core::txn::batch::Batch;
 use ringkey_core::txn::locks::Mode;
 use ringkey_core::units::{DbIndex, Millis, Slot};
@@ -84,6 +84,8 @@ pub enum Question {
     /// Change settings: only core 0 decides, so that two changes never cross.
     /// The flag tells whether the client is on this machine.
     ChangeSettings(Arc<Vec<(Vec<u8>, Vec<u8>)>>, bool),
+    /// Write the settings into the configuration file: core 0 sees to it.
+    RewriteSettings(Extent),
     /// Set the counters of INFO to zero.
     ResetStatistics,
     /// One page of a scan.
