@@ -295,6 +295,12 @@ const fn roomy(size: usize) -> usize {
     size.next_multiple_of(1 << ((size - 1).ilog2() - 2))
 }
 
+/// What jemalloc hands out for a request of so many bytes: multiples of 16 up to 128, then quarters of powers of two, which
+/// is how [`roomy`] rounds.
+pub(super) const fn size_class(size: usize) -> usize {
+    if size <= 8 { 8 } else { roomy(size) }
+}
+
 /// An entry that someone reads where it is.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
@@ -425,6 +431,20 @@ impl<'a> EntryRef<'a> {
             Value::Int(_) | Value::Bytes(_) => 0,
         };
         self.size() + shared
+    }
+
+    /// What the allocator hands out for the entry alone, in bytes.
+    pub fn entry_bytes(&self) -> usize {
+        size_class(self.size())
+    }
+
+    /// What the allocator hands out for the entry, and for a value that has an allocation of its own, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let size = self.size();
+        match self.allocated_bytes() - size {
+            0 => self.entry_bytes(),
+            shared => self.entry_bytes() + size_class(shared),
+        }
     }
 
     /// The size of the allocation.
