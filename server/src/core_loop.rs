@@ -12,6 +12,7 @@ use crate::state::State;
 use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
 use ringkey_core::txn::site::FORESEEN_MAX;
+use ringkey_core::units::Millis;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -61,6 +62,8 @@ pub struct CoreLoop {
     next_tick_ms: i64,
     last_dealt: usize,
     has_more_upkeep: bool,
+    /// Commands counted at the end of the last pass.
+    commands_before: u64,
     /// Listeners that accept again at the next tick: what they lack does not come back at once.
     deaf_listeners: Vec<Token>,
     stopping_since: Option<Instant>,
@@ -69,9 +72,10 @@ pub struct CoreLoop {
 
 impl CoreLoop {
     /// A core that listens if it has listeners.
-    pub fn new(ring: Ring, state: State, signals: Option<Signals>) -> Self {
+    pub fn new(ring: Ring, mut state: State, signals: Option<Signals>) -> Self {
         // The first connection goes to core 0.
         let last_dealt = state.mesh.count() - 1;
+        state.has_min_wait = ring.has_min_wait();
         let mut this = Self {
             ring,
             state,
@@ -82,6 +86,7 @@ impl CoreLoop {
             next_tick_ms: 0,
             last_dealt,
             has_more_upkeep: false,
+            commands_before: 0,
             deaf_listeners: Vec::new(),
             stopping_since: None,
             has_stopped: false,
@@ -389,7 +394,7 @@ impl CoreLoop {
         }
     }
 
-    /// Periodic work: time-outs, buffers that are too large, rates.
+    /// Periodic work, if it is due. `true` if upkeep of the data is to follow.
     fn tick(&mut self) -> bool {
         let now = self.state.now;
         // A tick that is far away was planned before the clock was set back.
@@ -397,7 +402,18 @@ impl CoreLoop {
             return false;
         }
         self.next_tick_ms = now.0 + 1000 / self.state.tuning.hz;
+        let began = clock::instant();
+        let upkeep = self.work_of_tick(now);
+        self.state.statistics.cron_micros += began.elapsed().as_micros() as u64;
+        upkeep
+    }
+
+    /// Time-outs, buffers that are too large, rates.
+    fn work_of_tick(&mut self, now: Millis) -> bool {
         self.state.statistics.sample(now.0);
+        self.state.note_memory();
+        self.state.look_after_purge();
+        self.state.settle();
         for token in std::mem::take(&mut self.deaf_listeners) {
             self.accept_on(token);
         }
@@ -477,6 +493,9 @@ impl CoreLoop {
         let micros = began.elapsed().as_micros() as u64;
         let statistics = &mut self.state.statistics;
         statistics.passes += 1;
+        let executed = statistics.commands.saturating_sub(self.commands_before);
+        self.commands_before = statistics.commands;
+        statistics.most_commands = statistics.most_commands.max(executed);
         statistics.busy_micros += micros;
         statistics.longest_pass_micros = statistics.longest_pass_micros.max(micros);
     }
@@ -532,7 +551,9 @@ impl Core for CoreLoop {
     fn upkeep(&mut self) -> bool {
         self.state.now = clock::now();
         let budget = UPKEEP_ENTRIES;
+        let began = clock::instant();
         self.has_more_upkeep = self.state.site.upkeep(self.state.now, budget);
+        self.state.statistics.upkeep_micros += began.elapsed().as_micros() as u64;
         self.has_more_upkeep
     }
 }

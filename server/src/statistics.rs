@@ -45,6 +45,8 @@ pub struct Statistics {
     pub wakes: u64,
     /// Most commands executed in one pass.
     pub most_commands: u64,
+    /// Time spent on the upkeep of the data: expiry, and freeing of what was flushed. In microseconds.
+    pub upkeep_micros: u64,
     /// Time spent on periodic work, in microseconds.
     pub cron_micros: u64,
     /// Rates over the last second and a half.

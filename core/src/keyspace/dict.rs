@@ -53,6 +53,9 @@ pub(super) struct Segment {
     version: u64,
 }
 
+/// The size of a segment besides its table.
+pub(super) const SEGMENT_BYTES: usize = size_of::<Segment>();
+
 const _: () = assert!(size_of::<Segment>() <= 64, "a segment's header is one cache line");
 
 impl Default for Segment {
@@ -582,7 +585,7 @@ impl Dict {
     }
 
     fn take_segments(&mut self) -> Remains {
-        Remains { segments: std::mem::replace(&mut self.segments, Chunks::new()) }
+        Remains { len: self.len, segments: std::mem::replace(&mut self.segments, Chunks::new()) }
     }
 
     /// Checks all invariants; for tests.
@@ -655,17 +658,30 @@ impl Drop for Dict {
 /// What was in a dict that was cleared. Dropping it frees everything at once.
 #[derive(Debug)]
 pub struct Remains {
+    len: usize,
     segments: Chunks<Segment>,
 }
 
 impl Remains {
+    /// How many entries are still there.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Is everything freed?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Frees about so many entries. The answer: is everything freed?
     pub fn free_some(&mut self, budget_entries: usize) -> bool {
         let mut freed = 0;
         while freed < budget_entries {
             let Some(segment) = self.segments.pop() else { return true };
+            let entries = segment.free();
+            self.len -= entries;
             // A segment costs something even if it is empty.
-            freed += segment.free().max(8);
+            freed += entries.max(8);
         }
         false
     }

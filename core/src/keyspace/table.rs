@@ -33,6 +33,9 @@ const TAG_BITS: u32 = 0x8888_8888;
 #[derive(Clone, Copy, Debug)]
 struct Line([Word; WIDTH]);
 
+/// The size of a line.
+pub(super) const LINE_BYTES: usize = size_of::<Line>();
+
 const _: () = assert!(size_of::<Line>() == 64, "a line is a cache line");
 
 impl Line {

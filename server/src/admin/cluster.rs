@@ -88,6 +88,14 @@ fn parse_reset(state: &mut State, args: &Args<'_>) -> Result<Change, CommandErro
     }
 }
 
+/// What CLUSTER INFO answers on the common port, for INFO; nothing outside of a cluster.
+pub fn info_text(state: &State) -> Option<String> {
+    let seat = state.seat().ok()?;
+    let viewer = ringkey_cluster::Viewer { core: None, local: None };
+    let view = ringkey_cluster::View { node: &seat.node, map: state.map, announced: &seat.announced, viewer };
+    Some(answers::info(&view, seat.serving))
+}
+
 /// The subcommands that tell what this core knows.
 fn tell(
     state: &State,

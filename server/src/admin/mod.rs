@@ -10,6 +10,8 @@ pub mod connection;
 pub mod debug;
 pub mod info;
 pub mod keys;
+pub mod lolwut;
+pub mod memory;
 pub mod server;
 
 use crate::mailbox::letter::{Answer, Question};
@@ -24,6 +26,10 @@ use std::collections::HashMap;
 pub enum Then {
     /// INFO with these sections.
     Info(info::Sections),
+    /// MEMORY STATS.
+    MemoryStats,
+    /// MEMORY DOCTOR.
+    MemoryDoctor,
     /// CLIENT LIST.
     ClientList,
     /// CLIENT KILL: the answer is a count, or for the old form an error if nobody was killed.
@@ -35,6 +41,11 @@ pub enum Then {
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
     Ok,
+    /// DEBUG HTSTATS.
+    Tables {
+        /// With what takes long to find out?
+        is_full: bool,
+    },
     /// DEBUG DIGEST.
     Digest,
     /// DEBUG DIGEST-VALUE of so many keys.
@@ -104,7 +115,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClusterShards
         | Admin::ClusterSlots => cluster::carry_out(state, session, admin, args),
         Admin::Time => server::time(session),
-        Admin::Lolwut => server::lolwut(session),
+        Admin::Lolwut => lolwut::lolwut(state, session, args),
         Admin::ClientId
         | Admin::ClientInfo
         | Admin::ClientList
@@ -128,6 +139,11 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             config::carry_out(state, session, admin, args)
         }
         Admin::Info => info::info(state, session, args),
+        Admin::MemoryDoctor
+        | Admin::MemoryHelp
+        | Admin::MemoryMallocStats
+        | Admin::MemoryPurge
+        | Admin::MemoryStats => memory::carry_out(state, session, admin),
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
@@ -205,6 +221,7 @@ impl State {
                 self.site.errors = Default::default();
                 Answer::Done
             }
+            Question::Purge => return self.begin_purge(from, ticket),
             Question::Scan(page) => keys::scan_page(self, &page),
             Question::Debug(order) => debug::carry_out(self, &order),
             Question::SlotKeys(wanted) => cluster::slot_keys(self, &wanted),
@@ -268,11 +285,14 @@ impl State {
         let before = session.output.pending.mark();
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
+            Then::MemoryStats => memory::write_stats(self, session, answers),
+            Then::MemoryDoctor => memory::write_report(self, session, answers),
             Then::ClientList => client::write_list(session, answers),
             Then::ClientKill { is_old_form } => client::write_killed(self, session, answers, is_old_form),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
+            Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
             Then::Text | Then::Ok => {

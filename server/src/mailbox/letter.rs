@@ -3,7 +3,7 @@
 use crate::listen::Ends;
 use crate::session::SessionView;
 use ringkey_cluster::{Change, Node};
-use ringkey_core::commands::key::DatabaseDigest;
+use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::Batch;
@@ -68,6 +68,8 @@ pub enum Question {
     ChangeSettings(Arc<Vec<(Vec<u8>, Vec<u8>)>>, bool),
     /// Set the counters of INFO to zero.
     ResetStatistics,
+    /// Give unused memory of all cores back to the system.
+    Purge,
     /// One page of a scan.
     Scan(Box<ScanPage>),
     /// A DEBUG subcommand for each shard.
@@ -89,7 +91,10 @@ impl Question {
             Self::Sample | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
-                DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
+                DebugOrder::Digest
+                | DebugOrder::DigestValues { .. }
+                | DebugOrder::Object { .. }
+                | DebugOrder::Tables { .. } => Some(Mode::Shared),
                 DebugOrder::Sleep(_) | DebugOrder::ActiveExpire(_) | DebugOrder::PauseCron(_) => None,
             },
             _ => None,
@@ -117,6 +122,19 @@ pub struct ScanPage {
     pub cursor: Cursor,
     /// The options.
     pub options: ringkey_core::commands::key::ScanOptions,
+}
+
+/// What DEBUG wants to know of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyLook {
+    /// How it is kept, with what takes long to find out.
+    Thorough,
+    /// The same without that.
+    Fast,
+    /// The lengths of key and string.
+    Lengths,
+    /// The table that its value is kept in.
+    Table,
 }
 
 /// DEBUG subcommands that concern every shard.
@@ -154,8 +172,15 @@ pub enum DebugOrder {
         db: DbIndex,
         /// The key.
         key: Vec<u8>,
-        /// Leave out what takes long to find out.
-        fast: bool,
+        /// What is wanted of it.
+        look: KeyLook,
+    },
+    /// How the keys of a database lie in their tables.
+    Tables {
+        /// The database.
+        db: DbIndex,
+        /// With what takes long to find out?
+        is_full: bool,
     },
 }
 
@@ -173,6 +198,8 @@ pub enum Answer {
     Digests(Vec<DatabaseDigest>),
     /// Digests of values, with the places of their keys in the question.
     ValueDigests(Vec<(usize, [u8; 20])>),
+    /// How the keys of a database lie in their tables.
+    Tables(Box<TableStats>),
     /// A line of text.
     Text(String),
     /// Settings were refused.
