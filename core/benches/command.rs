@@ -100,6 +100,7 @@ impl World {
                 first_key: Some((1, parsed.hash)),
                 no_touch: false,
                 keep: false,
+                is_part: false,
             };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);

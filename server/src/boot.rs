@@ -12,6 +12,7 @@ use crate::sys::{self, Signals};
 use crate::{COMPATIBLE_VERSION, VERSION, clock};
 use ringkey_cluster::{Node, view};
 use ringkey_core::keyspace::{KeyHasher, Shard, ShardMap};
+use ringkey_core::observe::Watch;
 use ringkey_core::settings::{Applied, CommandLine, ConfigError, Setting, Settings, directives};
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::ShardId;
@@ -291,7 +292,8 @@ fn start_cores(
             let id = ShardId(index as u16);
             let databases = if node.is_some() { Setting::ClusterDatabases } else { Setting::Databases };
             let databases = settings.int(databases) as u32;
-            let site = Site::new(Shard::new(id, map, databases, hasher.clone(), process.seed ^ index as u64));
+            let mut site = Site::new(Shard::new(id, map, databases, hasher.clone(), process.seed ^ index as u64));
+            site.watch = Watch::new(clock::ticks);
             let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
             state.listeners = listeners;

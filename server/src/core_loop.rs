@@ -199,12 +199,15 @@ impl CoreLoop {
                 self.ring.buffers.give_back(buffer);
             }
         }
-        let now = self.state.now;
+        let (now, pass_ticks) = (self.state.now, self.state.pass_ticks);
         let Some(session) = self.state.session(index, generation) else { return };
         if std::mem::take(&mut session.is_direct) {
             session.filled_big(result.max(0) as usize);
             session.last_active = now;
             if result > 0 {
+                if session.pending.is_nothing() {
+                    session.tracked.arrived = pass_ticks;
+                }
                 session.bytes_in += result as u64;
                 self.state.statistics.net_in += result as u64;
                 self.state.statistics.reads += 1;
@@ -404,7 +407,7 @@ impl CoreLoop {
         self.next_tick_ms = now.0 + 1000 / self.state.tuning.hz;
         let began = clock::instant();
         let upkeep = self.work_of_tick(now);
-        self.state.statistics.cron_micros += began.elapsed().as_micros() as u64;
+        self.state.statistics.cron_nanos += began.elapsed().as_nanos() as u64;
         upkeep
     }
 
@@ -490,14 +493,14 @@ impl CoreLoop {
     }
 
     fn note_busy(&mut self, began: Instant) {
-        let micros = began.elapsed().as_micros() as u64;
+        let nanos = began.elapsed().as_nanos() as u64;
         let statistics = &mut self.state.statistics;
         statistics.passes += 1;
         let executed = statistics.commands.saturating_sub(self.commands_before);
         self.commands_before = statistics.commands;
         statistics.most_commands = statistics.most_commands.max(executed);
-        statistics.busy_micros += micros;
-        statistics.longest_pass_micros = statistics.longest_pass_micros.max(micros);
+        statistics.busy_nanos += nanos;
+        statistics.longest_pass_micros = statistics.longest_pass_micros.max(nanos / 1000);
     }
 }
 
@@ -508,6 +511,7 @@ impl Core for CoreLoop {
         }
         let began = clock::instant();
         self.state.now = clock::now();
+        self.state.pass_ticks = clock::ticks();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.reap(&mut completions);
         completions.drain(..).for_each(|completion| self.complete(completion));
@@ -521,7 +525,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
-        self.state.statistics.command_micros += executing.elapsed().as_micros() as u64;
+        self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();
         self.listen();
         self.tend_sessions();
@@ -534,6 +538,7 @@ impl Core for CoreLoop {
             ring.wake(peer);
         });
         state.statistics.wakes += wakes;
+        state.paths.written(clock::ticks());
         // The letters that stop the other cores may still wait for room; a core that has stopped takes none.
         if self.state.is_stopping
             && (!self.state.mesh.is_clogged() || self.stopping_since.get_or_insert(began).elapsed() > STOP_LIMIT)
@@ -551,9 +556,14 @@ impl Core for CoreLoop {
     fn upkeep(&mut self) -> bool {
         self.state.now = clock::now();
         let budget = UPKEEP_ENTRIES;
-        let began = clock::instant();
+        let began = clock::ticks();
         self.has_more_upkeep = self.state.site.upkeep(self.state.now, budget);
-        self.state.statistics.upkeep_micros += began.elapsed().as_micros() as u64;
+        let nanos = clock::nanos_of(clock::ticks().saturating_sub(began));
+        self.state.statistics.upkeep_nanos += nanos;
+        let millis = nanos / 1_000_000;
+        if self.state.tuning.observed.latency_ms.is_some_and(|limit| millis >= limit) {
+            self.state.latency_events.note("expire-cycle", self.state.now.as_seconds(), millis);
+        }
         self.has_more_upkeep
     }
 }

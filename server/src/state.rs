@@ -2,19 +2,22 @@
 //! are executed in place while they lie in the ring's buffers.
 
 use crate::batch_wait::BatchWait;
+use crate::clock;
 use crate::listen::Listener;
 use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::seat::Seat;
-use crate::session::{Closing, Parsed, Pending, Session};
+use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
+use ringkey_core::command::Command;
 use ringkey_core::keyspace::slot::ShardMap;
+use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
-use ringkey_core::txn::flight::{Flight, Progress, Step};
+use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
@@ -48,6 +51,7 @@ pub struct Process {
     startup_memory: AtomicU64,
     main_memory: AtomicI64,
     clients: AtomicU64,
+    log_entries: [AtomicU64; 3],
 }
 
 impl Process {
@@ -71,6 +75,7 @@ impl Process {
             startup_memory: AtomicU64::new(0),
             main_memory: AtomicI64::new(0),
             clients: AtomicU64::new(0),
+            log_entries: Default::default(),
         }
     }
 
@@ -101,6 +106,11 @@ impl Process {
     /// The id of a new client: cores that accept on ports of their own draw from one sequence.
     pub fn next_client(&self) -> u64 {
         self.clients.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The number of a new entry of the log of calls.
+    pub fn next_log_entry(&self, kind: LogKind) -> u64 {
+        self.log_entries[kind as usize].fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes how much memory is used now and returns the most that was ever seen.
@@ -178,6 +188,14 @@ pub struct State {
     pub tuning: Tuning,
     /// The counters of this core.
     pub statistics: Statistics,
+    /// The ways of requests through the cores.
+    pub paths: Paths,
+    /// Calls that were slow or large.
+    pub command_log: CommandLog,
+    /// Latency events.
+    pub latency_events: LatencyEvents,
+    /// When this pass began, in ticks.
+    pub pass_ticks: u64,
     /// Facts of the process.
     pub process: Arc<Process>,
     /// Randomness for what is drawn by lot.
@@ -273,6 +291,10 @@ impl State {
             tuning: Tuning::new(&settings),
             settings,
             statistics: Statistics::default(),
+            paths: Paths::default(),
+            command_log: CommandLog::default(),
+            latency_events: LatencyEvents::default(),
+            pass_ticks: 0,
             process,
             random,
             listeners: Vec::new(),
@@ -380,10 +402,11 @@ impl State {
     }
 
     /// Puts a batch on its way to a shard.
-    fn send_batch(&mut self, shard: ShardId, batch: Box<Batch>) {
+    fn send_batch(&mut self, shard: ShardId, mut batch: Box<Batch>) {
         if shard == self.me {
             return self.inbound.push_back(batch);
         }
+        batch.sent_at = clock::ticks();
         self.away += usize::from(batch.is_awaited());
         self.statistics.hops_out += 1;
         self.statistics.calls_out += batch.calls.len() as u64;
@@ -551,12 +574,21 @@ impl State {
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
+                if from != self.me.index() {
+                    self.came_back(index, &batch, &batch.jobs[0]);
+                }
                 return self.leg_returned(from, batch, flight, gathered, index);
             }
         }
         for (at, job) in batch.jobs.iter().enumerate() {
             let (index, generation) = Session::place_of(job.ticket);
-            let Some(session) = self.session(index, generation) else { continue };
+            if self.session(index, generation).is_none() {
+                continue;
+            }
+            if from != self.me.index() {
+                self.came_back(index, &batch, job);
+            }
+            let session = self.sessions[index as usize].as_mut().expect("it was found just now");
             if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
                 let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
                 self.go_on(flight, gathered, progress, index);
@@ -564,6 +596,7 @@ impl State {
             }
             session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
             session.pending = Pending::Nothing;
+            self.requests_answered(index);
             self.ready.push_back(index);
         }
         self.recycle(batch);
@@ -574,7 +607,7 @@ impl State {
         from: usize,
         batch: Box<Batch>,
         mut flight: Box<Flight>,
-        gathered: Option<Box<crate::session::GatheredCall>>,
+        gathered: Option<Box<GatheredCall>>,
         index: u32,
     ) {
         let progress = flight.arrived(batch, ShardId(from as u16), &mut self.steps);
@@ -582,13 +615,7 @@ impl State {
     }
 
     /// A leg has come home; `progress` tells what that meant for the flight.
-    fn go_on(
-        &mut self,
-        mut flight: Box<Flight>,
-        gathered: Option<Box<crate::session::GatheredCall>>,
-        progress: Progress,
-        index: u32,
-    ) {
+    fn go_on(&mut self, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>, progress: Progress, index: u32) {
         if progress == Progress::UnderWay {
             self.carry_out_steps(&mut flight);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
@@ -600,30 +627,48 @@ impl State {
                 let mut out = ringkey_core::resp::ReplyBuffer::default();
                 let args = gathered.request.args();
                 let mut lent = flight.lent_batches();
+                self.site.watch.start();
                 let tally = self.workbench.run(&self.site.rules, self.now, &gathered.call, &args, &mut lent, &mut out);
                 drop(lent);
+                let ticks = self.site.watch.lap();
                 self.site.tally(tally);
                 let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
                 self.site.shard.stats.add(&stats);
                 flight.give_back(&mut self.steps);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
                 session.append_replies(&out, ringkey_core::resp::reply::Mark::default(), out.mark());
+                let GatheredCall { request, call } = *gathered;
+                session.tracked.request = request;
+                self.conclude_at(index, call.row, ticks, out.len(), tally.error.is_some());
             }
             None => {
                 let random = self.random.u64(..);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-                let before = session.output.pending.mark();
+                let (before, len) = (session.output.pending.mark(), session.output.pending.len());
                 flight.assemble(random, &mut session.output.pending);
+                let len = session.output.pending.len() - len;
+                let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
                 session.apply_reply_mode(before);
+                if let (Shape::Joined(_), Some(row)) = (flight.shape(), session.last_command) {
+                    self.conclude_at(index, row, flight.ticks, len, failed);
+                }
             }
         }
         self.carry_out_steps(&mut flight);
         let session = self.sessions[index as usize].as_mut().expect("it was found just now");
         session.pending = Pending::Nothing;
+        self.requests_answered(index);
         self.ready.push_back(index);
         for batch in flight.into_batches() {
             self.recycle(batch);
         }
+    }
+
+    /// A command of several steps, of the session at `index`, is over.
+    fn conclude_at(&mut self, index: u32, row: &'static Command, ticks: u64, reply_bytes: usize, failed: bool) {
+        let Some(mut session) = self.sessions[index as usize].take() else { return };
+        self.conclude(&mut session, row, ticks, reply_bytes, failed);
+        self.sessions[index as usize] = Some(session);
     }
 
     /// Posts what this pass has for other cores.
@@ -710,6 +755,9 @@ impl State {
         let Some(mut session) = self.take_session(index, generation) else { return };
         session.bytes_in += bytes.len() as u64;
         session.last_active = self.now;
+        if session.pending.is_nothing() {
+            session.tracked.arrived = self.pass_ticks;
+        }
         self.statistics.net_in += bytes.len() as u64;
         self.statistics.reads += 1;
         self.batch_wait.arrived();
@@ -736,6 +784,10 @@ impl State {
         self.site.rules = Tuning::rules(&self.settings);
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
+        let observed = &self.tuning.observed;
+        self.site.watch.set(observed.slow_ticks(), observed.tracks);
+        self.paths.tracks = observed.tracks;
+        self.command_log.set_most(observed.entries_max);
         self.straighten_seat();
     }
 }

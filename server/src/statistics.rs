@@ -35,20 +35,20 @@ pub struct Statistics {
     pub output_limit_closed: u64,
     /// Passes of the reactor.
     pub passes: u64,
-    /// Time spent in passes, without waiting, in microseconds.
-    pub busy_micros: u64,
+    /// Time spent in passes, without waiting, in nanoseconds: most take less than a microsecond.
+    pub busy_nanos: u64,
     /// The longest pass, in microseconds.
     pub longest_pass_micros: u64,
-    /// Time spent on requests, in microseconds.
-    pub command_micros: u64,
+    /// Time spent on requests, in nanoseconds.
+    pub command_nanos: u64,
     /// Wake-ups sent to other cores.
     pub wakes: u64,
     /// Most commands executed in one pass.
     pub most_commands: u64,
-    /// Time spent on the upkeep of the data: expiry, and freeing of what was flushed. In microseconds.
-    pub upkeep_micros: u64,
-    /// Time spent on periodic work, in microseconds.
-    pub cron_micros: u64,
+    /// Time spent on the upkeep of the data: expiry, and freeing of what was flushed. In nanoseconds.
+    pub upkeep_nanos: u64,
+    /// Time spent on periodic work, in nanoseconds.
+    pub cron_nanos: u64,
     /// Rates over the last second and a half.
     pub rates: Rates,
 }
@@ -67,7 +67,7 @@ struct Reading {
     bytes_in: u64,
     bytes_out: u64,
     passes: u64,
-    busy_micros: u64,
+    busy_nanos: u64,
 }
 
 /// How much of it happened between two readings, a second.
@@ -77,7 +77,7 @@ struct Rate {
     bytes_in: u64,
     bytes_out: u64,
     passes: u64,
-    busy_micros: u64,
+    busy_nanos: u64,
     pass_micros: u64,
 }
 
@@ -121,7 +121,7 @@ impl Rates {
 
     /// Share of the time that was spent in passes, in percent.
     pub fn busy_percent(&self) -> f64 {
-        self.mean(|rate| rate.busy_micros) as f64 / 10_000.0
+        self.mean(|rate| rate.busy_nanos) as f64 / 10_000_000.0
     }
 }
 
@@ -139,7 +139,7 @@ impl Statistics {
             bytes_in: self.net_in,
             bytes_out: self.net_out,
             passes: self.passes,
-            busy_micros: self.busy_micros,
+            busy_nanos: self.busy_nanos,
         };
         let rates = &mut self.rates;
         let last = rates.last;
@@ -159,8 +159,8 @@ impl Statistics {
             bytes_in: rate(now.bytes_in, last.bytes_in),
             bytes_out: rate(now.bytes_out, last.bytes_out),
             passes: rate(now.passes, last.passes),
-            busy_micros: rate(now.busy_micros, last.busy_micros),
-            pass_micros: now.busy_micros.saturating_sub(last.busy_micros) / passes,
+            busy_nanos: rate(now.busy_nanos, last.busy_nanos),
+            pass_micros: now.busy_nanos.saturating_sub(last.busy_nanos) / passes / 1000,
         };
         rates.next = (rates.next + 1) % SAMPLES;
     }

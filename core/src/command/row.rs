@@ -232,6 +232,21 @@ pub enum Admin {
     Shutdown,
     Debug,
     ObjectHelp,
+    CommandLogGet,
+    CommandLogHelp,
+    CommandLogLen,
+    CommandLogReset,
+    SlowLogGet,
+    SlowLogHelp,
+    SlowLogLen,
+    SlowLogReset,
+    LatencyDoctor,
+    LatencyGraph,
+    LatencyHelp,
+    LatencyHistogram,
+    LatencyHistory,
+    LatencyLatest,
+    LatencyReset,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

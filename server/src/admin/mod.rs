@@ -5,11 +5,14 @@
 
 pub mod client;
 pub mod cluster;
+pub mod command_log;
 pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod info;
+pub mod info_commands;
 pub mod keys;
+pub mod latency;
 pub mod lolwut;
 pub mod memory;
 pub mod server;
@@ -19,6 +22,7 @@ use crate::session::{Gathering, Pending, Session};
 use crate::state::State;
 use ringkey_cluster::Change;
 use ringkey_core::command::{Admin, docs};
+use ringkey_core::observe::LogKind;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
 
@@ -56,6 +60,10 @@ pub enum Then {
     IfEmpty(Change),
     /// A line of text, or a refusal.
     Text,
+    /// A subcommand of COMMANDLOG or SLOWLOG.
+    CommandLog(LogKind, command_log::LogOrder),
+    /// A subcommand of LATENCY.
+    Latency(latency::Wanted),
 }
 
 /// Marks tickets of errands, which no session has.
@@ -150,6 +158,21 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::ObjectHelp => keys::object_help(session),
         Admin::Shutdown => server::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
+        Admin::CommandLogGet
+        | Admin::CommandLogHelp
+        | Admin::CommandLogLen
+        | Admin::CommandLogReset
+        | Admin::SlowLogGet
+        | Admin::SlowLogHelp
+        | Admin::SlowLogLen
+        | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
+        Admin::LatencyDoctor
+        | Admin::LatencyGraph
+        | Admin::LatencyHelp
+        | Admin::LatencyHistogram
+        | Admin::LatencyHistory
+        | Admin::LatencyLatest
+        | Admin::LatencyReset => latency::carry_out(state, session, admin, args),
     }
 }
 
@@ -219,6 +242,8 @@ impl State {
                 self.statistics.reset();
                 self.site.shard.stats = Default::default();
                 self.site.errors = Default::default();
+                self.site.watch.reset();
+                self.paths.reset();
                 Answer::Done
             }
             Question::Purge => return self.begin_purge(from, ticket),
@@ -233,6 +258,8 @@ impl State {
                 Ok((node, done)) => return self.spread(from, ticket, &Question::Node(node), done),
                 Err(error) => Answer::Refused(error),
             },
+            Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
+            Question::Latency(order) => latency::answer(self, &order),
             Question::Stop => {
                 self.is_stopping = true;
                 Answer::Done
@@ -279,10 +306,27 @@ impl State {
         self.ready.push_back(index);
     }
 
-    fn finish(&mut self, session: &mut Session, mut gathering: Gathering) {
+    fn finish(&mut self, session: &mut Session, gathering: Gathering) {
+        let before = session.output.pending.mark();
+        self.write_answers(session, gathering);
+        if !session.pending.is_nothing() {
+            return;
+        }
+        let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
+        let len = session.output.pending.len_between(before, session.output.pending.mark());
+        if let Some(row) = session.last_command {
+            let ticks = self.site.watch.ticks().saturating_sub(session.tracked.began);
+            self.conclude(session, row, ticks, len, failed);
+        }
+        for (row, count) in session.tracked.under_way.drain(..) {
+            self.paths.answered(row, u64::from(count), session.tracked.arrived);
+        }
+        session.apply_reply_mode(before);
+    }
+
+    fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
         gathering.answers.sort_by_key(|(from, _)| *from);
         let answers = gathering.answers;
-        let before = session.output.pending.mark();
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
             Then::MemoryStats => memory::write_stats(self, session, answers),
@@ -293,6 +337,8 @@ impl State {
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
             Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
+            Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
+            Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
             Then::Text | Then::Ok => {
@@ -309,9 +355,6 @@ impl State {
                 }
                 reply.ok();
             }
-        }
-        if session.pending.is_nothing() {
-            session.apply_reply_mode(before);
         }
     }
 }

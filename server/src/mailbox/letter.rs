@@ -1,10 +1,13 @@
 //! What cores write to each other.
 
+use crate::admin::command_log::LogOrder;
+use crate::admin::latency::LatencyOrder;
 use crate::listen::Ends;
 use crate::session::SessionView;
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
+use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::Batch;
 use ringkey_core::txn::locks::Mode;
@@ -80,6 +83,10 @@ pub enum Question {
     Node(Arc<Node>),
     /// Change the node: only core 0 decides.
     ChangeNode(Arc<Change>),
+    /// Tell or forget remarkable calls.
+    CommandLog(LogKind, LogOrder),
+    /// Tell or forget latency events, or tell durations of commands.
+    Latency(LatencyOrder),
     /// Stop serving.
     Stop,
 }
@@ -202,6 +209,14 @@ pub enum Answer {
     Tables(Box<TableStats>),
     /// A line of text.
     Text(String),
+    /// Remarkable calls, the newest first.
+    LogEntries(Vec<Arc<LogEntry>>),
+    /// Latency events.
+    LatencyEvents(LatencyEvents),
+    /// Names of things that are gone.
+    Names(Vec<&'static str>),
+    /// Counts and durations of commands.
+    Commands(Vec<CommandReport>),
     /// Settings were refused.
     Refused(ringkey_core::resp::CommandError),
     /// Done.

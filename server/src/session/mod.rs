@@ -8,6 +8,7 @@ pub mod output;
 
 use crate::listen::Ends;
 use crate::mailbox::letter::{Answer, ClientFilter, ClientKind, NewConnection};
+use crate::observe::calls::Tracked;
 use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
@@ -189,6 +190,8 @@ pub struct Session {
     pub commands: u64,
     /// Bytes received.
     pub bytes_in: u64,
+    /// What is observed of its requests.
+    pub tracked: Tracked,
 }
 
 /// What a client told about itself and where it comes from.
@@ -253,6 +256,7 @@ impl Session {
             last_command: None,
             commands: 0,
             bytes_in: 0,
+            tracked: Tracked::default(),
         }
     }
 

@@ -70,7 +70,7 @@ pub fn keyspace(text: &mut String, _: &State, samples: &[Sample]) {
         *volatile += database.volatile;
         *ttl += i128::from(database.average_ttl) * database.volatile as i128;
     }
-    for (index, (keys, volatile, ttl)) in sums {
+    for (index, (keys, volatile, ttl)) in sums.into_iter().filter(|(_, (keys, ..))| *keys > 0) {
         let average = ttl / (volatile as i128).max(1);
         let _ =
             write!(text, "db{index}:keys={keys},expires={volatile},avg_ttl={average},keys_with_volatile_items=0\r\n");

@@ -32,7 +32,7 @@ pub fn cores(text: &mut String, state: &State, samples: &[Sample]) {
             sample.overflow,
             sample.ready,
             s.passes,
-            s.busy_micros,
+            s.busy_nanos / 1000,
             s.rates.busy_percent(),
             s.longest_pass_micros,
             s.wakes,

@@ -83,7 +83,7 @@ pub fn cpu(text: &mut String, _: &State, samples: &[Sample]) {
     // The thread of core 0 is the one that does what a main thread does elsewhere; section "cores" has those of all.
     let main = samples.first().map_or((Duration::ZERO, Duration::ZERO), |sample| sample.cpu);
     let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
-    let busy = samples.first().map_or(0, |sample| sample.statistics.busy_micros);
+    let busy = samples.first().map_or(0, |sample| sample.statistics.busy_nanos);
     fields!(text,
         "used_cpu_sys": seconds(system),
         "used_cpu_user": seconds(user),
@@ -91,7 +91,7 @@ pub fn cpu(text: &mut String, _: &State, samples: &[Sample]) {
         "used_cpu_user_children": "0.000000",
         "used_cpu_sys_main_thread": seconds(main.1),
         "used_cpu_user_main_thread": seconds(main.0),
-        "used_active_time_main_thread": seconds(Duration::from_micros(busy)),
+        "used_active_time_main_thread": seconds(Duration::from_nanos(busy)),
     );
 }
 

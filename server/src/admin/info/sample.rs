@@ -47,7 +47,7 @@ pub struct Sample {
     pub started: Millis,
     /// Entries of flushed databases that are still to be freed.
     pub to_be_freed: usize,
-    /// The databases in use.
+    /// The databases that are in use, or were.
     pub databases: Vec<Database>,
 }
 
@@ -93,7 +93,7 @@ impl Sample {
         let shard = &state.site.shard;
         let databases = (0..shard.database_count())
             .map(|index| (index, shard.database(DbIndex(index))))
-            .filter(|(_, database)| !database.is_empty())
+            .filter(|(_, database)| !database.is_empty() || database.dict().table_bytes() > 0)
             .map(|(index, database)| Database {
                 index,
                 keys: database.len(),
@@ -127,7 +127,7 @@ impl Sample {
 
     /// Has the core any key?
     pub fn has_keys(&self) -> bool {
-        !self.databases.is_empty()
+        self.databases.iter().any(|database| database.keys > 0)
     }
 }
 

@@ -40,7 +40,7 @@ pub fn stats(text: &mut String, _: &State, samples: &[Sample]) {
         "expired_stale_perc": "0.00",
         "expired_keys_with_volatile_items_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
-        "expire_cycle_cpu_milliseconds": sum(|s| s.upkeep_micros) / 1000,
+        "expire_cycle_cpu_milliseconds": sum(|s| s.upkeep_nanos) / 1_000_000,
         "evicted_keys": total(samples, |s| s.stats.evicted_keys),
     );
     zeros(
@@ -109,8 +109,8 @@ fn limits_and_loop(text: &mut String, samples: &[Sample]) {
         "reply_buffer_shrinks": 0,
         "reply_buffer_expands": 0,
         "eventloop_cycles": first.passes,
-        "eventloop_duration_sum": first.busy_micros,
-        "eventloop_duration_cmd_sum": first.command_micros,
+        "eventloop_duration_sum": first.busy_nanos / 1000,
+        "eventloop_duration_cmd_sum": first.command_nanos / 1000,
         "instantaneous_eventloop_cycles_per_sec": first.rates.passes(),
         "instantaneous_eventloop_duration_usec": first.rates.pass_micros(),
         "acl_access_denied_auth": sum(|s| s.auth_denied),
@@ -142,7 +142,7 @@ pub fn debug(text: &mut String, _: &State, samples: &[Sample]) {
     let first = samples.first().map(|sample| sample.statistics).unwrap_or_default();
     fields!(text,
         "eventloop_duration_aof_sum": 0,
-        "eventloop_duration_cron_sum": first.cron_micros,
+        "eventloop_duration_cron_sum": first.cron_nanos / 1000,
         "eventloop_duration_max": first.longest_pass_micros,
         "eventloop_cmd_per_cycle_max": samples.iter().map(|sample| sample.statistics.most_commands).max().unwrap_or(0),
     );
