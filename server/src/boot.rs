@@ -217,6 +217,7 @@ fn start_cores(
                 state.take_seat(node);
             }
             state.apply_rules();
+            state.note_memory();
             // Nobody writes to another core before all can be woken.
             ready.wait();
             CoreLoop::new(ring, state, signals)
@@ -228,7 +229,7 @@ fn start_cores(
     log::info!("Server initialized");
     ready.wait();
     let by_main = memory::ThreadMemory::of_this_thread().map_or(0, |memory| memory.balance());
-    process.set_startup_memory(memory::allocator().allocated as u64, by_main);
+    process.set_startup_memory(by_main);
     for (kind, _) in [("tcp", is_tcp), ("unix", is_unix)].iter().filter(|(_, is_open)| *is_open) {
         log::info!("Ready to accept connections {kind}");
     }

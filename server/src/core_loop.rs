@@ -14,6 +14,7 @@ use crate::state::{Later, State};
 use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
 use ringkey_core::txn::site::FORESEEN_MAX;
+use ringkey_core::units::Millis;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -61,6 +62,8 @@ pub struct CoreLoop {
     next_slice_ms: i64,
     last_dealt: usize,
     has_more_upkeep: bool,
+    /// Commands counted at the end of the last pass.
+    commands_before: u64,
     /// Listeners that accept again at the next tick: what they lack does not come back at once.
     deaf_listeners: Vec<Token>,
     stopping_since: Option<Instant>,
@@ -69,9 +72,10 @@ pub struct CoreLoop {
 
 impl CoreLoop {
     /// A core that listens if it has listeners.
-    pub fn new(ring: Ring, state: State, signals: Option<Signals>) -> Self {
+    pub fn new(ring: Ring, mut state: State, signals: Option<Signals>) -> Self {
         // The first connection goes to core 0.
         let last_dealt = state.mesh.count() - 1;
+        state.has_min_wait = ring.has_min_wait();
         let mut this = Self {
             ring,
             state,
@@ -83,6 +87,7 @@ impl CoreLoop {
             next_slice_ms: 0,
             last_dealt,
             has_more_upkeep: false,
+            commands_before: 0,
             deaf_listeners: Vec::new(),
             stopping_since: None,
             has_stopped: false,
@@ -436,7 +441,7 @@ impl CoreLoop {
         }
     }
 
-    /// Periodic work. `true` if it is time for upkeep, too.
+    /// Periodic work. `true` if it is time for upkeep of the data, too.
     fn tick(&mut self) -> bool {
         let now = self.state.now;
         let tick_ms = 1000 / self.state.tuning.hz;
@@ -452,7 +457,18 @@ impl CoreLoop {
             return false;
         }
         self.next_tick_ms = now.0 + tick_ms;
+        let began = clock::instant();
+        let upkeep = self.work_of_tick(now);
+        self.state.statistics.cron_nanos += began.elapsed().as_nanos() as u64;
+        upkeep
+    }
+
+    /// Rates, memory, listeners, how long to wait.
+    fn work_of_tick(&mut self, now: Millis) -> bool {
         self.state.statistics.sample(now.0);
+        self.state.note_memory();
+        self.state.look_after_purge();
+        self.state.settle();
         for token in std::mem::take(&mut self.deaf_listeners) {
             self.accept_on(token);
         }
@@ -515,11 +531,14 @@ impl CoreLoop {
     }
 
     fn note_busy(&mut self, began: Instant) {
-        let micros = began.elapsed().as_micros() as u64;
+        let nanos = began.elapsed().as_nanos() as u64;
         let statistics = &mut self.state.statistics;
         statistics.passes += 1;
-        statistics.busy_micros += micros;
-        statistics.longest_pass_micros = statistics.longest_pass_micros.max(micros);
+        let executed = statistics.commands.saturating_sub(self.commands_before);
+        self.commands_before = statistics.commands;
+        statistics.most_commands = statistics.most_commands.max(executed);
+        statistics.busy_nanos += nanos;
+        statistics.longest_pass_micros = statistics.longest_pass_micros.max(nanos / 1000);
     }
 }
 
@@ -546,7 +565,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
-        self.state.statistics.command_micros += executing.elapsed().as_micros() as u64;
+        self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();
         self.listen();
         self.tend_sessions();
@@ -581,7 +600,9 @@ impl Core for CoreLoop {
         let budget = UPKEEP_ENTRIES;
         let began = clock::ticks();
         self.has_more_upkeep = self.state.site.upkeep(self.state.now, budget);
-        let millis = clock::nanos_of(clock::ticks().saturating_sub(began)) / 1_000_000;
+        let nanos = clock::nanos_of(clock::ticks().saturating_sub(began));
+        self.state.statistics.upkeep_nanos += nanos;
+        let millis = nanos / 1_000_000;
         if self.state.tuning.observed.latency_ms.is_some_and(|limit| millis >= limit) {
             self.state.latency_events.note("expire-cycle", self.state.now.as_seconds(), millis);
         }

@@ -49,6 +49,14 @@ pub struct Process {
     pub os: String,
     /// Secret seed of everything that must not be guessed.
     pub seed: u64,
+    /// How many processors it may use.
+    pub processors: usize,
+    /// The memory of the machine, in bytes.
+    pub machine_memory: u64,
+    /// How often the name of its history was changed.
+    histories: AtomicU64,
+    /// What the cores have allocated and not freed, as of their last ticks.
+    cores_memory: AtomicI64,
     peak_memory: AtomicU64,
     startup_memory: AtomicU64,
     main_memory: AtomicI64,
@@ -80,12 +88,34 @@ impl Process {
             started: crate::clock::now(),
             os,
             seed,
+            processors: crate::sys::processors().len(),
+            machine_memory: crate::memory::machine(),
+            histories: AtomicU64::new(0),
+            cores_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
             startup_memory: AtomicU64::new(0),
             main_memory: AtomicI64::new(0),
             clients: AtomicU64::new(0),
             log_entries: Default::default(),
         }
+    }
+
+    /// The name of the history of the data that replicas follow: 40 hexadecimal digits.
+    pub fn replication_id(&self) -> String {
+        let number = self.histories.load(Ordering::Relaxed) + 1;
+        let mut random = fastrand::Rng::with_seed(self.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect()
+    }
+
+    /// Begins another history under another name.
+    pub fn change_replication_id(&self) {
+        self.histories.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a core has so many bytes more than it said before, and with it how much is used at most.
+    pub fn note_memory(&self, more: i64) {
+        let by_cores = self.cores_memory.fetch_add(more, Ordering::Relaxed) + more;
+        self.raise_peak((by_cores + self.main_memory()).max(0) as u64);
     }
 
     /// The seeds of the hash of keys, the same on all cores; drawn by lot unless `hash-seed` gives them.
@@ -112,10 +142,11 @@ impl Process {
         self.peak_memory.fetch_max(used, Ordering::Relaxed).max(used)
     }
 
-    /// Notes how much memory was used when the server had started, and how much of it by the main thread, which does
-    /// nothing from then on.
-    pub fn set_startup_memory(&self, used: u64, by_main: i64) {
-        self.startup_memory.store(used, Ordering::Relaxed);
+    /// Notes how much memory the main thread uses, which does nothing from then on, and with it how much was used when the
+    /// server had started: all cores have said what they use.
+    pub fn set_startup_memory(&self, by_main: i64) {
+        let used = self.cores_memory.load(Ordering::Relaxed) + by_main;
+        self.startup_memory.store(used.max(0) as u64, Ordering::Relaxed);
         self.main_memory.store(by_main, Ordering::Relaxed);
     }
 
@@ -210,6 +241,14 @@ pub struct State {
     pub batch_wait: BatchWait,
     /// What this core's thread has allocated.
     pub memory: Option<ThreadMemory>,
+    /// What of it the other cores were told.
+    noted_memory: i64,
+    /// When this core began.
+    pub started: Millis,
+    /// Can the kernel wait for a batch?
+    pub has_min_wait: bool,
+    /// MEMORY PURGE.
+    pub purge: crate::admin::memory::Purge,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
     /// How room for replies follows their size (DEBUG REPLYBUFFER).
@@ -330,6 +369,10 @@ impl State {
             listeners: Vec::new(),
             batch_wait: BatchWait::default(),
             memory: ThreadMemory::of_this_thread(),
+            noted_memory: 0,
+            started: now,
+            has_min_wait: false,
+            purge: crate::admin::memory::Purge::default(),
             is_cron_paused: false,
             room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
@@ -382,6 +425,15 @@ impl State {
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.sessions.len() - self.free.len()
+    }
+
+    /// Tells how much memory this core uses. Called some times a second, so that a peak is seen even if nobody asks.
+    pub fn note_memory(&mut self) {
+        if let Some(memory) = self.memory {
+            let balance = memory.balance();
+            self.process.note_memory(balance - self.noted_memory);
+            self.noted_memory = balance;
+        }
     }
 
     /// A new owner of locks, unique over all cores.

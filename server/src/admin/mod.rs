@@ -10,9 +10,10 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod info;
-pub mod info_commands;
 pub mod keys;
 pub mod latency;
+pub mod lolwut;
+pub mod memory;
 pub mod server;
 
 use crate::mailbox::letter::{Answer, Question};
@@ -30,10 +31,19 @@ pub enum Then {
     Info(info::Sections),
     /// A command that answers with the sum of counts.
     Sum,
+    /// MEMORY STATS.
+    MemoryStats,
+    /// MEMORY DOCTOR.
+    MemoryDoctor,
     /// A page of SCAN.
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
     Ok,
+    /// DEBUG HTSTATS.
+    Tables {
+        /// With what takes long to find out?
+        is_full: bool,
+    },
     /// DEBUG DIGEST.
     Digest,
     /// DEBUG DIGEST-VALUE of so many keys.
@@ -107,7 +117,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClusterShards
         | Admin::ClusterSlots => cluster::carry_out(state, session, admin, args),
         Admin::Time => server::time(session),
-        Admin::Lolwut => server::lolwut(session),
+        Admin::Lolwut => lolwut::lolwut(state, session, args),
         Admin::ClientId
         | Admin::ClientInfo
         | Admin::ClientList
@@ -136,6 +146,11 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             config::carry_out(state, session, admin, args)
         }
         Admin::Info => info::info(state, session, args),
+        Admin::MemoryDoctor
+        | Admin::MemoryHelp
+        | Admin::MemoryMallocStats
+        | Admin::MemoryPurge
+        | Admin::MemoryStats => memory::carry_out(state, session, admin),
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
@@ -211,7 +226,7 @@ impl State {
     /// Answers a question from this core's own state.
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
         let answer = match question {
-            Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
+            Question::Sample(details) => Answer::Sample(Box::new(info::Sample::take(self, details))),
             Question::Clients(task, at) => return self.later.push_back(Later::Page { from, ticket, task, at }),
             Question::ChangePause(change) => {
                 let pause = change.map(|pause| pause.on_top_of(self.paused.pause));
@@ -241,6 +256,7 @@ impl State {
                 self.paths.reset();
                 Answer::Done
             }
+            Question::Purge => return self.begin_purge(from, ticket),
             Question::Scan(page) => keys::scan_page(self, &page),
             Question::Debug(order) => debug::carry_out(self, &order),
             Question::SlotKeys(wanted) => cluster::slot_keys(self, &wanted),
@@ -331,9 +347,12 @@ impl State {
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
             Then::Sum => client::write_sum(session, &answers),
+            Then::MemoryStats => memory::write_stats(self, session, answers),
+            Then::MemoryDoctor => memory::write_report(self, session, answers),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
+            Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
             Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Digest => debug::write_digest(session, answers),

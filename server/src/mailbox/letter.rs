@@ -4,10 +4,11 @@ use crate::admin::client::Unblock;
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
+use crate::admin::info::commands::Details;
 use crate::admin::latency::LatencyOrder;
 use crate::listen::Ends;
 use ringkey_cluster::{Change, Node};
-use ringkey_core::commands::key::DatabaseDigest;
+use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
 use ringkey_core::settings::{Extent, Settings};
@@ -61,7 +62,7 @@ pub struct NewConnection {
 #[derive(Clone)]
 pub enum Question {
     /// The counters of the core.
-    Sample,
+    Sample(Details),
     /// Describe or close sessions: one page, from this place in the table of sessions on.
     Clients(Arc<Task>, u32),
     /// Begin a pause or end it: only core 0 decides.
@@ -88,6 +89,8 @@ pub enum Question {
     RewriteSettings(Extent),
     /// Set the counters of INFO to zero.
     ResetStatistics,
+    /// Give unused memory of all cores back to the system.
+    Purge,
     /// One page of a scan.
     Scan(Box<ScanPage>),
     /// A DEBUG subcommand for each shard.
@@ -110,10 +113,13 @@ impl Question {
     /// The lock on the whole shard under which it is answered, if it is about the data.
     pub fn lock(&self) -> Option<Mode> {
         match self {
-            Self::Sample | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
+            Self::Sample(_) | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
-                DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
+                DebugOrder::Digest
+                | DebugOrder::DigestValues { .. }
+                | DebugOrder::Object { .. }
+                | DebugOrder::Tables { .. } => Some(Mode::Shared),
                 DebugOrder::Sleep(_)
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
@@ -146,6 +152,19 @@ pub struct ScanPage {
     pub cursor: Cursor,
     /// The options.
     pub options: ringkey_core::commands::key::ScanOptions,
+}
+
+/// What DEBUG wants to know of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyLook {
+    /// How it is kept, with what takes long to find out.
+    Thorough,
+    /// The same without that.
+    Fast,
+    /// The lengths of key and string.
+    Lengths,
+    /// The table that its value is kept in.
+    Table,
 }
 
 /// DEBUG subcommands that concern every shard.
@@ -185,8 +204,15 @@ pub enum DebugOrder {
         db: DbIndex,
         /// The key.
         key: Vec<u8>,
-        /// Leave out what takes long to find out.
-        fast: bool,
+        /// What is wanted of it.
+        look: KeyLook,
+    },
+    /// How the keys of a database lie in their tables.
+    Tables {
+        /// The database.
+        db: DbIndex,
+        /// With what takes long to find out?
+        is_full: bool,
     },
 }
 
@@ -204,6 +230,8 @@ pub enum Answer {
     Digests(Vec<DatabaseDigest>),
     /// Digests of values, with the places of their keys in the question.
     ValueDigests(Vec<(usize, [u8; 20])>),
+    /// How the keys of a database lie in their tables.
+    Tables(Box<TableStats>),
     /// A line of text.
     Text(String),
     /// Remarkable calls, the newest first.

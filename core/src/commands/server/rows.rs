@@ -812,6 +812,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "O(1)",
                 summary: "Explains what is wrong with the use of memory.",
+                run: Run::Admin(Admin::MemoryDoctor),
                 ..Command::DEFAULT
             },
             Command {
@@ -824,6 +825,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of MEMORY.",
+                run: Run::Admin(Admin::MemoryHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -837,6 +839,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "grows with the memory in use, may be slow",
                 summary: "Shows what the allocator counts.",
+                run: Run::Admin(Admin::MemoryMallocStats),
                 ..Command::DEFAULT
             },
             Command {
@@ -850,6 +853,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "grows with the memory in use, may be slow",
                 summary: "Asks the allocator to give unused memory back.",
+                run: Run::Admin(Admin::MemoryPurge),
                 ..Command::DEFAULT
             },
             Command {
@@ -862,6 +866,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "O(1)",
                 summary: "Shows in numbers what the memory is used for.",
+                run: Run::Admin(Admin::MemoryStats),
                 ..Command::DEFAULT
             },
             Command {
@@ -876,9 +881,11 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = elements sampled",
                 summary: "Estimates the memory that a key takes.",
                 arguments: &[Argument::key("key", 0), Argument::integer("count").after("SAMPLES").optional()],
+                run: Run::OnShard(crate::commands::key::memory_usage),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
