@@ -42,7 +42,15 @@ fn is_stamp(form: &str, text: &str) -> bool {
     // Digits as 0, letters as a, the sign of the zone as +.
     let shape: String = text
         .chars()
-        .map(|c| if c.is_ascii_digit() { '0' } else if c.is_ascii_alphabetic() && c != 'T' { 'a' } else { c })
+        .map(|c| {
+            if c.is_ascii_digit() {
+                '0'
+            } else if c.is_ascii_alphabetic() && c != 'T' {
+                'a'
+            } else {
+                c
+            }
+        })
         .collect();
     match form {
         "legacy" => shape == "00 aaa 0000 00:00:00.000",
@@ -155,7 +163,10 @@ fn a_log_that_was_moved_away_is_followed_by_a_new_one() {
 #[test]
 fn a_log_that_cannot_be_opened_stops_the_start() {
     let log = Setup::of(Kind::Ringkey).option("logfile", "/nonexistent/folder/log").start_refused();
-    assert!(log.contains("*** FATAL CONFIG FILE ERROR") && log.contains("Can't open the log file: No such file"), "{log}");
+    assert!(
+        log.contains("*** FATAL CONFIG FILE ERROR") && log.contains("Can't open the log file: No such file"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -245,7 +256,10 @@ fn judge_report(log: &str, parts: &[&str]) {
 #[test]
 fn a_fault_is_reported() {
     let log = crash(debuggable(), ask(&["DEBUG", "SEGFAULT"]), 11);
-    judge_report(&log, &["crashed by signal: 11 (SIGSEGV)", "Accessing address: 0x", "Thread: core-", ": debug\n", "argc: 2"]);
+    judge_report(
+        &log,
+        &["crashed by signal: 11 (SIGSEGV)", "Accessing address: 0x", "Thread: core-", ": debug\n", "argc: 2"],
+    );
     assert!(log.contains("argv[0]: \"DEBUG\"") && !log.contains("argv[1]"), "{log}");
     // The symbols: who called.
     assert!(log.contains("fault") && log.contains("carry_out"), "{log}");
@@ -264,10 +278,15 @@ fn a_panic_is_reported() {
 
 #[test]
 fn a_signal_from_outside_is_reported() {
-    for (signal, name, number) in [(Signal::SEGV, "SIGSEGV", 11), (Signal::ABORT, "SIGABRT", 6), (Signal::BUS, "SIGBUS", 7)] {
+    for (signal, name, number) in
+        [(Signal::SEGV, "SIGSEGV", 11), (Signal::ABORT, "SIGABRT", 6), (Signal::BUS, "SIGBUS", 7)]
+    {
         let setup = debuggable().log_file("server.log").config("# some file\n");
         let log = crash(setup, |server| server.signal(signal), number);
-        judge_report(&log, &[&format!("crashed by signal: {number} ({name})"), "Sent by PID: ", "core 0 (", "core 1 (", "test.conf"]);
+        judge_report(
+            &log,
+            &[&format!("crashed by signal: {number} ({name})"), "Sent by PID: ", "core 0 (", "core 1 (", "test.conf"],
+        );
     }
 }
 
@@ -380,7 +399,9 @@ fn it_ends_cleanly_on_both_signals() {
         assert_eq!(server.wait(LIMIT).unwrap().code(), Some(0));
         assert!(!socket.exists() && !pid_file.exists());
         let log = server.log();
-        for part in [name, "scheduling shutdown", "User requested shutdown", "Removing the pid file", "ready to exit, bye bye"] {
+        for part in
+            [name, "scheduling shutdown", "User requested shutdown", "Removing the pid file", "ready to exit, bye bye"]
+        {
             assert!(log.contains(part), "{part} in\n{log}");
         }
     }
@@ -511,7 +532,8 @@ fn the_score_for_the_kernel() {
         fs::read_to_string(format!("/proc/{}/oom_score_adj", server.id())).unwrap().trim().parse().unwrap()
     };
     let own: i32 = fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim().parse().unwrap();
-    let server = Setup::of(Kind::Ringkey).option("oom-score-adj", "relative").option("oom-score-adj-values", "7 8 9").start();
+    let server =
+        Setup::of(Kind::Ringkey).option("oom-score-adj", "relative").option("oom-score-adj-values", "7 8 9").start();
     assert_eq!(score(&server), own + 7);
     let mut client = server.client();
     let set = |client: &mut Client, pairs: &[&str]| {
@@ -556,7 +578,8 @@ fn threads_run_on_the_processors_that_are_named() {
 
 #[test]
 fn huge_pages_are_kept_away() {
-    let is_always = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|t| t.contains("[always]"));
+    let is_always =
+        fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|t| t.contains("[always]"));
     let server = Setup::of(Kind::Ringkey).start();
     let wanted = if is_always { "0" } else { "1" };
     assert_eq!(status_of(server.id(), "THP_enabled:"), wanted);

@@ -2,6 +2,7 @@
 
 use ringkey_core::settings::{Action, CommandLine, parse_command_line};
 use ringkey_server::boot::{self, BootError};
+use ringkey_server::configuration;
 use ringkey_server::observe::log::FLUSH_LIMIT;
 use ringkey_server::reactor::probe;
 use ringkey_server::{COMPATIBLE_VERSION, VERSION};
@@ -43,11 +44,11 @@ fn main() -> ExitCode {
 }
 
 fn start(line: &CommandLine) -> ExitCode {
-    let (settings, path) = match boot::read_settings(line) {
-        Ok(read) => read,
+    let configuration = match configuration::read(line) {
+        Ok(configuration) => configuration,
         Err(error) => return refuse(error),
     };
-    let status = match boot::run(settings, path) {
+    let status = match boot::run(configuration) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error),
     };

@@ -46,7 +46,7 @@ pub fn shutdown(state: &mut State, session: &mut Session, args: &Args<'_>) -> Re
         state.gather_answers(session, [0], &Question::AbortStop, Then::Ok);
         return Ok(());
     }
-    let line = logger::client_line(session.view(state.now, state.me.index()).line);
+    let line = logger::client_line(session.line(state.now, state.me.index(), None));
     let shown = ["id=", "addr=", "laddr=", "fd=", "name=", "user=", "lib-name=", "lib-ver="];
     let words: Vec<&str> = line.split(' ').filter(|word| shown.iter().any(|start| word.starts_with(start))).collect();
     log::info!("User requested shutdown... (user request from '{}')", words.join(" "));

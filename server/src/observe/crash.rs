@@ -86,7 +86,8 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
         let _ = write_facts(&mut report);
         let _ = write_end(&mut report);
     }
-    let text = format!("=== RINGKEY BUG REPORT START: Cut & paste starting from here === Ringkey {VERSION} crashed: {panic}");
+    let text =
+        format!("=== RINGKEY BUG REPORT START: Cut & paste starting from here === Ringkey {VERSION} crashed: {panic}");
     logger::write_last_words(Level::Error, &text, &report);
     std::process::abort();
 }

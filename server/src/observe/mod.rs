@@ -1,5 +1,6 @@
 //! What the outside may see of the process.
 
+pub mod calls;
 pub mod crash;
 pub mod line;
 pub mod log;

@@ -145,8 +145,14 @@ impl TitleArea {
     pub fn take() -> Option<Self> {
         let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
         // Behind the name of the program, which may hold anything, come fields from the third on.
-        let fields: Vec<usize> =
-            stat.rsplit_once(')')?.1.split_whitespace().skip(45).take(4).filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<usize> = stat
+            .rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .skip(45)
+            .take(4)
+            .filter_map(|field| field.parse().ok())
+            .collect();
         let [start, line_end, environment, end] = fields.as_slice() else { return None };
         let line_len = line_end.checked_sub(*start).filter(|len| *len > 1)?;
         let len = if environment == line_end { end.checked_sub(*start)? } else { line_len };
