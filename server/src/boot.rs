@@ -68,13 +68,14 @@ fn kernel_name() -> String {
 pub fn run(configuration: Configuration) -> Result<(), BootError> {
     let Configuration { mut settings, names, file } = configuration;
     let log_path = PathBuf::from(OsStr::from_bytes(settings.text(Setting::LogFile)));
-    log_setup::start(&log_path, settings.choice(Setting::LogLevel)).map_err(|error| {
-        configuration::general(format!("Can't open the log file: {}", listen::plain(&error)))
-    })?;
+    log_setup::start(&log_path, settings.choice(Setting::LogLevel))
+        .map_err(|error| configuration::general(format!("Can't open the log file: {}", listen::plain(&error))))?;
     report_panics();
     banner(&settings, &file);
     if !crate::sys::names::has_locale(settings.text(Setting::LocaleCollate)) {
-        return Err(configuration::general("'locale-collate' names a locale that this machine does not have".to_owned()));
+        return Err(configuration::general(
+            "'locale-collate' names a locale that this machine does not have".to_owned(),
+        ));
     }
     view::check_core_ports(&settings, core_count(&settings)).map_err(BootError::Other)?;
     probe::check().map_err(BootError::Missing)?;

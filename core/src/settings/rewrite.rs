@@ -161,7 +161,8 @@ fn arguments(setting: Setting, value: &Value, mentioned: Option<&Settings>) -> V
             let Value::Limits(defaults) = defaults else { unreachable!("a default is of the kind of its row") };
             let stood = mentioned.map_or(defaults, Settings::output_limits);
             let is_all = mentioned.is_some_and(|settings| settings.value(setting) == value);
-            let is_needed = |class: usize| is_all || limits[class] != defaults[class] || stood[class] != defaults[class];
+            let is_needed =
+                |class: usize| is_all || limits[class] != defaults[class] || stood[class] != defaults[class];
             (0..limits.len()).filter(|class| is_needed(*class)).map(|class| limit_line(class, limits[class])).collect()
         }
         Value::Words(words) => vec![words_line(words)],

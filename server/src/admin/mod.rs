@@ -124,11 +124,9 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::CommandGetKeys
         | Admin::CommandGetKeysAndFlags
         | Admin::CommandHelp => tell_of_commands(&state.names, session, admin, args),
-        Admin::ConfigGet
-        | Admin::ConfigSet
-        | Admin::ConfigResetStat
-        | Admin::ConfigRewrite
-        | Admin::ConfigHelp => config::carry_out(state, session, admin, args),
+        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigRewrite | Admin::ConfigHelp => {
+            config::carry_out(state, session, admin, args)
+        }
         Admin::Info => info::info(state, session, args),
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
@@ -140,12 +138,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
 }
 
 /// COMMAND and its subcommands.
-fn tell_of_commands(
-    names: &Names,
-    session: &mut Session,
-    admin: Admin,
-    args: &Args<'_>,
-) -> Result<(), CommandError> {
+fn tell_of_commands(names: &Names, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
     let reply = &mut Reply::new(&mut session.output.pending, session.protocol);
     match admin {
         Admin::CommandCount => docs::write_count(args, names, reply),
