@@ -21,6 +21,7 @@ pub mod nodes_file;
 pub mod observe;
 pub mod reactor;
 pub mod seat;
+pub mod self_check;
 pub mod session;
 pub mod settings_effect;
 pub mod state;
