@@ -114,7 +114,7 @@ fn rewriting() {
         b"\x02include x\nuser a on\nnosuch 'x\nrename-command a b\ndynamic-hz yes\nreplicaof a 5\0shutdown-on-sigint \"now save\"",
         b"\x03#\r\nslot-migration-max-failover-repl-bytes -1\noom-score-adj-values 1 2 3\nmaxmemory 1025\0save \"\"",
     ];
-    feed(seeds, 1_500, bodies::rewrite::run);
+    feed(seeds, 300, bodies::rewrite::run);
 }
 
 #[test]
