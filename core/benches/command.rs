@@ -99,7 +99,9 @@ impl World {
                 words: (0, 0),
                 first_key: Some((1, parsed.hash)),
                 no_touch: false,
+                is_source: false,
                 keep: false,
+                is_part: false,
             };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);

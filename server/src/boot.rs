@@ -14,6 +14,7 @@ use crate::sys::{self, Signals};
 use crate::{COMPATIBLE_VERSION, VERSION, clock};
 use ringkey_cluster::{Node, view};
 use ringkey_core::keyspace::{KeyHasher, Shard, ShardMap};
+use ringkey_core::observe::Watch;
 use ringkey_core::settings::{ConfigError, Setting, Settings};
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::ShardId;
@@ -204,7 +205,8 @@ fn start_cores(
             let id = ShardId(index as u16);
             let databases = if node.is_some() { Setting::ClusterDatabases } else { Setting::Databases };
             let databases = settings.int(databases) as u32;
-            let site = Site::new(Shard::new(id, map, databases, hasher.clone(), process.seed ^ index as u64));
+            let mut site = Site::new(Shard::new(id, map, databases, hasher.clone(), process.seed ^ index as u64));
+            site.watch = Watch::new(clock::ticks);
             let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
             state.listeners = listeners;
@@ -215,6 +217,7 @@ fn start_cores(
                 state.take_seat(node);
             }
             state.apply_rules();
+            state.note_memory();
             // Nobody writes to another core before all can be woken.
             ready.wait();
             CoreLoop::new(ring, state, signals)
@@ -226,7 +229,7 @@ fn start_cores(
     log::info!("Server initialized");
     ready.wait();
     let by_main = memory::ThreadMemory::of_this_thread().map_or(0, |memory| memory.balance());
-    process.set_startup_memory(memory::allocator().allocated as u64, by_main);
+    process.set_startup_memory(by_main);
     for (kind, _) in [("tcp", is_tcp), ("unix", is_unix)].iter().filter(|(_, is_open)| *is_open) {
         log::info!("Ready to accept connections {kind}");
     }

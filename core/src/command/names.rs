@@ -12,7 +12,7 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// What differs from the table, by names in lower case; nothing stands for a name that was taken away.
-    changed: Option<Box<HashMap<Vec<u8>, Option<&'static Command>>>>,
+    changed: Option<HashMap<Vec<u8>, Option<&'static Command>>>,
     /// The commands that no name leads to any more.
     gone: Vec<&'static Command>,
 }

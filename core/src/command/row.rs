@@ -73,6 +73,12 @@ impl Command {
         matches!(self.run, Run::Missing)
     }
 
+    /// May it leave something for replicas: a write, or one of those that do not look like it?
+    pub fn may_replicate(&self) -> bool {
+        const OTHERS: &[&str] = &["cluster|setslot", "eval", "evalsha", "fcall", "pfcount", "publish", "spublish"];
+        self.flags.has(Flags::WRITE) || OTHERS.contains(&self.name)
+    }
+
     /// The start of a row; rows name only what differs.
     pub const DEFAULT: Command = Command {
         id: u16::MAX,
@@ -207,6 +213,11 @@ pub enum Admin {
     ClientReply,
     ClientNoEvict,
     ClientNoTouch,
+    ClientCapa,
+    ClientImportSource,
+    ClientPause,
+    ClientUnpause,
+    ClientUnblock,
     ClientHelp,
     Command,
     CommandCount,
@@ -222,12 +233,32 @@ pub enum Admin {
     ConfigRewrite,
     ConfigHelp,
     Info,
+    MemoryDoctor,
+    MemoryHelp,
+    MemoryMallocStats,
+    MemoryPurge,
+    MemoryStats,
     RandomKey,
     Scan,
     SwapDb,
     Shutdown,
     Debug,
     ObjectHelp,
+    CommandLogGet,
+    CommandLogHelp,
+    CommandLogLen,
+    CommandLogReset,
+    SlowLogGet,
+    SlowLogHelp,
+    SlowLogLen,
+    SlowLogReset,
+    LatencyDoctor,
+    LatencyGraph,
+    LatencyHelp,
+    LatencyHistogram,
+    LatencyHistory,
+    LatencyLatest,
+    LatencyReset,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

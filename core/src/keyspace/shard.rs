@@ -20,6 +20,8 @@ pub struct Stats {
     pub expired_keys: u64,
     /// Keys removed because memory was short.
     pub evicted_keys: u64,
+    /// Entries of flushed databases that were freed after the flush.
+    pub lazyfreed: u64,
 }
 
 impl Stats {
@@ -29,6 +31,7 @@ impl Stats {
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
         self.evicted_keys += other.evicted_keys;
+        self.lazyfreed += other.lazyfreed;
     }
 }
 
@@ -70,6 +73,8 @@ pub struct Shard {
     pub journaling: bool,
     /// May keys be removed because their time is past? (Not on a replica, nor while loading.)
     pub active_expire: bool,
+    /// Do they stay for now although they may be removed: while writing is paused, or the server is being filled?
+    pub holds_expired: bool,
     /// Which removals leave the freeing for later.
     pub lazy_free: LazyFree,
     pub(crate) databases: Vec<Database>,
@@ -98,6 +103,7 @@ impl Shard {
             prng: Prng::new(seed),
             journaling: false,
             active_expire: true,
+            holds_expired: false,
             lazy_free: LazyFree::default(),
             remains: VecDeque::new(),
             next: 0,
@@ -177,6 +183,11 @@ impl Shard {
         keys
     }
 
+    /// How many entries wait to be freed.
+    pub fn waiting_to_be_freed(&self) -> usize {
+        self.remains.iter().map(Remains::len).sum()
+    }
+
     /// What waits to be freed, for a caller that frees elsewhere.
     pub fn take_remains(&mut self) -> Option<Remains> {
         self.remains.pop_front()
@@ -191,11 +202,14 @@ impl Shard {
         expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>),
     ) -> bool {
         let mut more = false;
-        if self.active_expire {
+        if self.active_expire && !self.holds_expired {
             more |= self.expire(now, budget_entries, expired);
         }
         if let Some(remains) = self.remains.front_mut() {
-            if remains.free_some(budget_entries) {
+            let before = remains.len();
+            let is_done = remains.free_some(budget_entries);
+            self.stats.lazyfreed += (before - remains.len()) as u64;
+            if is_done {
                 self.remains.pop_front();
             }
             more |= !self.remains.is_empty();

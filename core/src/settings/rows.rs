@@ -35,7 +35,6 @@ const EVICTION: &str = "memory is not limited and nothing is evicted";
 const POLICY: &str = "it decides how uses of keys are counted, but nothing is evicted";
 const SCRIPTS: &str = "there are no scripts";
 const TYPES: &str = "there are no lists, hashes, sets, sorted sets and streams";
-const OBSERVING: &str = "slow commands and latencies are not recorded";
 const MESSAGES: &str = "there are no channels and no client-side caching";
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "a cluster has one node, without replicas";
@@ -188,16 +187,16 @@ table! {
     SyslogFacility "syslog-facility" = choice(&SYSLOG_FACILITY_NAMES, "local0").at_start().not_yet(LOGGING);
     SyslogIdent "syslog-ident" = text("valkey").at_start().not_yet(LOGGING);
     CommandlogExecutionSlowerThan "commandlog-execution-slower-than" =
-        integer(-1, LONG_MAX, "10000").alias("slowlog-log-slower-than").not_yet(OBSERVING);
-    CommandlogLargeReplyMaxLen "commandlog-large-reply-max-len" = integer(0, LONG_MAX, "128").not_yet(OBSERVING);
-    CommandlogLargeRequestMaxLen "commandlog-large-request-max-len" = integer(0, LONG_MAX, "128").not_yet(OBSERVING);
-    CommandlogReplyLargerThan "commandlog-reply-larger-than" = integer(-1, LONG_MAX, "1048576").not_yet(OBSERVING);
-    CommandlogRequestLargerThan "commandlog-request-larger-than" = integer(-1, LONG_MAX, "1048576").not_yet(OBSERVING);
+        integer(-1, LONG_MAX, "10000").alias("slowlog-log-slower-than");
+    CommandlogLargeReplyMaxLen "commandlog-large-reply-max-len" = integer(0, LONG_MAX, "128");
+    CommandlogLargeRequestMaxLen "commandlog-large-request-max-len" = integer(0, LONG_MAX, "128");
+    CommandlogReplyLargerThan "commandlog-reply-larger-than" = integer(-1, LONG_MAX, "1048576");
+    CommandlogRequestLargerThan "commandlog-request-larger-than" = integer(-1, LONG_MAX, "1048576");
     CommandlogSlowExecutionMaxLen "commandlog-slow-execution-max-len" =
-        integer(0, LONG_MAX, "128").alias("slowlog-max-len").not_yet(OBSERVING);
-    LatencyMonitorThreshold "latency-monitor-threshold" = integer(0, LONG_MAX, "0").not_yet(OBSERVING);
-    LatencyTracking "latency-tracking" = yes_no("yes").not_yet(OBSERVING);
-    LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" = percentiles("50 99 99.9").not_yet(OBSERVING);
+        integer(0, LONG_MAX, "128").alias("slowlog-max-len");
+    LatencyMonitorThreshold "latency-monitor-threshold" = integer(0, LONG_MAX, "0");
+    LatencyTracking "latency-tracking" = yes_no("yes");
+    LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" = percentiles("50 99 99.9");
 
     // Keys, memory and encodings.
     Databases "databases" = integer(1, INT_MAX, "16").at_start();
@@ -212,7 +211,7 @@ table! {
     LfuDecayTime "lfu-decay-time" = integer(0, INT_MAX, "1");
     LfuLogFactor "lfu-log-factor" = integer(0, INT_MAX, "10");
     MaxMemory "maxmemory" = memory(i64::MIN, "0").not_yet(EVICTION);
-    MaxMemoryClients "maxmemory-clients" = memory_or_percent("0").not_yet(EVICTION);
+    MaxMemoryClients "maxmemory-clients" = memory_or_percent("0");
     MaxMemoryEvictionTenacity "maxmemory-eviction-tenacity" = integer(0, 100, "10").not_yet(EVICTION);
     MaxMemoryPolicy "maxmemory-policy" = choice(&MAXMEMORY_POLICY_NAMES, "noeviction").not_yet(POLICY);
     MaxMemorySamples "maxmemory-samples" = integer(1, 64, "5").not_yet(EVICTION);
@@ -273,7 +272,7 @@ table! {
     AvailabilityZone "availability-zone" = binary("");
     BindSourceAddr "bind-source-addr" = text("").not_yet(REPLICATION);
     DualChannelReplicationEnabled "dual-channel-replication-enabled" = yes_no("no").not_yet(REPLICATION);
-    ImportMode "import-mode" = yes_no("no").not_yet(REPLICATION);
+    ImportMode "import-mode" = yes_no("no");
     MinReplicasMaxLag "min-replicas-max-lag" =
         integer(0, INT_MAX, "10").alias("min-slaves-max-lag").not_yet(REPLICATION);
     MinReplicasToWrite "min-replicas-to-write" =

@@ -162,6 +162,7 @@ pub fn reset(state: &State, session: &mut Session) -> Result<(), CommandError> {
     session.facts.name.clear();
     session.facts.no_evict = false;
     session.facts.no_touch = false;
+    session.facts.is_source = false;
     session.facts.read_only = false;
     Reply::new(&mut session.output.pending, session.protocol).simple("RESET");
     Ok(())

@@ -5,18 +5,23 @@
 
 pub mod client;
 pub mod cluster;
+pub mod command_log;
 pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod info;
 pub mod keys;
+pub mod latency;
+pub mod lolwut;
+pub mod memory;
 pub mod server;
 
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Gathering, Pending, Session};
-use crate::state::State;
+use crate::state::{Later, State};
 use ringkey_cluster::Change;
 use ringkey_core::command::{Admin, Names, docs};
+use ringkey_core::observe::LogKind;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
 
@@ -24,17 +29,21 @@ use std::collections::HashMap;
 pub enum Then {
     /// INFO with these sections.
     Info(info::Sections),
-    /// CLIENT LIST.
-    ClientList,
-    /// CLIENT KILL: the answer is a count, or for the old form an error if nobody was killed.
-    ClientKill {
-        /// `CLIENT KILL addr:port`.
-        is_old_form: bool,
-    },
+    /// A command that answers with the sum of counts.
+    Sum,
+    /// MEMORY STATS.
+    MemoryStats,
+    /// MEMORY DOCTOR.
+    MemoryDoctor,
     /// A page of SCAN.
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
     Ok,
+    /// DEBUG HTSTATS.
+    Tables {
+        /// With what takes long to find out?
+        is_full: bool,
+    },
     /// DEBUG DIGEST.
     Digest,
     /// DEBUG DIGEST-VALUE of so many keys.
@@ -45,6 +54,10 @@ pub enum Then {
     IfEmpty(Change),
     /// A line of text, or a refusal.
     Text,
+    /// A subcommand of COMMANDLOG or SLOWLOG.
+    CommandLog(LogKind, command_log::LogOrder),
+    /// A subcommand of LATENCY.
+    Latency(latency::Wanted),
 }
 
 /// Marks tickets of errands, which no session has.
@@ -104,7 +117,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClusterShards
         | Admin::ClusterSlots => cluster::carry_out(state, session, admin, args),
         Admin::Time => server::time(session),
-        Admin::Lolwut => server::lolwut(session),
+        Admin::Lolwut => lolwut::lolwut(state, session, args),
         Admin::ClientId
         | Admin::ClientInfo
         | Admin::ClientList
@@ -115,6 +128,11 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClientReply
         | Admin::ClientNoEvict
         | Admin::ClientNoTouch
+        | Admin::ClientCapa
+        | Admin::ClientImportSource
+        | Admin::ClientPause
+        | Admin::ClientUnpause
+        | Admin::ClientUnblock
         | Admin::ClientHelp => client::carry_out(state, session, admin, args),
         Admin::Command
         | Admin::CommandCount
@@ -128,12 +146,32 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             config::carry_out(state, session, admin, args)
         }
         Admin::Info => info::info(state, session, args),
+        Admin::MemoryDoctor
+        | Admin::MemoryHelp
+        | Admin::MemoryMallocStats
+        | Admin::MemoryPurge
+        | Admin::MemoryStats => memory::carry_out(state, session, admin),
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::ObjectHelp => keys::object_help(session),
         Admin::Shutdown => server::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
+        Admin::CommandLogGet
+        | Admin::CommandLogHelp
+        | Admin::CommandLogLen
+        | Admin::CommandLogReset
+        | Admin::SlowLogGet
+        | Admin::SlowLogHelp
+        | Admin::SlowLogLen
+        | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
+        Admin::LatencyDoctor
+        | Admin::LatencyGraph
+        | Admin::LatencyHelp
+        | Admin::LatencyHistogram
+        | Admin::LatencyHistory
+        | Admin::LatencyLatest
+        | Admin::LatencyReset => latency::carry_out(state, session, admin, args),
     }
 }
 
@@ -188,9 +226,16 @@ impl State {
     /// Answers a question from this core's own state.
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
         let answer = match question {
-            Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
-            Question::Sessions(filter) => Answer::Sessions(client::views(self, &filter)),
-            Question::Kill(filter) => Answer::Count(client::kill(self, &filter)),
+            Question::Sample(details) => Answer::Sample(Box::new(info::Sample::take(self, details))),
+            Question::Clients(task, at) => return self.later.push_back(Later::Page { from, ticket, task, at }),
+            Question::ChangePause(change) => {
+                let pause = change.map(|pause| pause.on_top_of(self.paused.pause));
+                return self.spread(from, ticket, &Question::Pause(pause), Answer::Done);
+            }
+            Question::Pause(pause) => return self.take_pause(pause, from, ticket),
+            Question::Unblock(id, how) => Answer::Count(u64::from(self.unblock(id, how))),
+            Question::EvictClients => return self.evict_on(),
+            Question::Evict { bytes, group } => self.evict(bytes, group),
             Question::Settings(settings) => {
                 config::adopt(self, settings);
                 Answer::Done
@@ -207,8 +252,11 @@ impl State {
                 self.statistics.reset();
                 self.site.shard.stats = Default::default();
                 self.site.errors = Default::default();
+                self.site.watch.reset();
+                self.paths.reset();
                 Answer::Done
             }
+            Question::Purge => return self.begin_purge(from, ticket),
             Question::Scan(page) => keys::scan_page(self, &page),
             Question::Debug(order) => debug::carry_out(self, &order),
             Question::SlotKeys(wanted) => cluster::slot_keys(self, &wanted),
@@ -220,6 +268,8 @@ impl State {
                 Ok((node, done)) => return self.spread(from, ticket, &Question::Node(node), done),
                 Err(error) => Answer::Refused(error),
             },
+            Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
+            Question::Latency(order) => latency::answer(self, &order),
             Question::Stop => {
                 self.is_stopping = true;
                 Answer::Done
@@ -240,6 +290,9 @@ impl State {
 
     /// Takes an answer for a session or an errand.
     pub fn take_answer(&mut self, from: usize, ticket: u64, answer: Answer) {
+        if ticket == client::eviction::EVICTION {
+            return self.evict_on();
+        }
         if ticket & ERRAND != 0 {
             let number = ticket & !ERRAND;
             let Some(errand) = self.errands.open.get_mut(&number) else { return };
@@ -251,6 +304,10 @@ impl State {
             }
             return;
         }
+        let answer = match answer {
+            Answer::Clients(page) => return client::walk::take_page(self, from, ticket, *page),
+            answer => answer,
+        };
         let (index, generation) = Session::place_of(ticket);
         let Some(session) = self.session(index, generation) else { return };
         let Pending::Answers(gathering) = &mut session.pending else { return };
@@ -266,17 +323,38 @@ impl State {
         self.ready.push_back(index);
     }
 
-    fn finish(&mut self, session: &mut Session, mut gathering: Gathering) {
+    fn finish(&mut self, session: &mut Session, gathering: Gathering) {
+        let before = session.output.pending.mark();
+        self.write_answers(session, gathering);
+        if !session.pending.is_nothing() {
+            return;
+        }
+        let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
+        let len = session.output.pending.len_between(before, session.output.pending.mark());
+        if let Some(row) = session.last_command {
+            let ticks = self.site.watch.ticks().saturating_sub(session.tracked.began);
+            self.conclude(session, row, ticks, len, failed);
+        }
+        for (row, count) in session.tracked.under_way.drain(..) {
+            self.paths.answered(row, u64::from(count), session.tracked.arrived);
+        }
+        session.apply_reply_mode(before);
+    }
+
+    fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
         gathering.answers.sort_by_key(|(from, _)| *from);
         let answers = gathering.answers;
-        let before = session.output.pending.mark();
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
-            Then::ClientList => client::write_list(session, answers),
-            Then::ClientKill { is_old_form } => client::write_killed(self, session, answers, is_old_form),
+            Then::Sum => client::write_sum(session, &answers),
+            Then::MemoryStats => memory::write_stats(self, session, answers),
+            Then::MemoryDoctor => memory::write_report(self, session, answers),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
+            Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
+            Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
+            Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
             Then::Text | Then::Ok => {
@@ -293,9 +371,6 @@ impl State {
                 }
                 reply.ok();
             }
-        }
-        if session.pending.is_nothing() {
-            session.apply_reply_mode(before);
         }
     }
 }

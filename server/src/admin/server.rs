@@ -1,4 +1,4 @@
-//! TIME, LOLWUT, SHUTDOWN.
+//! TIME, SHUTDOWN.
 
 use crate::mailbox::letter::Question;
 use crate::session::{Closing, Session};
@@ -12,13 +12,6 @@ pub fn time(session: &mut Session) -> Result<(), CommandError> {
     reply.array(2);
     reply.bulk_integer(micros.div_euclid(1_000_000));
     reply.bulk_integer(micros.rem_euclid(1_000_000));
-    Ok(())
-}
-
-/// LOLWUT: a ring of keys.
-pub fn lolwut(session: &mut Session) -> Result<(), CommandError> {
-    let text = format!("   .-o-.\n  o     o\n  |  *  |\n  o     o\n   '-o-'\nRingkey ver. {}\n", crate::VERSION);
-    Reply::new(&mut session.output.pending, session.protocol).verbatim("txt", text.as_bytes());
     Ok(())
 }
 

@@ -1,10 +1,16 @@
 //! What cores write to each other.
 
+use crate::admin::client::Unblock;
+use crate::admin::client::pause::Pause;
+use crate::admin::client::walk::{Page, Task};
+use crate::admin::command_log::LogOrder;
+use crate::admin::info::commands::Details;
+use crate::admin::latency::LatencyOrder;
 use crate::listen::Ends;
-use crate::session::SessionView;
 use ringkey_cluster::{Change, Node};
-use ringkey_core::commands::key::DatabaseDigest;
+use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
+use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
 use ringkey_core::settings::{Extent, Settings};
 use ringkey_core::txn::batch::Batch;
 use ringkey_core::txn::locks::Mode;
@@ -56,11 +62,24 @@ pub struct NewConnection {
 #[derive(Clone)]
 pub enum Question {
     /// The counters of the core.
-    Sample,
-    /// Its sessions that the filter means.
-    Sessions(Arc<ClientFilter>),
-    /// Close these sessions; the answer tells how many.
-    Kill(Arc<ClientFilter>),
+    Sample(Details),
+    /// Describe or close sessions: one page, from this place in the table of sessions on.
+    Clients(Arc<Task>, u32),
+    /// Begin a pause or end it: only core 0 decides.
+    ChangePause(Option<Pause>),
+    /// Pause from now on, or no more. The answer comes when nothing that was admitted before is under way.
+    Pause(Option<Pause>),
+    /// End the waiting of the client with this id.
+    Unblock(u64, Unblock),
+    /// All clients together hold too much: evict some. Only core 0 decides.
+    EvictClients,
+    /// Evict clients of this group until so many bytes are free.
+    Evict {
+        /// Bytes to be freed.
+        bytes: usize,
+        /// The group of clients by magnitude.
+        group: usize,
+    },
     /// Adopt these settings from now on.
     Settings(Arc<Settings>),
     /// Change settings: only core 0 decides, so that two changes never cross.
@@ -70,6 +89,8 @@ pub enum Question {
     RewriteSettings(Extent),
     /// Set the counters of INFO to zero.
     ResetStatistics,
+    /// Give unused memory of all cores back to the system.
+    Purge,
     /// One page of a scan.
     Scan(Box<ScanPage>),
     /// A DEBUG subcommand for each shard.
@@ -80,6 +101,10 @@ pub enum Question {
     Node(Arc<Node>),
     /// Change the node: only core 0 decides.
     ChangeNode(Arc<Change>),
+    /// Tell or forget remarkable calls.
+    CommandLog(LogKind, LogOrder),
+    /// Tell or forget latency events, or tell durations of commands.
+    Latency(LatencyOrder),
     /// Stop serving.
     Stop,
 }
@@ -88,11 +113,17 @@ impl Question {
     /// The lock on the whole shard under which it is answered, if it is about the data.
     pub fn lock(&self) -> Option<Mode> {
         match self {
-            Self::Sample | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
+            Self::Sample(_) | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
-                DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
-                DebugOrder::Sleep(_) | DebugOrder::ActiveExpire(_) | DebugOrder::PauseCron(_) => None,
+                DebugOrder::Digest
+                | DebugOrder::DigestValues { .. }
+                | DebugOrder::Object { .. }
+                | DebugOrder::Tables { .. } => Some(Mode::Shared),
+                DebugOrder::Sleep(_)
+                | DebugOrder::ActiveExpire(_)
+                | DebugOrder::PauseCron(_)
+                | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
         }
@@ -113,12 +144,27 @@ pub struct SlotKeys {
 /// A page of SCAN to be filled by the shard that owns the cursor.
 #[derive(Clone)]
 pub struct ScanPage {
+    /// Does the client fill the server (CLIENT IMPORT-SOURCE)?
+    pub is_source: bool,
     /// The database.
     pub db: DbIndex,
     /// Where to go on.
     pub cursor: Cursor,
     /// The options.
     pub options: ringkey_core::commands::key::ScanOptions,
+}
+
+/// What DEBUG wants to know of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyLook {
+    /// How it is kept, with what takes long to find out.
+    Thorough,
+    /// The same without that.
+    Fast,
+    /// The lengths of key and string.
+    Lengths,
+    /// The table that its value is kept in.
+    Table,
 }
 
 /// DEBUG subcommands that concern every shard.
@@ -128,6 +174,8 @@ pub enum DebugOrder {
     Sleep(Millis),
     /// Switch active expiry on or off.
     ActiveExpire(bool),
+    /// How room for replies follows their size.
+    ReplyRoom(crate::session::output::RoomRule),
     /// Stop or resume periodic work.
     PauseCron(bool),
     /// Create keys.
@@ -156,8 +204,15 @@ pub enum DebugOrder {
         db: DbIndex,
         /// The key.
         key: Vec<u8>,
-        /// Leave out what takes long to find out.
-        fast: bool,
+        /// What is wanted of it.
+        look: KeyLook,
+    },
+    /// How the keys of a database lie in their tables.
+    Tables {
+        /// The database.
+        db: DbIndex,
+        /// With what takes long to find out?
+        is_full: bool,
     },
 }
 
@@ -165,8 +220,8 @@ pub enum DebugOrder {
 pub enum Answer {
     /// Its counters.
     Sample(Box<crate::admin::info::Sample>),
-    /// Its sessions.
-    Sessions(Vec<SessionView>),
+    /// A page of what was asked of its sessions.
+    Clients(Box<Page>),
     /// A number of things done.
     Count(u64),
     /// A page of a scan: the keys, and where to go on in this shard.
@@ -175,54 +230,20 @@ pub enum Answer {
     Digests(Vec<DatabaseDigest>),
     /// Digests of values, with the places of their keys in the question.
     ValueDigests(Vec<(usize, [u8; 20])>),
+    /// How the keys of a database lie in their tables.
+    Tables(Box<TableStats>),
     /// A line of text.
     Text(String),
+    /// Remarkable calls, the newest first.
+    LogEntries(Vec<Arc<LogEntry>>),
+    /// Latency events.
+    LatencyEvents(LatencyEvents),
+    /// Names of things that are gone.
+    Names(Vec<&'static str>),
+    /// Counts and durations of commands.
+    Commands(Vec<CommandReport>),
     /// Settings were refused.
     Refused(ringkey_core::resp::CommandError),
     /// Done.
     Done,
-}
-
-/// Which sessions CLIENT KILL and CLIENT LIST mean.
-#[derive(Clone, Debug, Default)]
-pub struct ClientFilter {
-    /// Any of these ids.
-    pub ids: Vec<u64>,
-    /// None of these ids.
-    pub not_ids: Vec<u64>,
-    /// This peer address.
-    pub addr: Option<Vec<u8>>,
-    /// This local address.
-    pub laddr: Option<Vec<u8>>,
-    /// This peer address, without its port.
-    pub ip: Option<Vec<u8>>,
-    /// This name.
-    pub name: Option<Vec<u8>>,
-    /// This client library.
-    pub lib_name: Option<Vec<u8>>,
-    /// This version of the client library.
-    pub lib_version: Option<Vec<u8>>,
-    /// This database.
-    pub db: Option<i64>,
-    /// Idle for so long at least, in seconds.
-    pub idle_s: Option<i64>,
-    /// This type (`normal`, `replica`, ...).
-    pub kind: Option<ClientKind>,
-    /// At least so old, in seconds.
-    pub max_age_s: Option<i64>,
-    /// Not this client (SKIPME).
-    pub skip: Option<u64>,
-}
-
-/// The types of clients that filters know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientKind {
-    /// Ordinary clients.
-    Normal,
-    /// Replicas.
-    Replica,
-    /// The primary's link.
-    Primary,
-    /// Subscribers.
-    Pubsub,
 }

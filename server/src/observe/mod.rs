@@ -1,3 +1,4 @@
 //! What the outside may see of the process.
 
+pub mod calls;
 pub mod log;
