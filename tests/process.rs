@@ -578,11 +578,10 @@ fn threads_run_on_the_processors_that_are_named() {
 
 #[test]
 fn huge_pages_are_kept_away() {
-    let is_always =
-        fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|t| t.contains("[always]"));
-    let server = Setup::of(Kind::Ringkey).start();
-    let wanted = if is_always { "0" } else { "1" };
-    assert_eq!(status_of(server.id(), "THP_enabled:"), wanted);
+    for (value, wanted) in [("yes", "0"), ("no", "1")] {
+        let server = Setup::of(Kind::Ringkey).option("disable-thp", value).start();
+        assert_eq!(status_of(server.id(), "THP_enabled:"), wanted);
+    }
 }
 
 #[test]

@@ -424,7 +424,7 @@ pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
-/// The program of this kind, if it is there.
+/// The program of this kind, if it was built or fetched.
 pub fn program(kind: Kind) -> Option<PathBuf> {
     match kind {
         Kind::Reference => peer("valkey-server"),

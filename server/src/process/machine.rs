@@ -1,43 +1,32 @@
-//! What is wrong with the machine for a server like this one, said at the start.
+//! What is wrong with the machine for a server like this one, said at the start: the judgement is that of `--check-system`.
 
+use crate::self_check::system::{self, Verdict};
 use crate::sys::process;
 use ringkey_core::settings::{Setting, Settings};
+
+/// What is checked elsewhere, against what the settings ask for instead of the usual.
+const CHECKED_ELSEWHERE: [&str; 2] = ["somaxconn", "open-files"];
 
 /// Does what `disable-thp` asks for, and lists what an operator should change.
 ///
 /// Huge pages make a process that frees small pieces keep more memory than it uses; and whatever copies pages when they
 /// are written copies five hundred times as much.
 pub fn warnings(settings: &Settings) -> Vec<String> {
-    let mut found = Vec::new();
-    if read("/proc/sys/vm/overcommit_memory").trim() == "0" {
-        found.push(
-            "WARNING The kernel refuses memory by a guess (vm.overcommit_memory = 0). A server that needs much of it at \
-             once can be refused although there is enough. Set it to 1: 'sysctl vm.overcommit_memory=1', and in \
-             /etc/sysctl.conf to keep it."
-                .to_owned(),
-        );
-    }
-    if read("/sys/kernel/mm/transparent_hugepage/enabled").contains("[always]")
-        && (!settings.bool(Setting::DisableThp) || process::disable_huge_pages().is_err())
-    {
-        found.push(
-            "WARNING Transparent huge pages are 'always' on, also for this process: it will take more memory than it \
-             needs, and at times be slow. Set them to 'madvise': 'echo madvise > \
-             /sys/kernel/mm/transparent_hugepage/enabled', or let 'disable-thp' be 'yes'."
-                .to_owned(),
-        );
-    }
+    let without_huge_pages = settings.bool(Setting::DisableThp) && process::disable_huge_pages().is_ok();
+    let findings = system::check().into_iter().filter_map(|finding| match finding.verdict {
+        Verdict::Poor(_) if finding.name == "thp" && without_huge_pages => None,
+        Verdict::Poor(text) if !CHECKED_ELSEWHERE.contains(&finding.name) => Some(format!("WARNING {text}")),
+        _ => None,
+    });
+    let mut found: Vec<String> = findings.collect();
     let backlog = settings.int(Setting::TcpBacklog);
-    if let Ok(allowed) = read("/proc/sys/net/core/somaxconn").trim().parse::<i64>()
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if let Ok(allowed) = allowed.trim().parse::<i64>()
         && allowed < backlog
     {
         found.push(format!(
-            "WARNING: The tcp-backlog of {backlog} cannot be had: /proc/sys/net/core/somaxconn allows {allowed}."
+            "WARNING The tcp-backlog of {backlog} cannot be had: /proc/sys/net/core/somaxconn allows {allowed}."
         ));
     }
     found
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
 }
