@@ -8,7 +8,7 @@ use crate::batch_wait::BatchWait;
 use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
-use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
+use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::rounds::Rounds;
@@ -292,6 +292,13 @@ pub enum Later {
     },
     /// The next piece of a long text for the session with this ticket.
     Piece(u64),
+    /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
+    Debug {
+        /// The ticket of the answer.
+        ticket: u64,
+        /// What is to be done.
+        order: DebugOrder,
+    },
 }
 
 /// A question that waits for the shard.
@@ -659,9 +666,7 @@ impl State {
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
-                if from != self.me.index() {
-                    self.came_back(index, &batch, &batch.jobs[0]);
-                }
+                self.came_back(from, index, &batch, &batch.jobs[0]);
                 return self.leg_returned(from, batch, flight, gathered, index);
             }
         }
@@ -670,9 +675,7 @@ impl State {
             if self.session(index, generation).is_none() {
                 continue;
             }
-            if from != self.me.index() {
-                self.came_back(index, &batch, job);
-            }
+            self.came_back(from, index, &batch, job);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
             if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
                 let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
