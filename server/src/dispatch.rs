@@ -264,7 +264,6 @@ impl State {
             return self.cut_off(session);
         }
         self.site.errors.note(error.code());
-        self.statistics.commands += 1;
         if let Some(row) = table::find(&session.args_of(parsed, input)) {
             self.site.watch.reject(row);
         }
