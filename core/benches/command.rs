@@ -99,6 +99,7 @@ impl World {
                 words: (0, 0),
                 first_key: Some((1, parsed.hash)),
                 no_touch: false,
+                is_source: false,
                 keep: false,
                 is_part: false,
             };

@@ -1,5 +1,7 @@
 //! From arguments to running cores, and back down again.
 
+use crate::aside::Aside;
+use crate::configuration::{self, Configuration};
 use crate::core_loop::CoreLoop;
 use crate::listen::{self, ListenError};
 use crate::mailbox::mesh::{Cores, Mesh};
@@ -13,17 +15,13 @@ use crate::{COMPATIBLE_VERSION, VERSION, clock};
 use ringkey_cluster::{Node, view};
 use ringkey_core::keyspace::{KeyHasher, Shard, ShardMap};
 use ringkey_core::observe::Watch;
-use ringkey_core::settings::{Applied, CommandLine, ConfigError, Setting, Settings, directives};
+use ringkey_core::settings::{ConfigError, Setting, Settings};
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::ShardId;
 use std::ffi::OsStr;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
-
-/// Files that a configuration may include in one another.
-const INCLUDE_DEPTH_MAX: usize = 16;
 
 /// Descriptors that the process needs besides those of clients.
 const OWN_FILES: u64 = 64;
@@ -47,96 +45,6 @@ pub enum BootError {
     Other(String),
 }
 
-/// Reads the configuration file, the standard input and the options.
-///
-/// # Errors
-/// The first line that is wrong, with its number.
-pub fn read_settings(line: &CommandLine) -> Result<(Settings, String), BootError> {
-    let mut path = String::new();
-    let mut file = Vec::new();
-    if let Some(name) = &line.config_file {
-        let name = Path::new(OsStr::from_bytes(name));
-        file = std::fs::read(name).map_err(|error| {
-            let text = format!("Fatal error, can't open config file '{}': {}", name.display(), listen::plain(&error));
-            BootError::Other(text)
-        })?;
-        path = std::fs::canonicalize(name).unwrap_or_else(|_| name.to_owned()).display().to_string();
-    }
-    let mut stdin = Vec::new();
-    if line.stdin {
-        std::io::stdin()
-            .read_to_end(&mut stdin)
-            .map_err(|error| BootError::Other(format!("cannot read the standard input: {error}")))?;
-    }
-    let mut settings = Settings::new();
-    apply_text(&mut settings, &line.text(&file, &stdin), 0)?;
-    resolve_directory(&mut settings);
-    Ok((settings, path))
-}
-
-fn apply_text(settings: &mut Settings, text: &[u8], depth: usize) -> Result<(), BootError> {
-    for directive in directives(text) {
-        let directive = directive.map_err(BootError::Config)?;
-        let refuse = |reason: String| BootError::Config(directive.error(reason));
-        match settings.apply(&directive).map_err(BootError::Config)? {
-            Applied::Set(Setting::Dir) => {
-                // Relative paths in later lines and at run time start from there.
-                let path = Path::new(OsStr::from_bytes(settings.text(Setting::Dir))).to_owned();
-                std::env::set_current_dir(&path).map_err(|error| {
-                    refuse(format!("Can't chdir to '{}': {}", path.display(), listen::plain(&error)))
-                })?;
-                resolve_directory(settings);
-            }
-            Applied::Set(_) | Applied::Retired => {}
-            Applied::Include(pattern) => {
-                if depth == INCLUDE_DEPTH_MAX {
-                    return Err(refuse("files include one another too deeply".to_owned()));
-                }
-                for path in expand(&pattern) {
-                    let text = std::fs::read(&path).map_err(|error| {
-                        refuse(format!("can't open config file '{}': {}", path.display(), listen::plain(&error)))
-                    })?;
-                    apply_text(settings, &text, depth + 1)?;
-                }
-            }
-            Applied::RenameCommand { .. } => {
-                return Err(refuse("rename-command is not supported by this version".to_owned()));
-            }
-            Applied::User(_) => {
-                // Ignoring it would leave the server more open than its file says.
-                return Err(refuse("ACL users are not supported by this version, use requirepass".to_owned()));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The files that an include means: wildcards are allowed in its last part.
-fn expand(pattern: &[u8]) -> Vec<PathBuf> {
-    let path = Path::new(OsStr::from_bytes(pattern));
-    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-    if !name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
-        return vec![path.to_owned()];
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| ringkey_core::glob::glob_match(name, entry.file_name().as_bytes(), false))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
-}
-
-/// Puts the absolute working directory into the settings, where CONFIG GET shows it.
-pub fn resolve_directory(settings: &mut Settings) {
-    if let Ok(path) = std::env::current_dir() {
-        settings.set_text(Setting::Dir, path.as_os_str().as_bytes());
-    }
-}
-
 /// Raises the limit of open files so that `clients` fit, and returns how many do.
 pub fn raise_open_files(clients: u64) -> u64 {
     sys::raise_open_files(clients + OWN_FILES).saturating_sub(OWN_FILES).min(clients)
@@ -158,13 +66,18 @@ fn kernel_name() -> String {
 ///
 /// # Errors
 /// Why the server cannot start.
-pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError> {
+pub fn run(configuration: Configuration) -> Result<(), BootError> {
+    let Configuration { mut settings, names, file } = configuration;
     let log_path = PathBuf::from(OsStr::from_bytes(settings.text(Setting::LogFile)));
-    log_setup::start(&log_path, settings.choice(Setting::LogLevel)).map_err(|error| {
-        BootError::Config(ConfigError::general(format!("Can't open the log file: {}", listen::plain(&error))))
-    })?;
+    log_setup::start(&log_path, settings.choice(Setting::LogLevel))
+        .map_err(|error| configuration::general(format!("Can't open the log file: {}", listen::plain(&error))))?;
     report_panics();
-    banner(&settings, &config_file);
+    banner(&settings, &file);
+    if !crate::sys::names::has_locale(settings.text(Setting::LocaleCollate)) {
+        return Err(configuration::general(
+            "'locale-collate' names a locale that this machine does not have".to_owned(),
+        ));
+    }
     view::check_core_ports(&settings, core_count(&settings)).map_err(BootError::Other)?;
     probe::check().map_err(BootError::Missing)?;
     let signals = Signals::take().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
@@ -192,7 +105,7 @@ pub fn run(mut settings: Settings, config_file: String) -> Result<(), BootError>
     {
         log::info!("Failed to write PID file: {}", listen::plain(&error));
     }
-    let process = Arc::new(Process::new(config_file, kernel_name(), random_seed()));
+    let process = Arc::new(Process::new(file, names, kernel_name(), random_seed()));
     let node = match settings.bool(Setting::ClusterEnabled) {
         true => Some(Arc::new(nodes_file::load(&settings, cores).map_err(BootError::Other)?)),
         false => None,
@@ -224,16 +137,16 @@ fn report_panics() {
     }));
 }
 
-fn banner(settings: &Settings, config_file: &str) {
+fn banner(settings: &Settings, file: &Path) {
     log::info!("Ringkey is starting");
     log::info!(
         "Ringkey version={VERSION}, compatible with Valkey {COMPATIBLE_VERSION}, bits=64, pid={}, just started. PID: {}",
         std::process::id(),
         std::process::id()
     );
-    match config_file {
-        "" => log::info!("No config file given, using the defaults and the options of the command line"),
-        path => log::info!("Configuration loaded from {path}"),
+    match file.as_os_str().is_empty() {
+        true => log::info!("No config file given, using the defaults and the options of the command line"),
+        false => log::info!("Configuration loaded from {}", file.display()),
     }
     settings.remarks().iter().for_each(|remark| log::warn!("{remark}"));
 }
@@ -266,7 +179,7 @@ fn start_cores(
         if pins { ", pinned" } else { ", not pinned" }
     );
     let map = ShardMap::new(count as u16);
-    let hasher = KeyHasher::new(process.hash_seeds());
+    let hasher = KeyHasher::new(process.hash_seeds(settings.text(Setting::HashSeed)));
     let cores = Cores::new(count);
     let settings = Arc::new(settings);
     let ready = Arc::new(Barrier::new(count + 1));
@@ -297,6 +210,9 @@ fn start_cores(
             let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
             state.listeners = listeners;
+            if index == 0 {
+                state.aside = Aside::new().inspect_err(|error| log::warn!("No thread for slow work: {error}")).ok();
+            }
             if let Some(node) = node {
                 state.take_seat(node);
             }

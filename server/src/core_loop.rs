@@ -1,14 +1,16 @@
 //! One core at work. A pass: reap completions, take letters, look ahead into all requests that came, execute them,
 //! post what goes to other cores, send what is owed, and wait for more - all with one entry into the kernel.
 
+use crate::aside::Aside;
 use crate::clock;
 use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
+use crate::rounds::Rounds;
 use crate::session::big::{BigArgument, FIRST_BYTES};
-use crate::session::{Closing, Session};
-use crate::state::State;
+use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pending, Session};
+use crate::state::{Later, State};
 use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
 use ringkey_core::txn::site::FORESEEN_MAX;
@@ -17,17 +19,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// Which descriptor has an event: that of finished work. The other one is that of signals.
+const BELL: u32 = 1;
+
 /// Letters taken from one core in one pass.
 const LETTERS_MAX: usize = 256;
 
 /// A client that has sent more than this while it waits is not read from until it is served, in bytes.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
-
-/// How long a connection that we end may take to read its last replies, in milliseconds.
-const LINGER_MS: i64 = 1000;
-
-/// How long a client whose input buffer is larger than needed may be idle before it shrinks, in milliseconds.
-const INPUT_IDLE_MS: i64 = 2000;
 
 /// Entries that one slice of upkeep looks at: some 200 microseconds.
 const UPKEEP_ENTRIES: usize = 1000;
@@ -60,6 +59,7 @@ pub struct CoreLoop {
     /// The number of the next new listener.
     next_listener: u32,
     next_tick_ms: i64,
+    next_slice_ms: i64,
     last_dealt: usize,
     has_more_upkeep: bool,
     /// Commands counted at the end of the last pass.
@@ -84,6 +84,7 @@ impl CoreLoop {
             arrivals: Vec::new(),
             next_listener: 0,
             next_tick_ms: 0,
+            next_slice_ms: 0,
             last_dealt,
             has_more_upkeep: false,
             commands_before: 0,
@@ -93,12 +94,27 @@ impl CoreLoop {
         };
         this.listen();
         this.watch_signals();
+        this.watch_aside();
         this
     }
 
     fn watch_signals(&mut self) {
         if let Some(signals) = &self.signals {
             self.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+        }
+    }
+
+    /// On core 0, hears of slow work that is done.
+    fn watch_aside(&mut self) {
+        if let Some(aside) = &self.state.aside {
+            self.ring.watch(aside.bell(), Token { operation: Operation::Event, index: BELL, generation: 0 });
+        }
+    }
+
+    fn work_was_done(&mut self) {
+        let done = self.state.aside.as_mut().map(Aside::done).unwrap_or_default();
+        for ((asker, ticket), answer) in done {
+            self.state.reply_to(asker, ticket, answer);
         }
     }
 
@@ -118,6 +134,12 @@ impl CoreLoop {
             Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
+            Operation::Event if token.index == BELL => {
+                self.work_was_done();
+                if !more {
+                    self.watch_aside();
+                }
+            }
             Operation::Event => {
                 self.signalled();
                 if !more {
@@ -235,10 +257,14 @@ impl CoreLoop {
             session.closing = Closing::Now;
         }
         let may_go_on = session.has_work();
+        let is_stalled = if let Pending::Clients(walk) = &mut session.pending { walk.take_stalled() } else { false };
+        let ticket = session.ticket();
         self.state.statistics.net_out += result.max(0) as u64;
         self.state.statistics.writes += 1;
         if may_go_on {
             self.state.ready.push_back(token.index);
+        } else if is_stalled {
+            self.state.later.push_back(Later::Piece(ticket));
         }
         self.state.dirty.push(token.index);
     }
@@ -299,6 +325,10 @@ impl CoreLoop {
     /// `true` if the session is over and nothing of it is left in the kernel.
     fn tend(&mut self, session: &mut Session) -> bool {
         self.check_limits(session);
+        if session.is_deaf && matches!(session.pending, Pending::Paused) {
+            // Who does not wait for the end of the pause is not served after it.
+            session.closing = Closing::Now;
+        }
         let token = |operation| Token { operation, index: session.index, generation: session.generation };
         let (receive, send) = (token(Operation::Receive), token(Operation::Send));
         let fd = session.fd.as_raw_fd();
@@ -317,6 +347,12 @@ impl CoreLoop {
         }
         if session.closing == Closing::Now && !session.is_shut {
             session.is_shut = true;
+            self.state.census.forget(session.index);
+            match session.pending {
+                Pending::Paused => self.state.leave_pause(session),
+                Pending::Clients(_) => session.pending = Pending::Nothing,
+                _ => {}
+            }
             session.output.abandon();
             listen::shut_down(&session.fd, libc::SHUT_RDWR);
             if session.is_receiving {
@@ -371,47 +407,63 @@ impl CoreLoop {
         if session.is_shut {
             return;
         }
+        let (now, me) = (self.state.now, self.state.me.index());
+        let query = session.query_bytes();
+        if (query + session.output.unsent() > COUNTED_AT_ONCE_BYTES || session.big.is_some() || session.is_large)
+            && session.closing != Closing::Now
+        {
+            self.state.count_session(session);
+        }
         let tuning = &self.state.tuning;
         let is_refused = session.big.as_ref().is_some_and(BigArgument::is_over);
-        if (is_refused || session.query_bytes() > tuning.query_limit) && session.closing != Closing::Now {
-            log::warn!("Closing client that reached max query buffer length: {}", session.view(self.state.now, 0).line);
+        if (is_refused || query > tuning.query_limit) && session.closing != Closing::Now {
+            log::warn!("Closing client that reached max query buffer length: {}", session.line(now, me, None));
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
         }
         // As in Valkey a short output is under any limit.
         let unsent = session.output.unsent();
         let unsent = if unsent <= crate::session::SHORT_OUTPUT_BYTES_MAX { 0 } else { unsent };
-        let over = |limit: usize| limit != 0 && unsent > limit;
-        let mut is_over = over(tuning.output_hard_limit);
-        if over(tuning.output_soft_limit) {
-            let since = *session.output.over_soft_limit_since.get_or_insert(self.state.now);
-            is_over |= self.state.now.0 - since.0 > tuning.output_soft_seconds * 1000;
+        let limit = tuning.output_limit(session.kind);
+        let over = |limit: u64| limit != 0 && unsent as u64 > limit;
+        let mut is_over = over(limit.hard);
+        if over(limit.soft) {
+            let since = *session.output.over_soft_limit_since.get_or_insert(now);
+            is_over |= now.0 - since.0 > i64::from(limit.soft_seconds) * 1000;
         } else {
             session.output.over_soft_limit_since = None;
         }
         if is_over && session.closing != Closing::Now {
-            let line = session.view(self.state.now, 0).line;
+            let line = session.line(now, me, None);
             log::warn!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits.");
             self.state.statistics.output_limit_closed += 1;
             session.closing = Closing::Now;
         }
     }
 
-    /// Periodic work, if it is due. `true` if upkeep of the data is to follow.
+    /// Periodic work. `true` if it is time for upkeep of the data, too.
     fn tick(&mut self) -> bool {
         let now = self.state.now;
-        // A tick that is far away was planned before the clock was set back.
-        if now.0 < self.next_tick_ms && self.next_tick_ms - now.0 <= 1000 {
+        let tick_ms = 1000 / self.state.tuning.hz;
+        // What is far away was planned before the clock was set back.
+        let is_due = |at: i64| now.0 >= at || at - now.0 > 1000;
+        if is_due(self.next_slice_ms) {
+            self.next_slice_ms = now.0 + Rounds::period_ms(self.state.sessions.len(), tick_ms);
+            if !self.state.is_cron_paused {
+                self.state.go_round();
+            }
+        }
+        if !is_due(self.next_tick_ms) {
             return false;
         }
-        self.next_tick_ms = now.0 + 1000 / self.state.tuning.hz;
+        self.next_tick_ms = now.0 + tick_ms;
         let began = clock::instant();
         let upkeep = self.work_of_tick(now);
         self.state.statistics.cron_nanos += began.elapsed().as_nanos() as u64;
         upkeep
     }
 
-    /// Time-outs, buffers that are too large, rates.
+    /// Rates, memory, listeners, how long to wait.
     fn work_of_tick(&mut self, now: Millis) -> bool {
         self.state.statistics.sample(now.0);
         self.state.note_memory();
@@ -423,33 +475,19 @@ impl CoreLoop {
         if self.state.is_cron_paused {
             return false;
         }
-        let timeout_ms = self.state.tuning.idle_timeout_s * 1000;
-        let mut active = 0;
-        for index in 0..self.state.sessions.len() {
-            let Some(session) = self.state.sessions[index].as_deref_mut() else { continue };
-            let idle = now.0 - session.last_active.0;
-            active += usize::from(idle < 100);
-            let lingers_too_long = session.lingers_since.is_some_and(|since| now.0 - since.0 > LINGER_MS);
-            let is_idle_too_long = timeout_ms > 0 && idle > timeout_ms && session.pending.is_nothing();
-            if (lingers_too_long || is_idle_too_long) && session.closing != Closing::Now {
-                session.closing = Closing::Now;
-                self.state.dirty.push(index as u32);
-            }
-            if session.output.over_soft_limit_since.is_some() {
-                self.state.dirty.push(index as u32);
-            }
-            session.shrink_input(idle > INPUT_IDLE_MS);
-        }
         let statistics = &self.state.statistics;
-        self.state.batch_wait.observe(active, statistics.commands + statistics.calls_in, now);
+        let commands = statistics.commands + statistics.calls_in;
+        self.state.batch_wait.observe(self.state.rounds.active(), commands, now);
         true
     }
 
     /// Waits for the next thing to do.
     fn wait(&mut self) {
-        let until_tick = (self.next_tick_ms - clock::now().0).clamp(0, 1000) as u64;
+        let pause = self.state.paused.pause.map_or(i64::MAX, |pause| pause.until.0);
+        let next = self.next_tick_ms.min(self.next_slice_ms).min(pause);
+        let until_tick = (next - clock::now().0).clamp(0, 1000) as u64;
         let mut wait = self.state.batch_wait.wait(Duration::from_millis(until_tick.max(1)));
-        if self.has_more_upkeep || !self.state.ready.is_empty() {
+        if self.has_more_upkeep || self.state.has_more() {
             wait.want = 0;
         } else if self.state.mesh.is_clogged() {
             wait.timeout = Duration::from_micros(100);
@@ -522,6 +560,8 @@ impl Core for CoreLoop {
                 self.state.receive(from, letter);
             }
         }
+        self.state.check_pause();
+        self.state.work_later();
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
@@ -529,6 +569,8 @@ impl Core for CoreLoop {
         let ticked = self.tick();
         self.listen();
         self.tend_sessions();
+        self.state.check_client_memory();
+        self.state.watch_drains();
         self.state.settle();
         self.state.post_outgoing();
         let Self { ring, state, .. } = self;

@@ -5,7 +5,7 @@ use crate::observe::calls::{Measure, request_bytes};
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
+use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -95,7 +95,7 @@ impl State {
     }
 
     fn may_owe_more(&self, session: &Session) -> bool {
-        session.output.unsent() <= OWED_BYTES_MAX.max(self.tuning.output_hard_limit)
+        session.output.unsent() <= OWED_BYTES_MAX.max(self.tuning.output_limit(session.kind).hard as usize)
     }
 
     /// Parses requests ahead, hashes their keys and has their places in the table fetched. Returns where the usable
@@ -163,7 +163,7 @@ impl State {
         if args.is_empty() {
             return;
         }
-        let Some(row) = table::lookup(args.get(0)) else { return };
+        let Some(row) = self.names.lookup(args.get(0)) else { return };
         let mut key = None;
         if let Some(index) = row.single_key()
             && row.accepts(args.len())
@@ -212,7 +212,7 @@ impl State {
         // The path of most requests: one key, at home, nothing locked.
         if let (Some(key), Run::OnShard(_)) = (parsed.key, row.run)
             && self.map.shard_of(key.1.slot) == self.me
-            && self.serves_all
+            && self.is_plain
         {
             let call = new_call(row, session, parsed.key);
             if self.site.admits(&call, &args) {
@@ -223,6 +223,10 @@ impl State {
             && let Err(error) = self.check_slots(session, row, parsed.key, &args)
         {
             return self.refuse(session, parsed, &error, input);
+        }
+        if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
+            self.hold_back(session);
+            return Done::Stop;
         }
         match self.plan(row, parsed.key, &args) {
             Ok(Plan::On(shard)) if shard == self.me => {
@@ -249,12 +253,12 @@ impl State {
         args: &Args<'_>,
     ) -> Result<&'static Command, CommandError> {
         // Who has not said the password does not even learn which commands there are.
-        if !session.is_authenticated && !table::find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
+        if !session.is_authenticated && !self.names.find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
             return Err(CommandError::NoAuth);
         }
         match row {
             Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => Ok(row),
-            _ => table::resolve(args),
+            _ => self.names.resolve(args),
         }
     }
 
@@ -264,7 +268,7 @@ impl State {
             return self.cut_off(session);
         }
         self.site.errors.note(error.code());
-        if let Some(row) = table::find(&session.args_of(parsed, input)) {
+        if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
             self.site.watch.reject(row);
         }
         session.next_parsed += 1;
@@ -445,7 +449,7 @@ impl State {
             && matches!(row.run, Run::OnShard(_))
             && row.subcommands.is_empty()
             && session.is_authenticated
-            && self.seat.is_none()
+            && self.stretches_plainly
         {
             return Some((row, self.map.shard_of(hash.slot)));
         }
@@ -455,6 +459,9 @@ impl State {
         }
         let row = self.admit(session, parsed.row, &args).ok()?;
         if self.seat.is_some() && self.check_slots(session, row, parsed.key, &args).is_err() {
+            return None;
+        }
+        if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
             return None;
         }
         match self.plan(row, parsed.key, &args) {
@@ -719,7 +726,7 @@ impl State {
             && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot))
         {
             // A row that is not in the table carries out a part of one that is, which is counted by itself.
-            let call = Call { is_part: usize::from(row.id) >= table::ROW_COUNT, ..call };
+            let call = Call { is_part: usize::from(row.id) >= ringkey_core::command::table::ROW_COUNT, ..call };
             return self.run_alone(session, &call, args);
         }
         let call = Call { is_part: true, ..call };
@@ -790,6 +797,7 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         words: (0, 0),
         first_key,
         no_touch: session.facts.no_touch,
+        is_source: session.facts.is_source,
         keep: false,
         is_part: false,
     }

@@ -2,6 +2,7 @@
 
 use ringkey_core::settings::{Action, CommandLine, Setting, parse_command_line};
 use ringkey_server::boot::{self, BootError};
+use ringkey_server::configuration;
 use ringkey_server::reactor::probe;
 use ringkey_server::{COMPATIBLE_VERSION, VERSION};
 use std::io::Write as _;
@@ -42,14 +43,14 @@ fn main() -> ExitCode {
 }
 
 fn start(line: &CommandLine) -> ExitCode {
-    let (settings, path) = match boot::read_settings(line) {
-        Ok(read) => read,
+    let configuration = match configuration::read(line) {
+        Ok(configuration) => configuration,
         Err(error) => return refuse(error),
     };
-    if settings.bool(Setting::Daemonize) {
+    if configuration.settings.bool(Setting::Daemonize) {
         return fail("daemonize is not supported by this version: start the server from systemd, or with '&'.\n");
     }
-    match boot::run(settings, path) {
+    match boot::run(configuration) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error),
     }

@@ -30,7 +30,10 @@ pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Re
         Setting::Dir => {
             let path = std::path::Path::new(std::ffi::OsStr::from_bytes(settings.text(Setting::Dir)));
             std::env::set_current_dir(path).map_err(|error| listen::plain(&error))?;
-            crate::boot::resolve_directory(settings);
+            crate::configuration::resolve_directory(settings);
+        }
+        Setting::LocaleCollate if !crate::sys::names::has_locale(settings.text(setting)) => {
+            return Err("Invalid locale name".to_owned());
         }
         _ => {}
     }

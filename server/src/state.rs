@@ -1,17 +1,24 @@
 //! Everything one core owns except its ring: shard, sessions, mailboxes, counters. Split from the ring so that requests
 //! are executed in place while they lie in the ring's buffers.
 
+use crate::admin::client::pause::Paused;
+use crate::admin::client::walk::Task;
+use crate::aside::Aside;
 use crate::batch_wait::BatchWait;
+use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
 use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::rounds::Rounds;
 use crate::seat::Seat;
+use crate::session::output::RoomRule;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
-use ringkey_core::command::Command;
+use ringkey_core::command::{Command, Names};
+use ringkey_core::commands::Hold;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
@@ -22,6 +29,7 @@ use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -29,8 +37,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub struct Process {
     /// The program.
     pub executable: String,
-    /// The configuration file, if any.
-    pub config_file: String,
+    /// The configuration file; empty if there is none.
+    pub config_file: PathBuf,
+    /// How commands are called.
+    pub names: Names,
     /// A random name of this run: 40 hexadecimal digits.
     pub run_id: String,
     /// When it started.
@@ -54,15 +64,26 @@ pub struct Process {
     log_entries: [AtomicU64; 3],
 }
 
+/// 64 bits of a text, other ones for each index, the same in every version of this program.
+fn seed_of(text: &[u8], index: u64) -> u64 {
+    // FNV-1a, then the finish of SplitMix64.
+    let start = 0xcbf2_9ce4_8422_2325 ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = text.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
+}
+
 impl Process {
     /// The facts, and a name for this run.
-    pub fn new(config_file: String, os: String, seed: u64) -> Self {
+    pub fn new(config_file: PathBuf, names: Names, os: String, seed: u64) -> Self {
         let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
         let mut random = fastrand::Rng::with_seed(seed);
         let run_id = (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect();
         Self {
             executable,
             config_file,
+            names,
             run_id,
             started: crate::clock::now(),
             os,
@@ -97,10 +118,13 @@ impl Process {
         self.raise_peak((by_cores + self.main_memory()).max(0) as u64);
     }
 
-    /// The seeds of the hash of keys, the same on all cores.
-    pub fn hash_seeds(&self) -> [u64; 4] {
+    /// The seeds of the hash of keys, the same on all cores; drawn by lot unless `hash-seed` gives them.
+    pub fn hash_seeds(&self, hash_seed: &[u8]) -> [u64; 4] {
         let mut random = fastrand::Rng::with_seed(self.seed.rotate_left(32));
-        [(); 4].map(|()| random.u64(..))
+        match hash_seed {
+            [] => [(); 4].map(|()| random.u64(..)),
+            text => std::array::from_fn(|index| seed_of(text, index as u64)),
+        }
     }
 
     /// The id of a new client: cores that accept on ports of their own draw from one sequence.
@@ -149,6 +173,13 @@ pub struct State {
     pub seat: Option<Box<Seat>>,
     /// Is no slot kept from clients? So it is outside of a cluster, and in one where every slot is served.
     pub serves_all: bool,
+    /// Is nothing to be looked at before a request for a key at home is run: no slot that may be kept from clients, no
+    /// pause?
+    pub is_plain: bool,
+    /// The same for a request that is part of a stretch: no cluster, no pause.
+    pub stretches_plainly: bool,
+    /// What is paused, and who waits for its end.
+    pub paused: Paused,
     /// The shard and its locks.
     pub site: Site,
     /// Where commands run over entries lent by several shards.
@@ -198,6 +229,10 @@ pub struct State {
     pub pass_ticks: u64,
     /// Facts of the process.
     pub process: Arc<Process>,
+    /// How commands are called.
+    pub names: Names,
+    /// Who does slow work (core 0 only).
+    pub aside: Option<Aside>,
     /// Randomness for what is drawn by lot.
     pub random: fastrand::Rng,
     /// Sockets that listen: the common ones on core 0, and each core's own.
@@ -216,10 +251,22 @@ pub struct State {
     pub purge: crate::admin::memory::Purge,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
+    /// How room for replies follows their size (DEBUG REPLYBUFFER).
+    pub room_rule: RoomRule,
     /// When a web client was last logged.
     pub web_logged_at: Millis,
     /// The core has been told to stop.
     pub is_stopping: bool,
+    /// What is done piece by piece, one a pass, so that others are served in between.
+    pub later: VecDeque<Later>,
+    /// What the sessions hold.
+    pub census: Census,
+    /// The walk over all sessions that never ends.
+    pub rounds: Rounds,
+    /// Are clients being evicted (known to core 0)?
+    pub is_evicting: bool,
+    /// Clients that a command has blocked, by id, and their places in the table of sessions. No command blocks yet.
+    pub blocked: HashMap<u64, u32>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
     /// Questions about the data that wait until no transaction has the shard half done.
@@ -228,6 +275,23 @@ pub struct State {
     admitted: VecDeque<Owner>,
     /// Answers that this core collects for others.
     pub errands: crate::admin::Errands,
+}
+
+/// Something that is put off to a later pass.
+pub enum Later {
+    /// A page of a command over all connections.
+    Page {
+        /// Who asked; none: this core.
+        from: Option<usize>,
+        /// The ticket of the answer.
+        ticket: u64,
+        /// What is to be done.
+        task: Arc<Task>,
+        /// Where in the table of sessions the page begins.
+        at: u32,
+    },
+    /// The next piece of a long text for the session with this ticket.
+    Piece(u64),
 }
 
 /// A question that waits for the shard.
@@ -269,6 +333,9 @@ impl State {
             map,
             seat: None,
             serves_all: true,
+            is_plain: true,
+            stretches_plainly: true,
+            paused: Paused::default(),
             site,
             workbench,
             mesh,
@@ -295,6 +362,8 @@ impl State {
             command_log: CommandLog::default(),
             latency_events: LatencyEvents::default(),
             pass_ticks: 0,
+            names: process.names.clone(),
+            aside: None,
             process,
             random,
             listeners: Vec::new(),
@@ -305,8 +374,14 @@ impl State {
             has_min_wait: false,
             purge: crate::admin::memory::Purge::default(),
             is_cron_paused: false,
+            room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
             is_stopping: false,
+            later: VecDeque::new(),
+            census: Census::default(),
+            rounds: Rounds::default(),
+            is_evicting: false,
+            blocked: HashMap::new(),
             notices: VecDeque::new(),
             visits: HashMap::new(),
             admitted: VecDeque::new(),
@@ -324,7 +399,8 @@ impl State {
         let at = index as usize;
         self.generations[at] = (self.generations[at] + 1) & 0xff_ffff;
         let is_authenticated = !self.tuning.needs_password;
-        let session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
+        let mut session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
+        self.count_session(&mut session);
         self.sessions[at] = Some(Box::new(session));
         self.statistics.connections_received += 1;
         self.dirty.push(index);
@@ -341,6 +417,7 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if self.sessions[index as usize].take().is_some() {
             self.free.push(index);
+            self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -509,6 +586,14 @@ impl State {
                 return;
             }
         }
+    }
+
+    /// Is there something to do without hearing from anybody?
+    pub fn has_more(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.later.is_empty()
+            || !self.dirty.is_empty()
+            || self.paused.is_looking(self.sessions.len())
     }
 
     fn deliver(&mut self, batch: Box<Batch>) {
@@ -782,6 +867,12 @@ impl State {
     /// Has the shard and the handlers act by the settings in force.
     pub fn apply_rules(&mut self) {
         self.site.rules = Tuning::rules(&self.settings);
+        if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
+            self.site.rules.hold = Hold::Paused;
+        }
+        self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
+        // A limit may have changed.
+        self.census.has_changed = true;
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;
@@ -789,5 +880,20 @@ impl State {
         self.paths.tracks = observed.tracks;
         self.command_log.set_most(observed.entries_max);
         self.straighten_seat();
+        self.straighten_flags();
+    }
+
+    /// Has the flags of the data path say what must be looked at before a request is run.
+    pub fn straighten_flags(&mut self) {
+        let is_paused = self.paused.pause.is_some();
+        self.is_plain = self.serves_all && !is_paused;
+        self.stretches_plainly = self.seat.is_none() && !is_paused;
+    }
+
+    /// Ends the waiting of a client that a command has blocked. `false` if this core has none with this id.
+    pub fn unblock(&mut self, id: u64, _how: crate::admin::client::Unblock) -> bool {
+        let Some(index) = self.blocked.remove(&id) else { return false };
+        self.ready.push_back(index);
+        true
     }
 }

@@ -33,6 +33,12 @@ pub struct Statistics {
     pub query_limit_closed: u64,
     /// Clients closed because they did not read.
     pub output_limit_closed: u64,
+    /// Clients closed because all together held too much.
+    pub clients_evicted: u64,
+    /// Rooms for replies made smaller.
+    pub reply_rooms_shrunk: u64,
+    /// Rooms for replies made larger.
+    pub reply_rooms_grown: u64,
     /// Passes of the reactor.
     pub passes: u64,
     /// Time spent in passes, without waiting, in nanoseconds: most take less than a microsecond.

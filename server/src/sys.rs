@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)]
 
+pub mod names;
+
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;

@@ -1,12 +1,28 @@
 //! The settings that the data path reads, as plain values.
 
+use crate::admin::client::ClientKind;
 use ringkey_core::access::AccessRule;
-use ringkey_core::commands::Rules;
+use ringkey_core::commands::{Hold, Rules};
 use ringkey_core::keyspace::shard::LazyFree;
-use ringkey_core::settings::{Setting, Settings};
+use ringkey_core::settings::{OutputLimit, Setting, Settings};
 
 /// No `client-query-buffer-limit` allows more, in bytes.
 const QUERY_BYTES_MAX: usize = 3 << 30;
+
+/// No `maxmemory-clients` is less than this, in bytes: somebody must be able to speak to the server.
+const CLIENT_MEMORY_MIN: usize = 128 << 10;
+
+/// `maxmemory-clients` in bytes; 0: no limit.
+fn client_memory_max(settings: &Settings) -> usize {
+    let all = settings.memory(Setting::MaxMemory);
+    let bytes = match settings.int(Setting::MaxMemoryClients) {
+        0 => return 0,
+        percent if percent < 0 && all == 0 => return 0,
+        percent if percent < 0 => (all as f64 * -percent as f64 / 100.0) as usize,
+        bytes => bytes as usize,
+    };
+    bytes.max(CLIENT_MEMORY_MIN)
+}
 
 /// Settings as the data path needs them.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +31,10 @@ pub struct Tuning {
     pub bulk_bytes_max: i64,
     /// Must clients authenticate?
     pub needs_password: bool,
-    /// The hard limit of `client-output-buffer-limit normal` in bytes, 0: none.
-    pub output_hard_limit: usize,
-    /// The soft limit in bytes, 0: none.
-    pub output_soft_limit: usize,
-    /// How long a client may be over the soft limit, in seconds.
-    pub output_soft_seconds: i64,
+    /// `client-output-buffer-limit` of normal clients, replicas and subscribers, in bytes and seconds, 0: none.
+    pub output_limits: [OutputLimit; 3],
+    /// `maxmemory-clients` in bytes, 0: no limit.
+    pub client_memory_max: usize,
     /// `client-query-buffer-limit` in bytes.
     pub query_limit: usize,
     /// `timeout` in seconds, 0: none.
@@ -79,13 +93,11 @@ impl Observed {
 impl Tuning {
     /// The values of `settings`.
     pub fn new(settings: &Settings) -> Self {
-        let normal = settings.output_limits()[0];
         Self {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
             needs_password: !settings.text(Setting::RequirePass).is_empty(),
-            output_hard_limit: normal.hard as usize,
-            output_soft_limit: normal.soft as usize,
-            output_soft_seconds: normal.soft_seconds as i64,
+            output_limits: settings.output_limits(),
+            client_memory_max: client_memory_max(settings),
             // The places of words in a request are 32 bits wide.
             query_limit: (settings.memory(Setting::ClientQueryBufferLimit) as usize).min(QUERY_BYTES_MAX),
             idle_timeout_s: settings.int(Setting::Timeout),
@@ -95,10 +107,17 @@ impl Tuning {
         }
     }
 
+    /// The limits of the output of a kind of client; the primary's link has none.
+    #[inline]
+    pub fn output_limit(&self, kind: ClientKind) -> OutputLimit {
+        self.output_limits.get(kind as usize).copied().unwrap_or_default()
+    }
+
     /// The settings that command handlers obey.
     pub fn rules(settings: &Settings) -> Rules {
         Rules {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
+            hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {
                     log_factor: settings.int(Setting::LfuLogFactor) as u32,

@@ -73,6 +73,12 @@ impl Command {
         matches!(self.run, Run::Missing)
     }
 
+    /// May it leave something for replicas: a write, or one of those that do not look like it?
+    pub fn may_replicate(&self) -> bool {
+        const OTHERS: &[&str] = &["cluster|setslot", "eval", "evalsha", "fcall", "pfcount", "publish", "spublish"];
+        self.flags.has(Flags::WRITE) || OTHERS.contains(&self.name)
+    }
+
     /// The start of a row; rows name only what differs.
     pub const DEFAULT: Command = Command {
         id: u16::MAX,
@@ -207,6 +213,11 @@ pub enum Admin {
     ClientReply,
     ClientNoEvict,
     ClientNoTouch,
+    ClientCapa,
+    ClientImportSource,
+    ClientPause,
+    ClientUnpause,
+    ClientUnblock,
     ClientHelp,
     Command,
     CommandCount,
@@ -219,6 +230,7 @@ pub enum Admin {
     ConfigGet,
     ConfigSet,
     ConfigResetStat,
+    ConfigRewrite,
     ConfigHelp,
     Info,
     MemoryDoctor,

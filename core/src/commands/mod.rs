@@ -25,11 +25,37 @@ pub struct Rules {
     pub bulk_bytes_max: i64,
     /// What is kept about the use of keys.
     pub access: AccessRule,
+    /// Is it put off to remove keys whose time has passed?
+    pub hold: Hold,
+}
+
+/// Why keys whose time has passed stay for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hold {
+    /// They do not.
+    #[default]
+    No,
+    /// Writing is paused: nothing changes but by a write that was under way.
+    Paused,
+    /// The server is being filled from another one (`import-mode`), which is the one to say what goes.
+    Importing,
+}
+
+impl Rules {
+    /// What happens to expired keys in a call; `is_source`: its client fills the server.
+    #[inline]
+    pub fn expiry(&self, is_source: bool) -> Expiry {
+        match self.hold {
+            Hold::No => Expiry::Remove,
+            Hold::Importing if is_source => Expiry::Show,
+            Hold::Paused | Hold::Importing => Expiry::Hide,
+        }
+    }
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { bulk_bytes_max: 512 * 1024 * 1024, access: AccessRule::default() }
+        Self { bulk_bytes_max: 512 * 1024 * 1024, access: AccessRule::default(), hold: Hold::No }
     }
 }
 
@@ -39,11 +65,21 @@ pub enum Expiry {
     /// They are absent and are removed on sight: a primary.
     #[default]
     Remove,
-    /// They are absent to clients, and stay until the primary removes them: a replica.
+    /// They are absent to clients, and stay until the primary removes them, or a write takes their place: a replica.
     Hide,
-    /// They are as good as any other: calls that a primary or a journal makes. Such calls are also not measured
-    /// against limits, for they have been accepted before.
+    /// They are as good as any other: a client that fills the server sees what it has brought.
+    Show,
+    /// The same, for calls that a primary or a journal makes. Such calls are also not measured against limits, for they
+    /// have been accepted before.
     Ignore,
+}
+
+impl Expiry {
+    /// Are expired keys as good as any other?
+    #[inline]
+    pub fn shows(self) -> bool {
+        matches!(self, Self::Show | Self::Ignore)
+    }
 }
 
 pub mod bitmap;
@@ -126,6 +162,11 @@ impl<'a> Context<'a> {
     /// For calls that are not made through [`Context::run`]; `args` is the call that `outcome` may refer to.
     #[cold]
     pub fn settle(&mut self, outcome: Outcome, args: &Args<'_>) -> Outcome {
+        if self.expiry != Expiry::Remove {
+            self.removed = 0;
+            self.expired.clear();
+            return outcome;
+        }
         self.remove_expired();
         self.removed = 0;
         let mut expired = std::mem::take(&mut self.expired);
@@ -238,11 +279,9 @@ impl<'a> Context<'a> {
     fn look_up(&mut self, db: DbIndex, key: &Key<'_>, counts: bool, uses: bool) -> Option<EntryRef<'_>> {
         let Shard { databases, stats, prng, .. } = &mut *self.shard;
         let mut entry = databases[db.index()].find(key);
-        if entry.is_some_and(|entry| entry.is_expired(self.now)) && self.expiry != Expiry::Ignore {
+        if entry.is_some_and(|entry| entry.is_expired(self.now)) && !self.expiry.shows() {
             entry = None;
-            if self.expiry == Expiry::Remove {
-                self.expired.push((db, key.bytes.into()));
-            }
+            self.expired.push((db, key.bytes.into()));
         }
         match entry {
             Some(_) if counts => stats.keyspace_hits += 1,
@@ -301,7 +340,7 @@ impl<'a> Context<'a> {
         let Some(entry) = self.database().remove(key) else {
             return false;
         };
-        if expiry == Expiry::Ignore || !entry.as_ref().is_expired(now) {
+        if expiry != Expiry::Remove || !entry.as_ref().is_expired(now) {
             return true;
         }
         // Its time had passed: that is what removed it, and this is only when it was noticed.
@@ -320,7 +359,7 @@ impl<'a> Context<'a> {
         // A call that was accepted elsewhere is bounded by what a string can be at all.
         let max = match self.expiry {
             Expiry::Ignore => i64::from(u32::MAX),
-            Expiry::Remove | Expiry::Hide => self.rules.bulk_bytes_max,
+            Expiry::Remove | Expiry::Hide | Expiry::Show => self.rules.bulk_bytes_max,
         };
         match len.checked_add(more as i64) {
             Some(total) if total <= max => Ok(()),

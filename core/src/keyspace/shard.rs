@@ -73,6 +73,8 @@ pub struct Shard {
     pub journaling: bool,
     /// May keys be removed because their time is past? (Not on a replica, nor while loading.)
     pub active_expire: bool,
+    /// Do they stay for now although they may be removed: while writing is paused, or the server is being filled?
+    pub holds_expired: bool,
     /// Which removals leave the freeing for later.
     pub lazy_free: LazyFree,
     pub(crate) databases: Vec<Database>,
@@ -101,6 +103,7 @@ impl Shard {
             prng: Prng::new(seed),
             journaling: false,
             active_expire: true,
+            holds_expired: false,
             lazy_free: LazyFree::default(),
             remains: VecDeque::new(),
             next: 0,
@@ -199,7 +202,7 @@ impl Shard {
         expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>),
     ) -> bool {
         let mut more = false;
-        if self.active_expire {
+        if self.active_expire && !self.holds_expired {
             more |= self.expire(now, budget_entries, expired);
         }
         if let Some(remains) = self.remains.front_mut() {

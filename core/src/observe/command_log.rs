@@ -3,7 +3,7 @@
 //! Each core remembers the calls of its own clients; the number of an entry is drawn from one sequence for all cores, so
 //! that the newest of all are found by number.
 
-use crate::command::{Command, table};
+use crate::command::Command;
 use crate::resp::Args;
 use crate::settings::Setting;
 use std::collections::VecDeque;
@@ -157,20 +157,17 @@ pub fn is_exempt(row: &Command) -> bool {
     row.flags.has(crate::command::Flags::SKIP_COMMANDLOG)
 }
 
-/// The row of a call, for what is known only by its words.
-pub fn row_of(args: &Args<'_>) -> Option<&'static Command> {
-    table::resolve(args).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::table;
     use crate::resp::Request;
 
     fn kept(words: &[&str]) -> Vec<String> {
         let request = Request::new(words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
         let args = request.args();
-        let row = table::find(&args).or_else(|| any(&args)).expect("the command is in the table");
+        let row =
+            crate::command::Names::default().find(&args).or_else(|| any(&args)).expect("the command is in the table");
         words_to_keep(row, &args).into_iter().map(|word| String::from_utf8_lossy(&word).into_owned()).collect()
     }
 

@@ -28,15 +28,14 @@ const OWN_TESTS: &str = "it serves tests of another implementation";
 const PLACEMENT: &str = "cores are spread over the processors that the process may use";
 const PROCESS: &str = "the process leaves this to whatever starts it";
 const LOGGING: &str = "the log has one form";
-const SOCKETS: &str = "listeners are plain TCP and Unix sockets";
+const RDMA: &str = "listeners are TCP and Unix sockets";
 const PERSISTENCE: &str = "data is kept in memory only";
 const ACCESS: &str = "there are no access control lists";
 const EVICTION: &str = "memory is not limited and nothing is evicted";
+const POLICY: &str = "it decides how uses of keys are counted, but nothing is evicted";
 const SCRIPTS: &str = "there are no scripts";
 const TYPES: &str = "there are no lists, hashes, sets, sorted sets and streams";
 const MESSAGES: &str = "there are no channels and no client-side caching";
-const COMPATIBILITY: &str = "answers are Valkey's";
-const HASHING: &str = "the hash seed is drawn at start";
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "a cluster has one node, without replicas";
 const TLS: &str = "there is no TLS";
@@ -110,13 +109,13 @@ table! {
     TcpKeepalive "tcp-keepalive" = integer(0, INT_MAX, "300");
     Timeout "timeout" = integer(0, INT_MAX, "0");
     MaxClients "maxclients" = integer(1, UINT_MAX, "10000");
-    Mptcp "mptcp" = yes_no("no").at_start().not_yet(SOCKETS);
-    RdmaBind "rdma-bind" = text("").not_yet(SOCKETS);
-    RdmaCompletionVector "rdma-completion-vector" = integer(-1, 1024, "-1").at_start().not_yet(SOCKETS);
-    RdmaPort "rdma-port" = integer(0, PORT_MAX, "0").not_yet(SOCKETS);
-    RdmaRxSize "rdma-rx-size" = integer(65_536, 16_777_216, "1048576").at_start().not_yet(SOCKETS);
-    SocketMarkId "socket-mark-id" = integer(0, UINT_MAX, "0").at_start().not_yet(SOCKETS);
-    UnixSocketGroup "unixsocketgroup" = text("").at_start().not_yet(SOCKETS);
+    Mptcp "mptcp" = yes_no("no").at_start();
+    RdmaBind "rdma-bind" = text("").not_yet(RDMA);
+    RdmaCompletionVector "rdma-completion-vector" = integer(-1, 1024, "-1").at_start().not_yet(RDMA);
+    RdmaPort "rdma-port" = integer(0, PORT_MAX, "0").not_yet(RDMA);
+    RdmaRxSize "rdma-rx-size" = integer(65_536, 16_777_216, "1048576").at_start().not_yet(RDMA);
+    SocketMarkId "socket-mark-id" = integer(0, UINT_MAX, "0").at_start();
+    UnixSocketGroup "unixsocketgroup" = text("").at_start();
     MaxNewConnectionsPerCycle "max-new-connections-per-cycle" = integer(1, 1000, "10").meaningless(ACCEPT);
     MaxNewTlsConnectionsPerCycle "max-new-tls-connections-per-cycle" = integer(1, 1000, "1").meaningless(ACCEPT);
 
@@ -138,7 +137,7 @@ table! {
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents).not_yet(MESSAGES);
     TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000").not_yet(MESSAGES);
-    ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no").not_yet(COMPATIBILITY);
+    ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no");
 
     // The process and its cores.
     IoThreads "io-threads" = integer(1, 256, "1").meaningless(CORES);
@@ -208,13 +207,13 @@ table! {
     LazyfreeLazyServerDel "lazyfree-lazy-server-del" = yes_no("yes");
     LazyfreeLazyUserDel "lazyfree-lazy-user-del" = yes_no("yes");
     LazyfreeLazyUserFlush "lazyfree-lazy-user-flush" = yes_no("yes");
-    HashSeed "hash-seed" = binary("").at_start().not_yet(HASHING);
-    LfuDecayTime "lfu-decay-time" = integer(0, INT_MAX, "1").not_yet(EVICTION);
-    LfuLogFactor "lfu-log-factor" = integer(0, INT_MAX, "10").not_yet(EVICTION);
+    HashSeed "hash-seed" = binary("").at_start();
+    LfuDecayTime "lfu-decay-time" = integer(0, INT_MAX, "1");
+    LfuLogFactor "lfu-log-factor" = integer(0, INT_MAX, "10");
     MaxMemory "maxmemory" = memory(i64::MIN, "0").not_yet(EVICTION);
-    MaxMemoryClients "maxmemory-clients" = memory_or_percent("0").not_yet(EVICTION);
+    MaxMemoryClients "maxmemory-clients" = memory_or_percent("0");
     MaxMemoryEvictionTenacity "maxmemory-eviction-tenacity" = integer(0, 100, "10").not_yet(EVICTION);
-    MaxMemoryPolicy "maxmemory-policy" = choice(&MAXMEMORY_POLICY_NAMES, "noeviction").not_yet(EVICTION);
+    MaxMemoryPolicy "maxmemory-policy" = choice(&MAXMEMORY_POLICY_NAMES, "noeviction").not_yet(POLICY);
     MaxMemorySamples "maxmemory-samples" = integer(1, 64, "5").not_yet(EVICTION);
     ActiveDefragCycleMax "active-defrag-cycle-max" = integer(1, 99, "25").meaningless(SEGMENTS);
     ActiveDefragCycleMin "active-defrag-cycle-min" = integer(1, 99, "1").meaningless(SEGMENTS);
@@ -270,10 +269,10 @@ table! {
     BgsaveCpulist "bgsave-cpulist" = text("").alias("bgsave_cpulist").at_start().meaningless(NO_FORK);
 
     // Replication.
-    AvailabilityZone "availability-zone" = binary("").not_yet(REPLICATION);
+    AvailabilityZone "availability-zone" = binary("");
     BindSourceAddr "bind-source-addr" = text("").not_yet(REPLICATION);
     DualChannelReplicationEnabled "dual-channel-replication-enabled" = yes_no("no").not_yet(REPLICATION);
-    ImportMode "import-mode" = yes_no("no").not_yet(REPLICATION);
+    ImportMode "import-mode" = yes_no("no");
     MinReplicasMaxLag "min-replicas-max-lag" =
         integer(0, INT_MAX, "10").alias("min-slaves-max-lag").not_yet(REPLICATION);
     MinReplicasToWrite "min-replicas-to-write" =

@@ -34,7 +34,7 @@ pub struct OutputLimit {
 }
 
 /// The classes of clients, in the order of `Value::Limits`.
-const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
+pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
 const ADDRESSES_MAX: usize = 16;
 const HOST_NAME_BYTES_MAX: usize = 255;

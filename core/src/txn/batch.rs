@@ -56,6 +56,8 @@ pub struct Call {
     pub first_key: Option<(u32, KeyHash)>,
     /// Does it leave access times alone (CLIENT NO-TOUCH)?
     pub no_touch: bool,
+    /// Does its client fill the server (CLIENT IMPORT-SOURCE)?
+    pub is_source: bool,
     /// Must its keys stay locked until the transaction ends?
     pub keep: bool,
     /// Is it only a part of what the client asked for? Then its home core counts the whole.

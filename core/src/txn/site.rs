@@ -6,7 +6,7 @@
 use super::batch::{Batch, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
 use crate::command::Run;
-use crate::commands::{Context, Rules};
+use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
@@ -335,6 +335,9 @@ fn run_call(
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
     context.no_touch = call.no_touch;
+    if rules.hold != Hold::No {
+        context.expiry = rules.expiry(call.is_source);
+    }
     let before = out.mark();
     let (outcome, result) = context.run(handler, args, &mut Reply::new(out, call.protocol));
     if let Err(error) = &result {

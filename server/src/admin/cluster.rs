@@ -169,7 +169,7 @@ pub fn write_keys(session: &mut Session, answers: Vec<(usize, Answer)>) {
 /// between stays, as after DELSLOTS, and is served again when its slot is.
 fn ask_for(state: &mut State, session: &mut Session, change: Change) {
     if change.needs_empty().is_some() {
-        return state.gather_from_all(session, &Question::Sample, Then::IfEmpty(change));
+        return state.gather_from_all(session, &Question::Sample(Default::default()), Then::IfEmpty(change));
     }
     state.gather_answers(session, [0], &Question::ChangeNode(Arc::new(change)), Then::Ok);
 }

@@ -27,7 +27,7 @@ pub struct Scanning {
 pub fn scan(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
     let cursor = Cursor::from_raw(parse_cursor(args.get(1))?);
     let options = ScanOptions::parse(args)?;
-    let page = ScanPage { db: session.db, cursor, options };
+    let page = ScanPage { is_source: session.facts.is_source, db: session.db, cursor, options };
     let only_here = session.on_core_port;
     let shard = if only_here { state.me } else { state.map.shard_of(cursor.slot()) };
     let scanning = Box::new(Scanning { page, found: Vec::new(), shard: shard.index(), only_here });
@@ -48,6 +48,7 @@ fn ask_for_page(state: &mut State, session: &mut Session, scanning: Box<Scanning
 pub fn scan_page(state: &mut State, page: &ScanPage) -> Answer {
     let rules = state.site.rules.clone();
     let mut context = Context::new(&mut state.site.shard, page.db, state.now, &rules);
+    context.expiry = rules.expiry(page.is_source);
     let mut keys = Vec::new();
     let next = scan_shard(&mut context, page.cursor, &page.options, &mut keys);
     let _ = context.settle(Outcome::unchanged(), &Args::new(&[], &[], &[]));

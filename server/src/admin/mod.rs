@@ -10,7 +10,6 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod info;
-pub mod info_commands;
 pub mod keys;
 pub mod latency;
 pub mod lolwut;
@@ -19,9 +18,9 @@ pub mod server;
 
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Gathering, Pending, Session};
-use crate::state::State;
+use crate::state::{Later, State};
 use ringkey_cluster::Change;
-use ringkey_core::command::{Admin, docs};
+use ringkey_core::command::{Admin, Names, docs};
 use ringkey_core::observe::LogKind;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
@@ -30,17 +29,12 @@ use std::collections::HashMap;
 pub enum Then {
     /// INFO with these sections.
     Info(info::Sections),
+    /// A command that answers with the sum of counts.
+    Sum,
     /// MEMORY STATS.
     MemoryStats,
     /// MEMORY DOCTOR.
     MemoryDoctor,
-    /// CLIENT LIST.
-    ClientList,
-    /// CLIENT KILL: the answer is a count, or for the old form an error if nobody was killed.
-    ClientKill {
-        /// `CLIENT KILL addr:port`.
-        is_old_form: bool,
-    },
     /// A page of SCAN.
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
@@ -134,6 +128,11 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClientReply
         | Admin::ClientNoEvict
         | Admin::ClientNoTouch
+        | Admin::ClientCapa
+        | Admin::ClientImportSource
+        | Admin::ClientPause
+        | Admin::ClientUnpause
+        | Admin::ClientUnblock
         | Admin::ClientHelp => client::carry_out(state, session, admin, args),
         Admin::Command
         | Admin::CommandCount
@@ -142,8 +141,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::CommandDocs
         | Admin::CommandGetKeys
         | Admin::CommandGetKeysAndFlags
-        | Admin::CommandHelp => tell_of_commands(session, admin, args),
-        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigHelp => {
+        | Admin::CommandHelp => tell_of_commands(&state.names, session, admin, args),
+        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigRewrite | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }
         Admin::Info => info::info(state, session, args),
@@ -177,17 +176,17 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
 }
 
 /// COMMAND and its subcommands.
-fn tell_of_commands(session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+fn tell_of_commands(names: &Names, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
     let reply = &mut Reply::new(&mut session.output.pending, session.protocol);
     match admin {
-        Admin::CommandCount => docs::write_count(args, reply),
-        Admin::CommandList => docs::write_list(args, reply),
-        Admin::CommandInfo => docs::write_info(args, reply),
-        Admin::CommandDocs => docs::write_docs(args, reply),
-        Admin::CommandGetKeys => docs::write_get_keys(args, reply),
-        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, reply),
-        Admin::CommandHelp => docs::write_help(args, reply),
-        _ => docs::write_all(args, reply),
+        Admin::CommandCount => docs::write_count(args, names, reply),
+        Admin::CommandList => docs::write_list(args, names, reply),
+        Admin::CommandInfo => docs::write_info(args, names, reply),
+        Admin::CommandDocs => docs::write_docs(args, names, reply),
+        Admin::CommandGetKeys => docs::write_get_keys(args, names, reply),
+        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, names, reply),
+        Admin::CommandHelp => docs::write_help(args, names, reply),
+        _ => docs::write_all(args, names, reply),
     }
 }
 
@@ -227,15 +226,26 @@ impl State {
     /// Answers a question from this core's own state.
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
         let answer = match question {
-            Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
-            Question::Sessions(filter) => Answer::Sessions(client::views(self, &filter)),
-            Question::Kill(filter) => Answer::Count(client::kill(self, &filter)),
+            Question::Sample(details) => Answer::Sample(Box::new(info::Sample::take(self, details))),
+            Question::Clients(task, at) => return self.later.push_back(Later::Page { from, ticket, task, at }),
+            Question::ChangePause(change) => {
+                let pause = change.map(|pause| pause.on_top_of(self.paused.pause));
+                return self.spread(from, ticket, &Question::Pause(pause), Answer::Done);
+            }
+            Question::Pause(pause) => return self.take_pause(pause, from, ticket),
+            Question::Unblock(id, how) => Answer::Count(u64::from(self.unblock(id, how))),
+            Question::EvictClients => return self.evict_on(),
+            Question::Evict { bytes, group } => self.evict(bytes, group),
             Question::Settings(settings) => {
                 config::adopt(self, settings);
                 Answer::Done
             }
             Question::ChangeSettings(changes, is_local) => match config::change(self, &changes, is_local) {
                 Ok(settings) => return self.spread(from, ticket, &Question::Settings(settings), Answer::Done),
+                Err(error) => Answer::Refused(error),
+            },
+            Question::RewriteSettings(extent) => match config::rewrite(self, from, ticket, extent) {
+                Ok(()) => return,
                 Err(error) => Answer::Refused(error),
             },
             Question::ResetStatistics => {
@@ -280,6 +290,9 @@ impl State {
 
     /// Takes an answer for a session or an errand.
     pub fn take_answer(&mut self, from: usize, ticket: u64, answer: Answer) {
+        if ticket == client::eviction::EVICTION {
+            return self.evict_on();
+        }
         if ticket & ERRAND != 0 {
             let number = ticket & !ERRAND;
             let Some(errand) = self.errands.open.get_mut(&number) else { return };
@@ -291,6 +304,10 @@ impl State {
             }
             return;
         }
+        let answer = match answer {
+            Answer::Clients(page) => return client::walk::take_page(self, from, ticket, *page),
+            answer => answer,
+        };
         let (index, generation) = Session::place_of(ticket);
         let Some(session) = self.session(index, generation) else { return };
         let Pending::Answers(gathering) = &mut session.pending else { return };
@@ -329,10 +346,9 @@ impl State {
         let answers = gathering.answers;
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
+            Then::Sum => client::write_sum(session, &answers),
             Then::MemoryStats => memory::write_stats(self, session, answers),
             Then::MemoryDoctor => memory::write_report(self, session, answers),
-            Then::ClientList => client::write_list(session, answers),
-            Then::ClientKill { is_old_form } => client::write_killed(self, session, answers, is_old_form),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),

@@ -1,14 +1,17 @@
 //! What cores write to each other.
 
+use crate::admin::client::Unblock;
+use crate::admin::client::pause::Pause;
+use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
+use crate::admin::info::commands::Details;
 use crate::admin::latency::LatencyOrder;
 use crate::listen::Ends;
-use crate::session::SessionView;
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
-use ringkey_core::settings::Settings;
+use ringkey_core::settings::{Extent, Settings};
 use ringkey_core::txn::batch::Batch;
 use ringkey_core::txn::locks::Mode;
 use ringkey_core::units::{DbIndex, Millis, Slot};
@@ -59,16 +62,31 @@ pub struct NewConnection {
 #[derive(Clone)]
 pub enum Question {
     /// The counters of the core.
-    Sample,
-    /// Its sessions that the filter means.
-    Sessions(Arc<ClientFilter>),
-    /// Close these sessions; the answer tells how many.
-    Kill(Arc<ClientFilter>),
+    Sample(Details),
+    /// Describe or close sessions: one page, from this place in the table of sessions on.
+    Clients(Arc<Task>, u32),
+    /// Begin a pause or end it: only core 0 decides.
+    ChangePause(Option<Pause>),
+    /// Pause from now on, or no more. The answer comes when nothing that was admitted before is under way.
+    Pause(Option<Pause>),
+    /// End the waiting of the client with this id.
+    Unblock(u64, Unblock),
+    /// All clients together hold too much: evict some. Only core 0 decides.
+    EvictClients,
+    /// Evict clients of this group until so many bytes are free.
+    Evict {
+        /// Bytes to be freed.
+        bytes: usize,
+        /// The group of clients by magnitude.
+        group: usize,
+    },
     /// Adopt these settings from now on.
     Settings(Arc<Settings>),
     /// Change settings: only core 0 decides, so that two changes never cross.
     /// The flag tells whether the client is on this machine.
     ChangeSettings(Arc<Vec<(Vec<u8>, Vec<u8>)>>, bool),
+    /// Write the settings into the configuration file: core 0 sees to it.
+    RewriteSettings(Extent),
     /// Set the counters of INFO to zero.
     ResetStatistics,
     /// Give unused memory of all cores back to the system.
@@ -95,14 +113,17 @@ impl Question {
     /// The lock on the whole shard under which it is answered, if it is about the data.
     pub fn lock(&self) -> Option<Mode> {
         match self {
-            Self::Sample | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
+            Self::Sample(_) | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
                 DebugOrder::Digest
                 | DebugOrder::DigestValues { .. }
                 | DebugOrder::Object { .. }
                 | DebugOrder::Tables { .. } => Some(Mode::Shared),
-                DebugOrder::Sleep(_) | DebugOrder::ActiveExpire(_) | DebugOrder::PauseCron(_) => None,
+                DebugOrder::Sleep(_)
+                | DebugOrder::ActiveExpire(_)
+                | DebugOrder::PauseCron(_)
+                | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
         }
@@ -123,6 +144,8 @@ pub struct SlotKeys {
 /// A page of SCAN to be filled by the shard that owns the cursor.
 #[derive(Clone)]
 pub struct ScanPage {
+    /// Does the client fill the server (CLIENT IMPORT-SOURCE)?
+    pub is_source: bool,
     /// The database.
     pub db: DbIndex,
     /// Where to go on.
@@ -151,6 +174,8 @@ pub enum DebugOrder {
     Sleep(Millis),
     /// Switch active expiry on or off.
     ActiveExpire(bool),
+    /// How room for replies follows their size.
+    ReplyRoom(crate::session::output::RoomRule),
     /// Stop or resume periodic work.
     PauseCron(bool),
     /// Create keys.
@@ -195,8 +220,8 @@ pub enum DebugOrder {
 pub enum Answer {
     /// Its counters.
     Sample(Box<crate::admin::info::Sample>),
-    /// Its sessions.
-    Sessions(Vec<SessionView>),
+    /// A page of what was asked of its sessions.
+    Clients(Box<Page>),
     /// A number of things done.
     Count(u64),
     /// A page of a scan: the keys, and where to go on in this shard.
@@ -221,48 +246,4 @@ pub enum Answer {
     Refused(ringkey_core::resp::CommandError),
     /// Done.
     Done,
-}
-
-/// Which sessions CLIENT KILL and CLIENT LIST mean.
-#[derive(Clone, Debug, Default)]
-pub struct ClientFilter {
-    /// Any of these ids.
-    pub ids: Vec<u64>,
-    /// None of these ids.
-    pub not_ids: Vec<u64>,
-    /// This peer address.
-    pub addr: Option<Vec<u8>>,
-    /// This local address.
-    pub laddr: Option<Vec<u8>>,
-    /// This peer address, without its port.
-    pub ip: Option<Vec<u8>>,
-    /// This name.
-    pub name: Option<Vec<u8>>,
-    /// This client library.
-    pub lib_name: Option<Vec<u8>>,
-    /// This version of the client library.
-    pub lib_version: Option<Vec<u8>>,
-    /// This database.
-    pub db: Option<i64>,
-    /// Idle for so long at least, in seconds.
-    pub idle_s: Option<i64>,
-    /// This type (`normal`, `replica`, ...).
-    pub kind: Option<ClientKind>,
-    /// At least so old, in seconds.
-    pub max_age_s: Option<i64>,
-    /// Not this client (SKIPME).
-    pub skip: Option<u64>,
-}
-
-/// The types of clients that filters know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientKind {
-    /// Ordinary clients.
-    Normal,
-    /// Replicas.
-    Replica,
-    /// The primary's link.
-    Primary,
-    /// Subscribers.
-    Pubsub,
 }

@@ -9,7 +9,7 @@ use super::ring::{Receiver, Sender, ring};
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// Letters that a ring holds.
 const RING_CAPACITY: usize = 512;
@@ -26,6 +26,9 @@ struct Seat {
     sleeps: AtomicBool,
     ring_fd: AtomicI32,
     connections: AtomicU32,
+    /// What its clients hold in bytes, and the group of the largest of them; kept only with `maxmemory-clients`.
+    client_bytes: AtomicUsize,
+    largest_client: AtomicUsize,
 }
 
 impl Cores {
@@ -47,6 +50,25 @@ impl Cores {
     /// The number of connections of core `index`.
     pub fn connections(&self, index: usize) -> &AtomicU32 {
         &self.seats[index].connections
+    }
+
+    /// Shows what the clients of core `index` hold: their sum in bytes, and the group of the largest that may be evicted.
+    pub fn show_client_memory(&self, index: usize, bytes: usize, largest: usize) {
+        self.seats[index].client_bytes.store(bytes, Ordering::Relaxed);
+        self.seats[index].largest_client.store(largest, Ordering::Relaxed);
+    }
+
+    /// What the clients of all cores hold: their sum in bytes, and the group of the largest; 0: none may be evicted.
+    pub fn client_memory(&self) -> (usize, usize) {
+        let bytes = self.seats.iter().map(|seat| seat.client_bytes.load(Ordering::Relaxed)).sum();
+        let largest = self.seats.iter().map(|seat| seat.largest_client.load(Ordering::Relaxed)).max();
+        (bytes, largest.unwrap_or(0))
+    }
+
+    /// The core with the largest client that may be evicted.
+    pub fn of_largest_client(&self) -> usize {
+        let largest = |index: &usize| self.seats[*index].largest_client.load(Ordering::Relaxed);
+        (0..self.count()).max_by_key(largest).unwrap_or(0)
     }
 
     /// The core with the fewest connections; among equals the next after `after`.

@@ -5,9 +5,12 @@
 
 pub mod big;
 pub mod output;
+pub mod view;
 
+use crate::admin::client::ClientKind;
+use crate::admin::client::walk::Walk;
 use crate::listen::Ends;
-use crate::mailbox::letter::{Answer, ClientFilter, ClientKind, NewConnection};
+use crate::mailbox::letter::{Answer, NewConnection};
 use crate::observe::calls::Tracked;
 use big::BigArgument;
 use output::Output;
@@ -26,6 +29,9 @@ const KEPT_INPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// So much output is no concern of limits, and CLIENT LIST shows more as a list of replies, in bytes.
 pub const SHORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// Who holds more than this is counted whenever something happens to it, others in the rounds, in bytes.
+pub const COUNTED_AT_ONCE_BYTES: usize = 32 * 1024;
 
 /// No room is kept for a large argument of more than so many bytes.
 const KEPT_ROOM_BYTES_MAX: usize = 1 << 20;
@@ -59,6 +65,10 @@ pub enum Pending {
     Flight(Box<Flight>, Option<Box<GatheredCall>>),
     /// Answers of other cores.
     Answers(Box<Gathering>),
+    /// Pages of a command over all connections, or the client, which is to read their text.
+    Clients(Box<Walk>),
+    /// The end of a pause (CLIENT PAUSE).
+    Paused,
 }
 
 impl Pending {
@@ -129,6 +139,10 @@ pub struct Session {
     pub on_core_port: bool,
     /// The database it has chosen.
     pub db: DbIndex,
+    /// What kind of client it is.
+    pub kind: ClientKind,
+    /// Was it large when it was last counted?
+    pub is_large: bool,
     /// Has it authenticated, or need it not?
     pub is_authenticated: bool,
     /// CLIENT REPLY.
@@ -211,6 +225,10 @@ pub struct Facts {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// CLIENT IMPORT-SOURCE.
+    pub is_source: bool,
+    /// CLIENT CAPA REDIRECT.
+    pub follows_redirects: bool,
     /// READONLY.
     pub read_only: bool,
 }
@@ -226,6 +244,8 @@ impl Session {
             protocol: Protocol::Resp2,
             on_core_port: new.on_core_port,
             db: DbIndex(0),
+            kind: ClientKind::Normal,
+            is_large: false,
             is_authenticated,
             reply_mode: ReplyMode::On,
             closing: Closing::No,
@@ -330,6 +350,7 @@ impl Session {
             + self.parsed.capacity() * size_of::<Parsed>()
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
+            + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }
 
     /// Is it neither ending nor ended?
@@ -426,98 +447,4 @@ impl Session {
     pub fn query_bytes(&self) -> usize {
         self.input.len() - self.input_start + self.big.as_ref().map_or(0, BigArgument::come) + self.parser.held_bytes()
     }
-
-    /// Does a filter mean this session?
-    pub fn matches(&self, filter: &ClientFilter, now: Millis) -> bool {
-        let facts = &self.facts;
-        let is = |wanted: &Option<Vec<u8>>, have: &[u8]| wanted.as_ref().is_none_or(|wanted| wanted == have);
-        filter.skip != Some(self.id)
-            && (filter.ids.is_empty() || filter.ids.contains(&self.id))
-            && !filter.not_ids.contains(&self.id)
-            && is(&filter.addr, facts.ends.peer.as_bytes())
-            && is(&filter.laddr, facts.ends.local.as_bytes())
-            && is(&filter.name, &facts.name)
-            && is(&filter.lib_name, &facts.lib_name)
-            && is(&filter.lib_version, &facts.lib_version)
-            && filter
-                .ip
-                .as_ref()
-                .is_none_or(|ip| facts.ends.peer.rsplit_once(':').map(|(peer, _)| peer.as_bytes()) == Some(ip))
-            && filter.db.is_none_or(|db| db == i64::from(self.db.0))
-            && filter.idle_s.is_none_or(|idle| (now.0 - self.last_active.0) / 1000 >= idle)
-            && filter.kind.is_none_or(|kind| kind == ClientKind::Normal)
-            && filter.max_age_s.is_none_or(|age| (now.0 - facts.since.0) / 1000 >= age)
-    }
-
-    /// What CLIENT LIST shows of it.
-    pub fn view(&self, now: Millis, core: usize) -> SessionView {
-        let facts = &self.facts;
-        let mut flags = String::new();
-        if facts.read_only {
-            flags.push('r');
-        }
-        if self.closing == Closing::AfterReplies {
-            flags.push('c');
-        }
-        if self.closing == Closing::Now {
-            flags.push('A');
-        }
-        if facts.ends.is_unix {
-            flags.push('U');
-        }
-        if facts.no_evict {
-            flags.push('e');
-        }
-        if facts.no_touch {
-            flags.push('T');
-        }
-        if flags.is_empty() {
-            flags.push('N');
-        }
-        let query = self.query_bytes();
-        let unsent = self.output.unsent();
-        // Valkey keeps so much in a buffer of fixed size, and the rest in a list, which is what `oll` and `omem` show.
-        let is_short = unsent <= SHORT_OUTPUT_BYTES_MAX;
-        SessionView {
-            id: self.id,
-            line: format!(
-                "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa= db={} sub=0 psub=0 ssub=0 multi=-1 \
-                 watch=0 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll={} omem={} tot-mem={} events={} \
-                 cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
-                self.id,
-                facts.ends.peer,
-                facts.ends.local,
-                std::os::fd::AsRawFd::as_raw_fd(&self.fd),
-                String::from_utf8_lossy(&facts.name),
-                (now.0 - facts.since.0).max(0) / 1000,
-                (now.0 - self.last_active.0).max(0) / 1000,
-                flags,
-                self.db.0,
-                query,
-                self.query_room(),
-                if is_short { unsent } else { 0 },
-                if is_short { 0 } else { self.output.pieces_count() },
-                if is_short { 0 } else { self.output.held_bytes() },
-                self.held_bytes(),
-                if unsent > 0 { "rw" } else { "r" },
-                self.last_command.map_or("NULL", |row| row.name),
-                if self.protocol == Protocol::Resp3 { 3 } else { 2 },
-                String::from_utf8_lossy(&facts.lib_name),
-                String::from_utf8_lossy(&facts.lib_version),
-                self.bytes_in,
-                self.output.total_sent,
-                self.commands,
-                core,
-            ),
-        }
-    }
-}
-
-/// What CLIENT LIST shows of a session.
-#[derive(Clone, Debug)]
-pub struct SessionView {
-    /// The client id.
-    pub id: u64,
-    /// Its line.
-    pub line: String,
 }

@@ -10,11 +10,42 @@ use std::os::fd::RawFd;
 /// Most pieces of one send.
 const PIECES_MAX: usize = 256;
 
-/// A send buffer keeps no more than so many bytes between its uses.
-const KEPT_BYTES_MAX: usize = 16 * 1024;
+/// A buffer keeps no more than so many bytes between its uses.
+const ROOM_MAX: usize = 16 * 1024;
+
+/// And may keep at least so many.
+const ROOM_MIN: usize = 1024;
+
+/// How the room that is kept for replies follows their size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoomRule {
+    /// Does it at all?
+    pub follows: bool,
+    /// The largest replies are forgotten after so many milliseconds; `None`: never.
+    pub forgets_ms: Option<i64>,
+}
+
+/// How long the largest replies are remembered unless somebody says otherwise, in milliseconds.
+pub const FORGETS_MS: i64 = 5000;
+
+impl Default for RoomRule {
+    fn default() -> Self {
+        Self { follows: true, forgets_ms: Some(FORGETS_MS) }
+    }
+}
+
+/// What became of the room for replies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoomChange {
+    /// Nothing.
+    None,
+    /// It is smaller.
+    Shrunk,
+    /// It is larger.
+    Grown,
+}
 
 /// The output of one session.
-#[derive(Default)]
 pub struct Output {
     /// Replies not yet handed to the kernel.
     pub pending: ReplyBuffer,
@@ -29,6 +60,30 @@ pub struct Output {
     pub over_soft_limit_since: Option<Millis>,
     /// Bytes sent since the connection was made.
     pub total_sent: u64,
+    /// How much room is kept for replies between their uses, in bytes.
+    pub room: usize,
+    /// The largest replies of late, as far as they fit, in bytes.
+    pub peak: usize,
+    /// When the peak was last forgotten.
+    peak_since: Millis,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            pending: ReplyBuffer::default(),
+            sending: ReplyBuffer::default(),
+            sent: 0,
+            pieces: None,
+            is_sending: false,
+            over_soft_limit_since: None,
+            total_sent: 0,
+            room: ROOM_MAX,
+            // Nothing is known yet: it looks as if all were needed.
+            peak: ROOM_MAX,
+            peak_since: Millis(0),
+        }
+    }
 }
 
 struct Pieces {
@@ -67,6 +122,7 @@ impl Output {
                 return false;
             }
             std::mem::swap(&mut self.pending, &mut self.sending);
+            self.peak = self.peak.max(self.sending.bytes.len().min(self.room));
             self.sent = 0;
         }
         self.is_sending = true;
@@ -124,10 +180,44 @@ impl Output {
         self.total_sent += result as u64;
         if self.sent >= self.sending.len() {
             self.sending.clear();
-            self.sending.bytes.shrink_to(KEPT_BYTES_MAX);
+            self.sending.bytes.shrink_to(self.room);
             self.sent = 0;
         }
         Ok(())
+    }
+
+    /// Has the room that is kept for replies follow their size: halved room that would have been enough is enough, and
+    /// room that was full is doubled.
+    pub fn fit_room(&mut self, now: Millis, rule: RoomRule) -> RoomChange {
+        if self.peak_since == Millis(0) {
+            self.peak_since = now;
+        }
+        if !rule.follows {
+            return RoomChange::None;
+        }
+        let before = self.room;
+        let (half, double) = (self.room / 2, self.room * 2);
+        let mut change = RoomChange::None;
+        if half >= ROOM_MIN && self.peak < half {
+            self.room = ROOM_MIN.max(self.peak + 1);
+            change = RoomChange::Shrunk;
+        } else if double < 2 * ROOM_MAX && self.peak >= self.room {
+            self.room = double.min(ROOM_MAX);
+            change = RoomChange::Grown;
+        }
+        if rule.forgets_ms.is_some_and(|forgets| now.0 - self.peak_since.0 >= forgets) {
+            self.peak = self.pending.bytes.len().min(self.room);
+            self.peak_since = now;
+        }
+        if self.room < before {
+            if self.pending.is_empty() {
+                self.pending.bytes.shrink_to(self.room);
+            }
+            if !self.is_sending && self.sending.is_empty() {
+                self.sending.bytes.shrink_to(self.room);
+            }
+        }
+        change
     }
 
     /// Gives memory back that holds nothing.
@@ -148,5 +238,30 @@ impl Output {
             self.sending = ReplyBuffer::default();
             self.sent = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_follows_replies() {
+        let mut output = Output::default();
+        let rule = RoomRule { follows: true, forgets_ms: Some(100) };
+        assert_eq!(output.fit_room(Millis(1000), rule), RoomChange::None, "nothing is known yet");
+        assert_eq!(output.fit_room(Millis(1100), rule), RoomChange::None);
+        assert_eq!(output.fit_room(Millis(1200), rule), RoomChange::Shrunk);
+        assert_eq!(output.room, ROOM_MIN);
+        let never = RoomRule { follows: true, forgets_ms: None };
+        for room in [2048, 4096, 8192, 16384] {
+            output.peak = output.room;
+            assert_eq!(output.fit_room(Millis(1300), never), RoomChange::Grown);
+            assert_eq!(output.room, room);
+        }
+        output.peak = output.room;
+        assert_eq!(output.fit_room(Millis(1300), never), RoomChange::None, "more is never kept");
+        output.peak = 0;
+        assert_eq!(output.fit_room(Millis(1300), RoomRule { follows: false, ..never }), RoomChange::None);
     }
 }

@@ -58,6 +58,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Tells the server what this client is able to handle.",
                 arguments: &[Argument::string("capability").multiple()],
+                run: Run::Admin(Admin::ClientCapa),
                 ..Command::DEFAULT
             },
             Command {
@@ -122,6 +123,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Marks the connection as one that fills a server in import mode.",
                 arguments: &[Argument::one_of("enabled", &[Argument::word("on", "ON"), Argument::word("off", "OFF")])],
+                run: Run::Admin(Admin::ClientImportSource),
                 ..Command::DEFAULT
             },
             Command {
@@ -371,6 +373,7 @@ pub static ROWS: &[Command] = &[
                         .since("6.2.0")
                         .optional(),
                 ],
+                run: Run::Admin(Admin::ClientPause),
                 ..Command::DEFAULT
             },
             Command {
@@ -478,6 +481,7 @@ pub static ROWS: &[Command] = &[
                     )
                     .optional(),
                 ],
+                run: Run::Admin(Admin::ClientUnblock),
                 ..Command::DEFAULT
             },
             Command {
@@ -490,6 +494,7 @@ pub static ROWS: &[Command] = &[
                 since: "6.2.0",
                 complexity: "O(N), N = clients held back",
                 summary: "Lets clients go on that CLIENT PAUSE holds back.",
+                run: Run::Admin(Admin::ClientUnpause),
                 ..Command::DEFAULT
             },
         ],

@@ -17,13 +17,13 @@ pub fn dbsize(ctx: &mut Context<'_>, _: &Args<'_>, reply: &mut Reply<'_>) -> Res
 /// `KEYS pattern`
 pub fn keys(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let pattern = Pattern::new(args.get(1));
-    let now = ctx.now;
+    let (now, shows) = (ctx.now, ctx.expiry.shows());
     // The number goes in front, but is known only at the end.
     let mut found = ReplyBuffer::default();
     let mut names = Reply::new(&mut found, reply.protocol());
     let mut count = 0;
     ctx.database().for_each(&mut |entry| {
-        if pattern.matches(entry.key()) && !entry.is_expired(now) {
+        if pattern.matches(entry.key()) && (shows || !entry.is_expired(now)) {
             names.bulk(entry.key());
             count += 1;
         }
@@ -102,11 +102,11 @@ pub fn scan_page(
     options: &ScanOptions,
     out: &mut Vec<Box<[u8]>>,
 ) -> Option<Cursor> {
-    let (db, now) = (ctx.db, ctx.now);
+    let (db, now, shows) = (ctx.db, ctx.now, ctx.expiry.shows());
     let mut expired = Vec::new();
     let next = ctx.database().scan(cursor, options.count, &mut |entry| {
         if options.wants(&entry) {
-            let names = if entry.is_expired(now) { &mut expired } else { &mut *out };
+            let names = if !shows && entry.is_expired(now) { &mut expired } else { &mut *out };
             names.push(entry.key().into());
         }
     });
@@ -125,7 +125,7 @@ pub fn random_key(ctx: &mut Context<'_>) -> Option<Box<[u8]>> {
     for _ in 0..TRIES_MAX {
         let entry = ctx.shard.random(db)?;
         let name = entry.key().into();
-        if !entry.is_expired(now) {
+        if ctx.expiry.shows() || !entry.is_expired(now) {
             return Some(name);
         }
         if ctx.expiry == Expiry::Remove {

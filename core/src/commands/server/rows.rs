@@ -517,6 +517,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.8.0",
                 complexity: "O(1)",
                 summary: "Writes the settings that hold now into the configuration file.",
+                run: Run::Admin(Admin::ConfigRewrite),
                 ..Command::DEFAULT
             },
             Command {

@@ -11,14 +11,17 @@ use super::{Then, write_help};
 use crate::mailbox::letter::{DebugOrder, KeyLook, Question};
 use crate::memory;
 use crate::session::Session;
+use crate::session::output::RoomRule;
 use crate::state::State;
 use ringkey_core::keyspace::slot::slot_of;
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, CommandError, Reply};
-use ringkey_core::settings::Setting;
+use ringkey_core::settings::{Extent, Setting};
 use ringkey_core::units::{DbIndex, Millis};
 
 const HELP: &[&str] = &[
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    CONFIG REWRITE with a line for every directive.",
     "CHANGE-REPL-ID",
     "    Begin another history of the data, under another name.",
     "CLIENT-ENFORCE-REPLY-LIST <0|1>",
@@ -56,6 +59,10 @@ const HELP: &[&str] = &[
     "    A sample reply of that type.",
     "SDSLEN <key>",
     "    The lengths of a key and its string, and the memory they take.",
+    "REPLYBUFFER PEAK-RESET-TIME <milliseconds|NEVER|RESET>",
+    "    After which time the largest replies of a client are forgotten, by which the room for them is kept.",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    Stop or resume that the room kept for replies follows their size.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume the removal of expired keys in the background.",
     "SLEEP <seconds>",
@@ -81,8 +88,30 @@ pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
     if found {
         return Ok(());
     }
-    let name = String::from_utf8_lossy(args.get(1)).into_owned();
-    Err(CommandError::owned(format!("unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP.")))
+    Err(unknown(args))
+}
+
+/// DEBUG REPLYBUFFER: how the room that is kept for replies follows their size.
+fn reply_room(state: &State, args: &Args<'_>) -> Result<RoomRule, CommandError> {
+    let (option, value) = (args.get(2).to_ascii_lowercase(), args.get(3));
+    let mut rule = state.room_rule;
+    match option.as_slice() {
+        b"peak-reset-time" => {
+            rule.forgets_ms = match value.to_ascii_lowercase().as_slice() {
+                b"never" => None,
+                b"reset" => RoomRule::default().forgets_ms,
+                _ => Some(parse_integer(value).ok_or(CommandError::NotAnInteger)?),
+            }
+        }
+        b"resizing" => rule.follows = value != b"0",
+        _ => return Err(unknown(args)),
+    }
+    Ok(rule)
+}
+
+fn unknown(args: &Args<'_>) -> CommandError {
+    let name = String::from_utf8_lossy(args.get(1));
+    CommandError::owned(format!("unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."))
 }
 
 /// What every core does or tells. `false`: it is nothing of that kind.
@@ -99,6 +128,7 @@ fn on_all_cores(
             let seconds = seconds.filter(|seconds| seconds.is_finite()).unwrap_or(0.0).clamp(0.0, 86_400.0);
             (DebugOrder::Sleep(Millis((seconds * 1000.0) as i64)), Then::Ok)
         }
+        (b"replybuffer", 4) => (DebugOrder::ReplyRoom(reply_room(state, args)?), Then::Ok),
         (b"set-active-expire", 3) => (DebugOrder::ActiveExpire(args.get(2) != b"0"), Then::Ok),
         (b"pause-cron", 3) => (DebugOrder::PauseCron(args.get(2) != b"0"), Then::Ok),
         (b"populate", 3..=5) => (parse_populate(session, args)?, Then::Ok),
@@ -157,6 +187,10 @@ fn about_keys(
 
 /// What any core does by itself. `false`: it is nothing of that kind.
 fn here(state: &mut State, session: &mut Session, subcommand: &[u8], args: &Args<'_>) -> Result<bool, CommandError> {
+    if subcommand == b"config-rewrite-force-all" && args.len() == 2 {
+        state.gather_answers(session, [0], &Question::RewriteSettings(Extent::All), Then::Ok);
+        return Ok(true);
+    }
     let mut reply = Reply::new(&mut session.output.pending, session.protocol);
     match (subcommand, args.len()) {
         (b"help", 2) => write_help(session, "DEBUG", HELP),

@@ -3,6 +3,7 @@
 //! Sections and fields stand in Valkey's order, those without a meaning here as zeros, so that tools find what they look
 //! for. What is our own (`cores`, `ringkey`) comes last.
 
+pub mod commands;
 mod data;
 mod memory;
 mod own;
@@ -17,6 +18,7 @@ use super::Then;
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::Session;
 use crate::state::State;
+use commands::Details;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::fmt::Write as _;
 
@@ -45,9 +47,10 @@ const SECTIONS: &[(&[&str], &str, Group, Write)] = &[
     (&["replication"], "Replication", Group::Default, data::replication),
     (&["cpu"], "CPU", Group::Default, process::cpu),
     (&["modules", "module_list"], "Modules", Group::Default, process::modules),
-    // Commandstats has its place here.
+    (&["commandstats"], "Commandstats", Group::All, commands::counts),
     (&["errorstats"], "Errorstats", Group::Default, stats::errors),
-    // Latencystats has its place here.
+    (&["latencystats"], "Latencystats", Group::All, commands::percentiles),
+    (&["commandpaths"], "Commandpaths", Group::All, commands::paths),
     (&["cluster"], "Cluster", Group::Default, process::cluster),
     (&["cluster_info"], "Cluster Info", Group::All, process::cluster_info),
     (&["scriptingengines"], "Scripting Engines", Group::All, process::scripting_engines),
@@ -83,7 +86,10 @@ fn parse_sections(words: &[&[u8]]) -> Sections {
 /// None: unknown sections are empty.
 pub fn info(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
     let sections = parse_sections(&args.iter_from(1).collect::<Vec<_>>());
-    state.gather_from_all(session, &Question::Sample, Then::Info(sections));
+    let wants = |name: &str| sections.iter().any(|index| SECTIONS[*index].0.contains(&name));
+    let details =
+        Details { commands: wants("commandstats"), durations: wants("latencystats"), paths: wants("commandpaths") };
+    state.gather_from_all(session, &Question::Sample(details), Then::Info(sections));
     Ok(())
 }
 

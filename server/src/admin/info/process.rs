@@ -38,7 +38,7 @@ pub fn server(text: &mut String, state: &State, _: &[Sample]) {
         "clients_hz": hz,
         "lru_clock": state.now.as_seconds() & 0xff_ffff,
         "executable": process.executable,
-        "config_file": process.config_file,
+        "config_file": process.config_file.display(),
         "io_threads_active": 0,
         "availability_zone": String::from_utf8_lossy(state.settings.text(Setting::AvailabilityZone)),
     );
@@ -62,10 +62,10 @@ pub fn clients(text: &mut String, state: &State, samples: &[Sample]) {
         "client_recent_max_input_buffer": samples.iter().map(|s| s.clients.largest_query).max().unwrap_or(0),
         "client_recent_max_output_buffer": samples.iter().map(|s| s.clients.largest_output).max().unwrap_or(0),
     );
+    fields!(text, "blocked_clients": total(samples, |s| s.blocked as u64));
     zeros(
         text,
         &[
-            "blocked_clients",
             "tracking_clients",
             "pubsub_clients",
             "watching_clients",
@@ -75,7 +75,12 @@ pub fn clients(text: &mut String, state: &State, samples: &[Sample]) {
             "total_blocking_keys_on_nokey",
         ],
     );
-    fields!(text, "paused_reason": "none", "paused_actions": "none", "paused_timeout_milliseconds": 0);
+    let pause = state.paused.pause;
+    fields!(text,
+        "paused_reason": if pause.is_some() { "client_pause" } else { "none" },
+        "paused_actions": pause.map_or("none", |pause| if pause.all { "all" } else { "write" }),
+        "paused_timeout_milliseconds": pause.map_or(0, |pause| (pause.until.0 - state.now.0).max(0)),
+    );
 }
 
 pub fn cpu(text: &mut String, _: &State, samples: &[Sample]) {

@@ -1,12 +1,15 @@
 //! What a core tells of itself when it is asked: copies of its counters.
 //!
-//! Taking a sample costs the same whatever the core holds, except where [`Clients`] still walks its sessions.
+//! Taking a sample costs the same whatever the core holds. What is known of commands takes more, and is told only if it is
+//! wanted.
 
+use super::commands::Details;
 use crate::reactor::Wait;
 use crate::state::State;
 use crate::statistics::Statistics;
 use crate::sys;
 use ringkey_core::keyspace::shard::Stats;
+use ringkey_core::observe::{CommandReport, PathReport};
 use ringkey_core::resp::ErrorCounts;
 use ringkey_core::units::{DbIndex, Millis};
 use std::time::Duration;
@@ -17,6 +20,12 @@ pub struct Sample {
     pub statistics: Statistics,
     /// What the shard counts.
     pub stats: Stats,
+    /// What is known of commands.
+    pub commands: Vec<CommandReport>,
+    /// What is known of the ways of requests.
+    pub paths: Vec<PathReport>,
+    /// Clients that wait until something lets them go on.
+    pub blocked: usize,
     /// Sessions, the asker included.
     pub sessions: usize,
     /// The sums over them.
@@ -89,7 +98,7 @@ impl Database {
 
 impl Sample {
     /// The counters of this core.
-    pub fn take(state: &State) -> Self {
+    pub fn take(state: &State, details: Details) -> Self {
         let shard = &state.site.shard;
         let databases = (0..shard.database_count())
             .map(|index| (index, shard.database(DbIndex(index))))
@@ -107,6 +116,12 @@ impl Sample {
             stats: shard.stats,
             // The asker itself may be away from the table while it is served.
             sessions: state.session_count(),
+            commands: match details.commands || details.durations {
+                true => state.site.watch.report(details.durations),
+                false => Vec::new(),
+            },
+            paths: if details.paths { state.paths.report() } else { Vec::new() },
+            blocked: state.paused.count + state.blocked.len(),
             clients: Clients::of(state),
             wait: state.batch_wait.wait(Duration::ZERO),
             active: state.batch_wait.active(),
@@ -133,10 +148,7 @@ impl Sample {
 
 impl Clients {
     fn of(state: &State) -> Self {
-        state.sessions.iter().flatten().fold(Self::default(), |sum, session| Self {
-            largest_query: sum.largest_query.max(session.query_bytes()),
-            largest_output: sum.largest_output.max(session.output.unsent()),
-            bytes: sum.bytes + session.held_bytes(),
-        })
+        let (largest_query, largest_output) = state.census.largest_buffers();
+        Self { largest_query, largest_output, bytes: state.census.total() }
     }
 }

@@ -43,10 +43,8 @@ pub fn stats(text: &mut String, _: &State, samples: &[Sample]) {
         "expire_cycle_cpu_milliseconds": sum(|s| s.upkeep_nanos) / 1_000_000,
         "evicted_keys": total(samples, |s| s.stats.evicted_keys),
     );
-    zeros(
-        text,
-        &["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"],
-    );
+    fields!(text, "evicted_clients": sum(|s| s.clients_evicted));
+    zeros(text, &["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     fields!(text,
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),
@@ -106,8 +104,8 @@ fn limits_and_loop(text: &mut String, samples: &[Sample]) {
     fields!(text,
         "client_query_buffer_limit_disconnections": sum(|s| s.query_limit_closed),
         "client_output_buffer_limit_disconnections": sum(|s| s.output_limit_closed),
-        "reply_buffer_shrinks": 0,
-        "reply_buffer_expands": 0,
+        "reply_buffer_shrinks": sum(|s| s.reply_rooms_shrunk),
+        "reply_buffer_expands": sum(|s| s.reply_rooms_grown),
         "eventloop_cycles": first.passes,
         "eventloop_duration_sum": first.busy_nanos / 1000,
         "eventloop_duration_cmd_sum": first.command_nanos / 1000,

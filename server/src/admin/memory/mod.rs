@@ -35,8 +35,10 @@ const HELP: &[&str] = &[
 /// None today.
 pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin) -> Result<(), CommandError> {
     match admin {
-        Admin::MemoryStats => state.gather_from_all(session, &Question::Sample, Then::MemoryStats),
-        Admin::MemoryDoctor => state.gather_from_all(session, &Question::Sample, Then::MemoryDoctor),
+        Admin::MemoryStats => state.gather_from_all(session, &Question::Sample(Default::default()), Then::MemoryStats),
+        Admin::MemoryDoctor => {
+            state.gather_from_all(session, &Question::Sample(Default::default()), Then::MemoryDoctor)
+        }
         // One core sees to it, so that two calls do not do it at the same time.
         Admin::MemoryPurge => state.gather_answers(session, [0], &Question::Purge, Then::Ok),
         Admin::MemoryMallocStats => {

@@ -1,8 +1,11 @@
 //! INFO of commands: `commandstats` and `latencystats` as Valkey has them, and `commandpaths`, which tells how long requests
 //! took from the socket to the reply and how long calls were away on other cores.
 
+use super::Sample;
 use crate::clock;
+use crate::state::State;
 use ringkey_core::observe::{CommandReport, Durations, PathReport};
+use ringkey_core::settings::Setting;
 use std::fmt::Write as _;
 
 /// What INFO shows of commands needs more than counters, so a core tells it only if it is wanted.
@@ -16,8 +19,28 @@ pub struct Details {
     pub paths: bool,
 }
 
+/// Section `commandstats`.
+pub fn counts(text: &mut String, _: &State, samples: &[Sample]) {
+    write_counts(text, &merged(samples));
+}
+
+/// Section `latencystats`.
+pub fn percentiles(text: &mut String, state: &State, samples: &[Sample]) {
+    write_percentiles(text, &merged(samples), state.settings.words(Setting::LatencyTrackingInfoPercentiles));
+}
+
+/// Section `commandpaths`.
+pub fn paths(text: &mut String, state: &State, samples: &[Sample]) {
+    let reports = PathReport::merge(samples.iter().flat_map(|sample| sample.paths.iter().cloned()));
+    write_paths(text, &reports, state.settings.words(Setting::LatencyTrackingInfoPercentiles));
+}
+
+fn merged(samples: &[Sample]) -> Vec<CommandReport> {
+    CommandReport::merge(samples.iter().flat_map(|sample| sample.commands.iter().cloned()))
+}
+
 /// Lines `cmdstat_NAME`.
-pub fn write_counts(text: &mut String, reports: &[CommandReport]) {
+fn write_counts(text: &mut String, reports: &[CommandReport]) {
     for report in reports {
         let micros = clock::nanos_of(report.ticks) as f64 / 1000.0;
         let average = if report.calls == 0 { 0.0 } else { micros / report.calls as f64 };
@@ -30,7 +53,7 @@ pub fn write_counts(text: &mut String, reports: &[CommandReport]) {
 }
 
 /// Lines `latency_percentiles_usec_NAME`.
-pub fn write_percentiles(text: &mut String, reports: &[CommandReport], percentiles: &[Box<[u8]>]) {
+fn write_percentiles(text: &mut String, reports: &[CommandReport], percentiles: &[Box<[u8]>]) {
     for report in reports {
         if let Some(durations) = &report.durations {
             let _ = write!(text, "latency_percentiles_usec_{}:{}\r\n", report.row.name, shown(durations, percentiles));
@@ -39,7 +62,7 @@ pub fn write_percentiles(text: &mut String, reports: &[CommandReport], percentil
 }
 
 /// Lines `path_NAME`: answers and hops, each with their number and percentiles.
-pub fn write_paths(text: &mut String, reports: &[PathReport], percentiles: &[Box<[u8]>]) {
+fn write_paths(text: &mut String, reports: &[PathReport], percentiles: &[Box<[u8]>]) {
     for report in reports {
         let parts = [("answer", &report.answers), ("hop", &report.hops)];
         let parts: Vec<String> = parts

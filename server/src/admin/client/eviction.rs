@@ -1,0 +1,71 @@
+//! `maxmemory-clients`: when all clients together hold more than that, those that hold most are closed until they do not.
+//!
+//! Each core knows what its own clients hold and shows the sum to the others; the one that sees the limit passed tells core 0,
+//! which has clients evicted core by core, so that never one too many goes.
+
+use crate::mailbox::letter::{Answer, Question};
+use crate::session::{Closing, Session};
+use crate::state::State;
+
+/// Clients that one order evicts at most.
+const CLIENTS_AN_ORDER: usize = 64;
+
+/// The ticket of answers about evictions, which no session has.
+pub const EVICTION: u64 = u64::MAX;
+
+impl State {
+    /// Counts what a session holds.
+    pub fn count_session(&mut self, session: &mut Session) {
+        let (bytes, input, output) = (session.held_bytes(), session.query_bytes(), session.output.unsent());
+        session.is_large = bytes > crate::session::COUNTED_AT_ONCE_BYTES;
+        self.census.count(session.index, bytes, !session.facts.no_evict);
+        self.census.note_buffers(self.now, input, output);
+    }
+
+    /// Shows the other cores what the clients of this one hold, and tells core 0 if all together hold too much.
+    pub fn check_client_memory(&mut self) {
+        if self.tuning.client_memory_max == 0 || !std::mem::take(&mut self.census.has_changed) {
+            return;
+        }
+        self.show_client_memory();
+        let (bytes, group) = self.mesh.cores().client_memory();
+        if bytes >= self.tuning.client_memory_max && group > 0 && !self.is_evicting {
+            self.ask(0, EVICTION, Question::EvictClients);
+        }
+    }
+
+    fn show_client_memory(&mut self) {
+        self.mesh.cores().show_client_memory(self.me.index(), self.census.total(), self.census.largest_group());
+    }
+
+    /// Has clients evicted (on core 0) until no more than allowed is held. `false` if nothing is left to do.
+    pub fn evict_on(&mut self) {
+        let cores = self.mesh.cores();
+        let (bytes, group) = cores.client_memory();
+        let limit = self.tuning.client_memory_max;
+        self.is_evicting = limit != 0 && bytes >= limit && group > 0;
+        if self.is_evicting {
+            let core = cores.of_largest_client();
+            self.ask(core, EVICTION, Question::Evict { bytes: bytes - limit + 1, group });
+        }
+    }
+
+    /// Evicts clients of one group until so many bytes are free.
+    pub fn evict(&mut self, bytes: usize, group: usize) -> Answer {
+        let (mut freed, mut count) = (0, 0);
+        while freed < bytes && count < CLIENTS_AN_ORDER {
+            let Some(index) = self.census.first_of(group) else { break };
+            freed += self.census.bytes_of(index);
+            self.census.forget(index);
+            count += 1;
+            let (now, me) = (self.now, self.me.index());
+            let Some(session) = self.sessions[index as usize].as_deref_mut() else { continue };
+            log::info!("Evicting client: {}", session.line(now, me, None));
+            session.closing = Closing::Now;
+            self.dirty.push(index);
+            self.statistics.clients_evicted += 1;
+        }
+        self.show_client_memory();
+        Answer::Done
+    }
+}

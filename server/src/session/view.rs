@@ -1,0 +1,85 @@
+//! How CLIENT LIST shows a session.
+
+use super::{Closing, Pending, SHORT_OUTPUT_BYTES_MAX, Session};
+use ringkey_core::resp::Protocol;
+use ringkey_core::units::Millis;
+use std::fmt::Write as _;
+
+/// A client whose command is looking at itself: what its line shows of that command.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// Its client id.
+    pub id: u64,
+    /// The lengths of the words of its command, in bytes.
+    pub words_len: usize,
+}
+
+impl Session {
+    /// Its flags, as letters.
+    pub fn flags(&self) -> String {
+        let facts = &self.facts;
+        let all = [
+            ('b', matches!(self.pending, Pending::Paused)),
+            ('c', self.closing == Closing::AfterReplies),
+            ('A', self.closing == Closing::Now),
+            ('U', facts.ends.is_unix),
+            ('r', facts.read_only),
+            ('e', facts.no_evict),
+            ('T', facts.no_touch),
+            ('I', facts.is_source),
+        ];
+        let flags: String = all.iter().filter(|(_, is_set)| *is_set).map(|(letter, _)| *letter).collect();
+        if flags.is_empty() { "N".to_owned() } else { flags }
+    }
+
+    /// What it is capable of, as letters.
+    pub fn capabilities(&self) -> &'static str {
+        if self.facts.follows_redirects { "r" } else { "" }
+    }
+
+    /// The line of CLIENT LIST about it.
+    pub fn line(&self, now: Millis, core: usize, asker: Option<Asker>) -> String {
+        let facts = &self.facts;
+        let asker = asker.filter(|asker| asker.id == self.id);
+        let unsent = self.output.unsent();
+        // Valkey keeps so much in a buffer of fixed size, and the rest in a list, which is what `oll` and `omem` show.
+        let is_short = unsent <= SHORT_OUTPUT_BYTES_MAX;
+        let mut line = String::with_capacity(384);
+        let _ = write!(
+            line,
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 \
+             qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
+             user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
+            self.id,
+            facts.ends.peer,
+            facts.ends.local,
+            std::os::fd::AsRawFd::as_raw_fd(&self.fd),
+            String::from_utf8_lossy(&facts.name),
+            (now.0 - facts.since.0).max(0) / 1000,
+            (now.0 - self.last_active.0).max(0) / 1000,
+            self.flags(),
+            self.capabilities(),
+            self.db.0,
+            self.query_bytes() - self.parser.held_bytes(),
+            self.query_room(),
+            asker.map_or_else(|| self.parser.held_bytes(), |asker| asker.words_len),
+            self.output.room,
+            self.output.peak,
+            if is_short { unsent } else { 0 },
+            if is_short { 0 } else { self.output.pieces_count() },
+            if is_short { 0 } else { self.output.held_bytes() },
+            self.held_bytes(),
+            if unsent > 0 { "rw" } else { "r" },
+            self.last_command.map_or("NULL", |row| row.name),
+            if self.protocol == Protocol::Resp3 { 3 } else { 2 },
+            String::from_utf8_lossy(&facts.lib_name),
+            String::from_utf8_lossy(&facts.lib_version),
+            self.bytes_in,
+            self.output.total_sent,
+            // A command counts when it is done.
+            self.commands - u64::from(asker.is_some()),
+            core,
+        );
+        line
+    }
+}
