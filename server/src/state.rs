@@ -8,7 +8,7 @@ use crate::batch_wait::BatchWait;
 use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
-use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
+use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::rounds::Rounds;
@@ -292,6 +292,13 @@ pub enum Later {
     },
     /// The next piece of a long text for the session with this ticket.
     Piece(u64),
+    /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
+    Debug {
+        /// The ticket of the answer.
+        ticket: u64,
+        /// What is to be done.
+        order: DebugOrder,
+    },
 }
 
 /// A question that waits for the shard.

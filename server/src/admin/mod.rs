@@ -16,7 +16,7 @@ pub mod lolwut;
 pub mod memory;
 pub mod server;
 
-use crate::mailbox::letter::{Answer, Question};
+use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
 use crate::state::{Later, State};
 use ringkey_cluster::Change;
@@ -258,6 +258,9 @@ impl State {
             }
             Question::Purge => return self.begin_purge(from, ticket),
             Question::Scan(page) => keys::scan_page(self, &page),
+            Question::Debug(order @ DebugOrder::Sleep(_)) if from.is_none() => {
+                return self.later.push_back(Later::Debug { ticket, order });
+            }
             Question::Debug(order) => debug::carry_out(self, &order),
             Question::SlotKeys(wanted) => cluster::slot_keys(self, &wanted),
             Question::Node(node) => {
@@ -331,13 +334,7 @@ impl State {
         }
         let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
         let len = session.output.pending.len_between(before, session.output.pending.mark());
-        if let Some(row) = session.last_command {
-            let ticks = self.site.watch.ticks().saturating_sub(session.tracked.began);
-            self.conclude(session, row, ticks, len, failed);
-        }
-        for (row, count) in session.tracked.under_way.drain(..) {
-            self.paths.answered(row, u64::from(count), session.tracked.arrived);
-        }
+        self.conclude_waiting(session, len, failed);
         session.apply_reply_mode(before);
     }
 

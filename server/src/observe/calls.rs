@@ -111,6 +111,17 @@ impl State {
         }
     }
 
+    /// A command of the process that had to wait for other cores has its reply. It took as long as its client waited.
+    pub fn conclude_waiting(&mut self, session: &mut Session, reply_bytes: usize, failed: bool) {
+        if let Some(row) = session.last_command {
+            let ticks = self.site.watch.ticks().saturating_sub(session.tracked.began);
+            self.conclude(session, row, ticks, reply_bytes, failed);
+        }
+        for (row, count) in session.tracked.under_way.drain(..) {
+            self.paths.answered(row, u64::from(count), session.tracked.arrived);
+        }
+    }
+
     /// All requests of a session that ran elsewhere have their replies.
     #[inline]
     pub fn requests_answered(&mut self, index: u32) {
