@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 
 /// Descriptors that the process needs besides those of clients.
-const OWN_FILES: u64 = 64;
+pub const OWN_FILES: u64 = 64;
 
 /// Provided buffers of a core.
 const BUFFER_COUNT: u16 = 256;

@@ -45,10 +45,11 @@ pub fn read(line: &CommandLine) -> Result<Configuration, BootError> {
     let mut text = Vec::new();
     if let Some(name) = &line.config_file {
         let name = Path::new(OsStr::from_bytes(name));
-        text = read_file(name).map_err(|error| {
+        let name = std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
+        text = read_file(&name).map_err(|error| {
             BootError::Other(format!("Fatal error, can't open config file '{}': {}", name.display(), plain(&error)))
         })?;
-        configuration.file = std::fs::canonicalize(name).unwrap_or_else(|_| name.to_owned());
+        configuration.file = std::fs::canonicalize(&name).unwrap_or(name);
     }
     let mut stdin = Vec::new();
     if line.stdin {
@@ -92,8 +93,7 @@ impl Reader {
             Applied::Set(Setting::Dir) => {
                 // Relative paths in later lines and at run time start from there.
                 let path = Path::new(OsStr::from_bytes(settings.text(Setting::Dir))).to_owned();
-                std::env::set_current_dir(&path)
-                    .map_err(|error| refuse(format!("Can't chdir to '{}': {}", path.display(), plain(&error))))?;
+                std::env::set_current_dir(&path).map_err(|error| refuse(plain(&error)))?;
                 resolve_directory(settings);
                 Ok(())
             }

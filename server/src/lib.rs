@@ -23,6 +23,7 @@ pub mod observe;
 pub mod reactor;
 pub mod rounds;
 pub mod seat;
+pub mod self_check;
 pub mod session;
 pub mod settings_effect;
 pub mod state;

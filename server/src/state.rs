@@ -666,9 +666,7 @@ impl State {
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
-                if from != self.me.index() {
-                    self.came_back(index, &batch, &batch.jobs[0]);
-                }
+                self.came_back(from, index, &batch, &batch.jobs[0]);
                 return self.leg_returned(from, batch, flight, gathered, index);
             }
         }
@@ -677,9 +675,7 @@ impl State {
             if self.session(index, generation).is_none() {
                 continue;
             }
-            if from != self.me.index() {
-                self.came_back(index, &batch, job);
-            }
+            self.came_back(from, index, &batch, job);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
             if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
                 let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);

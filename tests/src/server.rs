@@ -389,7 +389,8 @@ pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
-fn program(kind: Kind) -> Option<PathBuf> {
+/// The program of this kind, if it was built or fetched.
+pub fn program(kind: Kind) -> Option<PathBuf> {
     match kind {
         Kind::Reference => peer("valkey-server"),
         Kind::Ringkey => std::env::var_os("RINGKEY_SERVER").map(PathBuf::from).or_else(newest_build),

@@ -131,9 +131,19 @@ impl State {
         }
     }
 
-    /// A job of the session at `index` is back from another core.
+    /// A job of the session at `index` is back from core `from`, which may be this one.
     #[inline]
-    pub fn came_back(&mut self, index: u32, batch: &Batch, job: &Job) {
+    pub fn came_back(&mut self, from: usize, index: u32, batch: &Batch, job: &Job) {
+        if from != self.me.index() {
+            self.note_hops(index, batch, job);
+        }
+        if !batch.slow.is_empty() || batch.replies.len() >= self.tuning.observed.reply_bytes {
+            self.remember_calls(index, batch, job);
+        }
+    }
+
+    #[inline]
+    fn note_hops(&mut self, index: u32, batch: &Batch, job: &Job) {
         let Some(session) = self.sessions[index as usize].as_deref() else { return };
         let ticks = self.pass_ticks.saturating_sub(batch.sent_at);
         let calls = &batch.calls[job.calls.0 as usize..job.calls.1 as usize];
@@ -145,9 +155,6 @@ impl State {
             (calls, _) => {
                 calls.iter().filter(|call| !call.is_part).for_each(|call| self.paths.came_back(call.row.id, 1, ticks))
             }
-        }
-        if !batch.slow.is_empty() || batch.replies.len() >= self.tuning.observed.reply_bytes {
-            self.remember_calls(index, batch, job);
         }
     }
 
