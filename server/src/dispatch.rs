@@ -269,7 +269,6 @@ impl State {
             return self.cut_off(session);
         }
         self.site.errors.note(error.code());
-        self.statistics.commands += 1;
         if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
             self.site.watch.reject(row);
         }
