@@ -8,7 +8,7 @@ use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
 use crate::rounds::Rounds;
 use crate::session::big::{BigArgument, FIRST_BYTES};
-use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pending, Session};
+use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pace, Pending, Session};
 use crate::state::{Later, State};
 use crate::sys::{Signal, Signals};
 use ringkey_core::settings::Setting;
@@ -336,9 +336,14 @@ impl CoreLoop {
         if session.is_receiving && must_stop && !session.is_paused {
             session.is_paused = true;
             self.ring.cancel(receive);
+        } else if session.is_direct && session.pace == Pace::Asked {
+            // What has come so far is told when the operation ends.
+            session.pace = Pace::Slow;
+            self.ring.cancel(receive);
         } else if !session.is_receiving && !session.is_deaf && !too_much {
             session.is_paused = false;
             session.is_receiving = true;
+            let is_slow = session.pace != Pace::Swift;
             match session.big.as_mut().filter(|_| wants_direct) {
                 Some(big) => {
                     session.is_direct = true;
@@ -347,7 +352,7 @@ impl CoreLoop {
                     // session is not dropped before: `is_receiving` keeps it.
                     #[allow(unsafe_code)]
                     unsafe {
-                        self.ring.receive_into(fd, room, len, receive);
+                        self.ring.receive_into(fd, room, len, !is_slow, receive);
                     }
                 }
                 None if session.is_bulky => self.ring.receive_some(fd, FIRST_BYTES, receive),
