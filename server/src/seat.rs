@@ -38,6 +38,7 @@ impl State {
     pub fn take_seat(&mut self, node: Arc<Node>) {
         self.serves_all = node.slots.is_full();
         self.seat = Some(Box::new(Seat::new(node, &self.settings, self.map.shards())));
+        self.straighten_flags();
     }
 
     /// Follows settings that may have changed.

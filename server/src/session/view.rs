@@ -70,7 +70,7 @@ impl Session {
             self.flags(),
             self.capabilities(),
             self.db.0,
-            self.query_bytes() - words,
+            self.query_bytes().saturating_sub(words),
             self.query_room(),
             asker.map_or(words, |asker| asker.words_len),
             self.output.room,
