@@ -381,9 +381,8 @@ impl CoreLoop {
         }
         let (now, me) = (self.state.now, self.state.me.index());
         let query = session.query_bytes();
-        if (query + session.output.unsent() > COUNTED_AT_ONCE_BYTES || session.big.is_some() || session.is_large)
-            && session.closing != Closing::Now
-        {
+        let is_large = query + session.output.unsent() > COUNTED_AT_ONCE_BYTES || session.big.is_some();
+        if (is_large || session.is_large || self.state.census.limit != 0) && session.closing != Closing::Now {
             self.state.count_session(session);
         }
         let tuning = &self.state.tuning;
