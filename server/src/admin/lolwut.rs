@@ -5,9 +5,10 @@
 
 use crate::session::Session;
 use crate::state::State;
-use crate::{COMPATIBLE_VERSION, VERSION};
+use crate::{COMPATIBLE_VERSION, REDIS_VERSION, VERSION};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, CommandError, Reply};
+use ringkey_core::settings::Setting;
 use std::f64::consts::TAU;
 
 /// What is drawn.
@@ -33,13 +34,15 @@ const THREADS_MAX: i64 = 36;
 /// A parameter is no number.
 pub fn lolwut(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
     let mut words: Vec<&[u8]> = args.iter_from(1).collect();
+    let mut wrong = CommandError::text("Syntax error. Use: LOLWUT [columns [petals [threads]]]");
     if words.first().is_some_and(|word| word.eq_ignore_ascii_case(b"version")) && words.len() > 1 {
         // There is one picture as yet, whichever version is asked for.
         parse_integer(words[1]).ok_or(CommandError::NotAnInteger)?;
         words.drain(..2);
+        wrong = CommandError::NotAnInteger;
     }
     if words.len() > 3 {
-        return Err(CommandError::text("Syntax error. Use: LOLWUT [columns [petals [threads]]]"));
+        return Err(CommandError::Syntax);
     }
     let random = &mut state.random;
     let mut rosette =
@@ -47,11 +50,14 @@ pub fn lolwut(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resu
     let places =
         [(&mut rosette.columns, COLUMNS_MAX), (&mut rosette.petals, PETALS_MAX), (&mut rosette.threads, THREADS_MAX)];
     for (word, (place, most)) in words.iter().zip(places) {
-        let wrong = CommandError::text("Syntax error. Use: LOLWUT [columns [petals [threads]]]");
-        *place = parse_integer(word).ok_or(wrong)?.clamp(1, most) as usize;
+        *place = parse_integer(word).ok_or_else(|| wrong.clone())?.clamp(1, most) as usize;
     }
+    let like = match state.settings.bool(Setting::ExtendedRedisCompatibility) {
+        true => format!("Redis ver. {REDIS_VERSION}"),
+        false => format!("Valkey {COMPATIBLE_VERSION}"),
+    };
     let text = format!(
-        "{}\nRosette of {} threads with {} petals each.\nRingkey ver. {VERSION} (Valkey {COMPATIBLE_VERSION})\n",
+        "{}\nRosette of {} threads with {} petals each.\nRingkey ver. {VERSION} ({like})\n",
         rosette.draw(),
         rosette.threads,
         rosette.petals
