@@ -601,7 +601,7 @@ fn lines_of_the_log_do_not_count_as_memory_in_use() {
         text.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().parse().unwrap()
     };
     let line = "x".repeat(2000);
-    let mut log = |client: &mut Client| {
+    let log = |client: &mut Client| {
         for _ in 0..1000 {
             assert_eq!(client.command(&["DEBUG", "LOG", &line]).lines(), ["+OK"]);
         }
