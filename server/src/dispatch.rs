@@ -2,6 +2,7 @@
 //! that touch other cores become jobs or flights.
 
 use crate::observe::calls::{Measure, request_bytes};
+use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
@@ -68,8 +69,10 @@ impl State {
             }
             let rest = &input[consumed..end];
             self.site.watch.start();
+            let first = session.next_parsed;
             let done = self.execute_parsed(session, rest);
-            if session.next_parsed > 0 {
+            // A request that is held back is not consumed.
+            if session.next_parsed > first {
                 let used = session.parsed[session.next_parsed - 1].end;
                 session.consume(used);
                 consumed += used;
@@ -268,7 +271,6 @@ impl State {
             return self.cut_off(session);
         }
         self.site.errors.note(error.code());
-        self.statistics.commands += 1;
         if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
             self.site.watch.reject(row);
         }
@@ -306,7 +308,9 @@ impl State {
             Some(request) => request.args(),
             None => in_place(&spans, parsed, input),
         };
+        crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
+        crash::done();
         let reply = session.output.pending.len() - len;
         let is_large = reply >= self.tuning.observed.reply_bytes;
         if self.site.watch.is_slow(ticks)
@@ -578,6 +582,7 @@ impl State {
         let (before, len) = (session.output.pending.mark(), session.output.pending.len());
         let mut failed = false;
         session.tracked.began = self.site.watch.ticks();
+        crash::note_command(row, &args);
         match (row.run, row.spread) {
             (Run::Admin(admin), _) => {
                 if let Err(error) = self.administer(session, admin, &args) {
@@ -595,10 +600,12 @@ impl State {
             }
             (_, Spread::Gather) => {
                 session.tracked.leaves(row);
-                self.gather(session, row, request);
+                self.gather(session, row, &request);
+                crash::done();
                 return Done::Stop;
             }
         }
+        crash::done();
         session.tracked.request = request;
         if session.pending.is_nothing() {
             if matches!(row.run, Run::Admin(_)) {
@@ -740,7 +747,7 @@ impl State {
     }
 
     /// Has the entries of all keys lent to this core and runs the command over them.
-    fn gather(&mut self, session: &mut Session, row: &'static Command, request: ringkey_core::resp::Request) {
+    fn gather(&mut self, session: &mut Session, row: &'static Command, request: &ringkey_core::resp::Request) {
         let args = request.args();
         let mut keys: Vec<(ShardId, usize)> = Vec::new();
         row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));

@@ -2,7 +2,7 @@
 //! table of sessions follows the other, in slices, so that many clients cost no more at once than a few.
 
 use crate::session::output::RoomChange;
-use crate::session::{Closing, Session};
+use crate::session::{Closing, Pace, Session};
 use crate::state::State;
 use ringkey_core::units::Millis;
 
@@ -78,10 +78,17 @@ impl State {
         let lingers_too_long = session.lingers_since.is_some_and(|since| passed(since) > LINGER_MS);
         let is_idle_too_long = timeout_ms > 0 && idle > timeout_ms && session.pending.is_nothing();
         if (lingers_too_long || is_idle_too_long) && session.closing != Closing::Now {
+            if is_idle_too_long {
+                log::debug!("Closing idle client");
+            }
             session.closing = Closing::Now;
             self.dirty.push(session.index);
         }
         if session.output.over_soft_limit_since.is_some() {
+            self.dirty.push(session.index);
+        }
+        if session.is_direct && idle > ACTIVE_MS && session.pace == Pace::Swift {
+            session.pace = Pace::Asked;
             self.dirty.push(session.index);
         }
         session.shrink_input(idle > INPUT_IDLE_MS);

@@ -11,6 +11,8 @@ use crate::listen::Listener;
 use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::observe::crash;
+use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
@@ -255,6 +257,8 @@ pub struct State {
     pub room_rule: RoomRule,
     /// When a web client was last logged.
     pub web_logged_at: Millis,
+    /// What core 0 keeps of the process.
+    pub keeper: Keeper,
     /// The core has been told to stop.
     pub is_stopping: bool,
     /// What is done piece by piece, one a pass, so that others are served in between.
@@ -265,6 +269,8 @@ pub struct State {
     pub rounds: Rounds,
     /// Are clients being evicted (known to core 0)?
     pub is_evicting: bool,
+    /// Answers that wait for the end of that.
+    pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// Clients that a command has blocked, by id, and their places in the table of sessions. No command blocks yet.
     pub blocked: HashMap<u64, u32>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
@@ -383,11 +389,13 @@ impl State {
             is_cron_paused: false,
             room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
+            keeper: Keeper::default(),
             is_stopping: false,
             later: VecDeque::new(),
             census: Census::default(),
             rounds: Rounds::default(),
             is_evicting: false,
+            after_eviction: Vec::new(),
             blocked: HashMap::new(),
             notices: VecDeque::new(),
             visits: HashMap::new(),
@@ -398,6 +406,7 @@ impl State {
 
     /// Takes a connection in and returns its index.
     pub fn adopt(&mut self, new: NewConnection) -> u32 {
+        log::debug!("Accepted {}", new.ends.peer);
         let index = self.free.pop().unwrap_or_else(|| {
             self.sessions.push(None);
             self.generations.push(0);
@@ -605,7 +614,9 @@ impl State {
 
     fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
+        crash::note_batch(batch.calls.first().map(|call| call.row), batch.calls.len(), batch.home.0);
         self.site.deliver(self.now, batch, &mut done);
+        crash::batch_done();
         self.send_done(done);
     }
 
@@ -778,7 +789,7 @@ impl State {
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
-        if session.pending.is_nothing() && session.closing != Closing::Now {
+        if session.pending.is_nothing() && session.closing != Closing::Now && !self.is_stopping {
             let mut input = std::mem::take(&mut session.input);
             let start = session.input_start;
             let read = self.drive(&mut session, &input[start..]);
@@ -874,8 +885,7 @@ impl State {
             self.site.rules.hold = Hold::Paused;
         }
         self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
-        // A limit may have changed.
-        self.census.has_changed = true;
+        self.follow_client_limit();
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;

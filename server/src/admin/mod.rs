@@ -15,6 +15,7 @@ pub mod latency;
 pub mod lolwut;
 pub mod memory;
 pub mod server;
+pub mod shutdown;
 
 use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
@@ -155,7 +156,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::ObjectHelp => keys::object_help(session),
-        Admin::Shutdown => server::shutdown(state, session, args),
+        Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet
         | Admin::CommandLogHelp
@@ -234,7 +235,7 @@ impl State {
             }
             Question::Pause(pause) => return self.take_pause(pause, from, ticket),
             Question::Unblock(id, how) => Answer::Count(u64::from(self.unblock(id, how))),
-            Question::EvictClients => return self.evict_on(),
+            Question::EvictClients => return self.begin_eviction(),
             Question::Evict { bytes, group } => self.evict(bytes, group),
             Question::Settings(settings) => {
                 config::adopt(self, settings);
@@ -277,6 +278,7 @@ impl State {
                 self.is_stopping = true;
                 Answer::Done
             }
+            Question::AbortStop => self.abort_stop(),
         };
         self.reply_to(from, ticket, answer);
     }
@@ -303,7 +305,7 @@ impl State {
             if errand.missing == 0
                 && let Some(errand) = self.errands.open.remove(&number)
             {
-                self.reply_to(errand.asker, errand.ticket, errand.done);
+                self.reply_after_eviction(errand.asker, errand.ticket, errand.done);
             }
             return;
         }
