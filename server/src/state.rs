@@ -154,7 +154,7 @@ impl Process {
 
     /// Memory that the main thread allocated, in bytes.
     pub fn main_memory(&self) -> i64 {
-        self.main_memory.load(Ordering::Relaxed)
+        self.main_memory.load(Ordering::Relaxed) + crate::memory::by_log()
     }
 
     /// Memory used when the server had started, in bytes.
