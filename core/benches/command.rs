@@ -101,6 +101,7 @@ impl World {
                 no_touch: false,
                 is_source: false,
                 keep: false,
+                is_part: false,
             };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);

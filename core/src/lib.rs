@@ -16,6 +16,7 @@ pub mod keyspace;
 pub mod limits;
 pub mod long_double;
 pub mod number;
+pub mod observe;
 pub mod outcome;
 pub mod prng;
 pub mod resp;

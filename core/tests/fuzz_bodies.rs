@@ -105,6 +105,19 @@ fn settings() {
 }
 
 #[test]
+fn rewriting() {
+    let seeds: &[&[u8]] = &[
+        b"\0# a\n\n  TIMEOUT  5\r\nsave 900 1\n# b\nsave 300 10\ntimeout 6\nslowlog-max-len 5\nlogfile 'a b'\0timeout 7\n\
+          save \"1 2 3 4\"\nclient-output-buffer-limit \"slave 1kb 2 3\"\nrequirepass \"a \\x00\\\"\"",
+        b"\x01client-output-buffer-limit pubsub 1mb 0 0\nclient-output-buffer-limit normal 1 2 3\nbind \"'a b'\"\n# Added by \
+          CONFIG REWRITE:\nbind\0maxmemory-clients 5%\nbind \"a b\"",
+        b"\x02include x\nuser a on\nnosuch 'x\nrename-command a b\ndynamic-hz yes\nreplicaof a 5\0shutdown-on-sigint \"now save\"",
+        b"\x03#\r\nslot-migration-max-failover-repl-bytes -1\noom-score-adj-values 1 2 3\nmaxmemory 1025\0save \"\"",
+    ];
+    feed(seeds, 300, bodies::rewrite::run);
+}
+
+#[test]
 fn globs() {
     let seeds: &[&[u8]] = &[
         b"\0\x05a*b?caxxbyc",

@@ -1,21 +1,27 @@
 //! One core at work. A pass: reap completions, take letters, look ahead into all requests that came, execute them,
 //! post what goes to other cores, send what is owed, and wait for more - all with one entry into the kernel.
 
+use crate::aside::Aside;
 use crate::clock;
 use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
+use crate::observe::log as logger;
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
 use crate::rounds::Rounds;
 use crate::session::big::{BigArgument, FIRST_BYTES};
 use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pace, Pending, Session};
 use crate::state::{Later, State};
-use crate::sys::{Signal, Signals};
+use crate::sys::Signals;
 use ringkey_core::settings::Setting;
 use ringkey_core::txn::site::FORESEEN_MAX;
+use ringkey_core::units::{DbIndex, Millis};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// Which descriptor has an event: that of finished work. The other one is that of signals.
+const BELL: u32 = 1;
 
 /// Letters taken from one core in one pass.
 const LETTERS_MAX: usize = 256;
@@ -32,8 +38,14 @@ const LINGER: Duration = Duration::from_micros(40);
 /// Looks into the mailboxes between two looks at the clock.
 const LOOKS_A_GLANCE: usize = 16;
 
-/// How long a core that stops tries to deliver its last letters.
-const STOP_LIMIT: Duration = Duration::from_millis(500);
+/// How long a core that stops goes on sending: its last letters, and what clients are owed.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long it sleeps between two looks whether all have got it.
+const STOP_GLANCE: Duration = Duration::from_millis(2);
+
+/// How often the contents of the databases are logged at the level verbose, in milliseconds.
+const CONTENTS_LOG_PERIOD_MS: i64 = 5000;
 
 /// Bytes that arrived for a session and lie in a provided buffer.
 struct Arrival {
@@ -57,17 +69,22 @@ pub struct CoreLoop {
     next_slice_ms: i64,
     last_dealt: usize,
     has_more_upkeep: bool,
+    /// Commands counted at the end of the last pass.
+    commands_before: u64,
     /// Listeners that accept again at the next tick: what they lack does not come back at once.
     deaf_listeners: Vec<Token>,
     stopping_since: Option<Instant>,
+    is_quiet: bool,
     has_stopped: bool,
+    contents_logged_at: Millis,
 }
 
 impl CoreLoop {
     /// A core that listens if it has listeners.
-    pub fn new(ring: Ring, state: State, signals: Option<Signals>) -> Self {
+    pub fn new(ring: Ring, mut state: State, signals: Option<Signals>) -> Self {
         // The first connection goes to core 0.
         let last_dealt = state.mesh.count() - 1;
+        state.has_min_wait = ring.has_min_wait();
         let mut this = Self {
             ring,
             state,
@@ -79,18 +96,36 @@ impl CoreLoop {
             next_slice_ms: 0,
             last_dealt,
             has_more_upkeep: false,
+            commands_before: 0,
             deaf_listeners: Vec::new(),
             stopping_since: None,
+            is_quiet: false,
             has_stopped: false,
+            contents_logged_at: Millis(0),
         };
         this.listen();
         this.watch_signals();
+        this.watch_aside();
         this
     }
 
     fn watch_signals(&mut self) {
         if let Some(signals) = &self.signals {
             self.ring.watch(signals.fd().as_raw_fd(), Token { operation: Operation::Event, index: 0, generation: 0 });
+        }
+    }
+
+    /// On core 0, hears of slow work that is done.
+    fn watch_aside(&mut self) {
+        if let Some(aside) = &self.state.aside {
+            self.ring.watch(aside.bell(), Token { operation: Operation::Event, index: BELL, generation: 0 });
+        }
+    }
+
+    fn work_was_done(&mut self) {
+        let done = self.state.aside.as_mut().map(Aside::done).unwrap_or_default();
+        for ((asker, ticket), answer) in done {
+            self.state.reply_to(asker, ticket, answer);
         }
     }
 
@@ -110,6 +145,12 @@ impl CoreLoop {
             Operation::Accept => self.accepted(token, accepted.ok_or(result), more),
             Operation::Receive => self.received(token, result, buffer, more),
             Operation::Send => self.sent(token, result),
+            Operation::Event if token.index == BELL => {
+                self.work_was_done();
+                if !more {
+                    self.watch_aside();
+                }
+            }
             Operation::Event => {
                 self.signalled();
                 if !more {
@@ -191,12 +232,15 @@ impl CoreLoop {
                 self.ring.buffers.give_back(buffer);
             }
         }
-        let now = self.state.now;
+        let (now, pass_ticks) = (self.state.now, self.state.pass_ticks);
         let Some(session) = self.state.session(index, generation) else { return };
         if std::mem::take(&mut session.is_direct) {
             session.filled_big(result.max(0) as usize);
             session.last_active = now;
             if result > 0 {
+                if session.pending.is_nothing() {
+                    session.tracked.arrived = pass_ticks;
+                }
                 session.bytes_in += result as u64;
                 self.state.statistics.net_in += result as u64;
                 self.state.statistics.reads += 1;
@@ -239,17 +283,17 @@ impl CoreLoop {
     fn signalled(&mut self) {
         let Some(signals) = &self.signals else { return };
         while let Some(signal) = signals.next() {
-            let name = if signal == Signal::Interrupt { "SIGINT" } else { "SIGTERM" };
-            if self.state.is_stopping {
-                log::warn!("You insist... exiting now.");
-                std::process::exit(1);
-            }
-            log::warn!("Received {name} scheduling shutdown...");
-            self.state.stop_all();
+            self.state.asked_to_stop(signal);
+            // It is heeded in this pass, unless periodic work rests.
+            self.next_tick_ms = 0;
         }
     }
 
     fn execute_arrivals(&mut self) {
+        if self.state.is_stopping {
+            // Read and dropped: a close with unread input would take from the client what it is still to get.
+            return self.arrivals.drain(..).for_each(|arrival| self.ring.buffers.give_back(arrival.buffer));
+        }
         // Requests are first parsed and the places of their keys fetched, so that the misses overlap; but not of more than the
         // nearest cache keeps until they are executed.
         let mut from = 0;
@@ -309,6 +353,10 @@ impl CoreLoop {
             }
             // Everything that came has been executed by now; the rest is half a request.
             if session.is_deaf && session.next_parsed == session.parsed.len() {
+                if session.closing == Closing::No {
+                    let (now, me) = (self.state.now, self.state.me.index());
+                    log::debug!("Client closed connection {}", logger::client_line(session.line(now, me, None)));
+                }
                 session.closing = Closing::Now;
             }
         }
@@ -388,7 +436,8 @@ impl CoreLoop {
         let tuning = &self.state.tuning;
         let is_refused = session.big.as_ref().is_some_and(BigArgument::is_over);
         if (is_refused || query > tuning.query_limit) && session.closing != Closing::Now {
-            log::warn!("Closing client that reached max query buffer length: {}", session.line(now, me, None));
+            let line = logger::client_line(session.line(now, me, None));
+            log::warn!("Closing client that reached max query buffer length: {line}");
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
         }
@@ -405,14 +454,14 @@ impl CoreLoop {
             session.output.over_soft_limit_since = None;
         }
         if is_over && session.closing != Closing::Now {
-            let line = session.line(now, me, None);
+            let line = logger::client_line(session.line(now, me, None));
             log::warn!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits.");
             self.state.statistics.output_limit_closed += 1;
             session.closing = Closing::Now;
         }
     }
 
-    /// Periodic work. `true` if it is time for upkeep, too.
+    /// Periodic work. `true` if it is time for upkeep of the data, too.
     fn tick(&mut self) -> bool {
         let now = self.state.now;
         let tick_ms = 1000 / self.state.tuning.hz;
@@ -428,17 +477,93 @@ impl CoreLoop {
             return false;
         }
         self.next_tick_ms = now.0 + tick_ms;
+        let began = clock::instant();
+        let upkeep = self.work_of_tick(now);
+        self.state.statistics.cron_nanos += began.elapsed().as_nanos() as u64;
+        upkeep
+    }
+
+    /// Rates, memory, listeners, how long to wait.
+    fn work_of_tick(&mut self, now: Millis) -> bool {
         self.state.statistics.sample(now.0);
+        self.state.note_memory();
+        self.state.look_after_purge();
+        self.state.settle();
         for token in std::mem::take(&mut self.deaf_listeners) {
             self.accept_on(token);
         }
         if self.state.is_cron_paused {
             return false;
         }
+        self.state.mesh.cores().beat(self.state.me.index()).store(now.0, Ordering::Relaxed);
+        self.tend_process();
         let statistics = &self.state.statistics;
         let commands = statistics.commands + statistics.calls_in;
         self.state.batch_wait.observe(self.state.rounds.active(), commands, now);
         true
+    }
+
+    /// The part of a tick that is about the process: signals, the supervisor, the log.
+    fn tend_process(&mut self) {
+        let state = &mut self.state;
+        let now = state.now;
+        state.heed_signal();
+        state.keeper.sign(now, state.mesh.cores());
+        if !log::log_enabled!(log::Level::Debug)
+            || (0..CONTENTS_LOG_PERIOD_MS).contains(&(now.0 - self.contents_logged_at.0))
+        {
+            return;
+        }
+        self.contents_logged_at = now;
+        let core = state.me.index();
+        for db in 0..state.site.shard.database_count() {
+            let database = state.site.shard.database(DbIndex(db));
+            if !database.is_empty() {
+                log::debug!("DB {db}: {} keys ({} volatile) on core {core}.", database.len(), database.volatile());
+            }
+        }
+        log::trace!("Total: {} clients connected to core {core}", state.session_count());
+    }
+
+    /// A pass of a core that stops: nothing is read or executed any more, but what is owed to clients and other cores
+    /// still leaves, for a bounded time.
+    fn stop(&mut self, began: Instant) -> Flow {
+        let is_first = self.stopping_since.is_none();
+        let since = *self.stopping_since.get_or_insert(began);
+        let cores = self.state.mesh.cores().clone();
+        if is_first {
+            self.state.keeper.tell_stopping();
+            if self.state.listeners.iter().any(listen::Listener::is_unix) {
+                log::info!("Removing the unix socket file.");
+            }
+            self.state.listeners.clear();
+        }
+        let mut owes = self.state.mesh.is_clogged();
+        for index in 0..self.state.sessions.len() {
+            let Some(session) = self.state.sessions[index].as_deref_mut() else { continue };
+            if matches!(session.pending, Pending::Paused) && session.closing != Closing::Now {
+                session.closing = Closing::Now;
+                self.state.dirty.push(index as u32);
+            } else if session.closing == Closing::No {
+                session.closing = Closing::AfterReplies;
+                self.state.dirty.push(index as u32);
+            }
+            owes |= session.closing != Closing::Now && (session.output.unsent() > 0 || !session.pending.is_nothing());
+        }
+        if !owes && !self.is_quiet {
+            self.is_quiet = true;
+            cores.quiet().fetch_add(1, Ordering::AcqRel);
+        }
+        self.tend_sessions();
+        if cores.quiet().load(Ordering::Acquire) >= cores.count() || since.elapsed() > STOP_LIMIT {
+            self.has_stopped = true;
+            crate::sys::note::unregister();
+            // What is owed is handed to the kernel; the sockets close with the process.
+            self.enter(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });
+            return Flow::Stop;
+        }
+        self.enter(Wait { want: 1, timeout: STOP_GLANCE, min_wait: Duration::ZERO });
+        Flow::Continue
     }
 
     /// Waits for the next thing to do.
@@ -491,11 +616,14 @@ impl CoreLoop {
     }
 
     fn note_busy(&mut self, began: Instant) {
-        let micros = began.elapsed().as_micros() as u64;
+        let nanos = began.elapsed().as_nanos() as u64;
         let statistics = &mut self.state.statistics;
         statistics.passes += 1;
-        statistics.busy_micros += micros;
-        statistics.longest_pass_micros = statistics.longest_pass_micros.max(micros);
+        let executed = statistics.commands.saturating_sub(self.commands_before);
+        self.commands_before = statistics.commands;
+        statistics.most_commands = statistics.most_commands.max(executed);
+        statistics.busy_nanos += nanos;
+        statistics.longest_pass_micros = statistics.longest_pass_micros.max(nanos / 1000);
     }
 }
 
@@ -506,6 +634,7 @@ impl Core for CoreLoop {
         }
         let began = clock::instant();
         self.state.now = clock::now();
+        self.state.pass_ticks = clock::ticks();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.reap(&mut completions);
         completions.drain(..).for_each(|completion| self.complete(completion));
@@ -521,7 +650,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
-        self.state.statistics.command_micros += executing.elapsed().as_micros() as u64;
+        self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();
         self.listen();
         self.tend_sessions();
@@ -536,14 +665,9 @@ impl Core for CoreLoop {
             ring.wake(peer);
         });
         state.statistics.wakes += wakes;
-        // The letters that stop the other cores may still wait for room; a core that has stopped takes none.
-        if self.state.is_stopping
-            && (!self.state.mesh.is_clogged() || self.stopping_since.get_or_insert(began).elapsed() > STOP_LIMIT)
-        {
-            self.has_stopped = true;
-            // What is owed is handed to the kernel; the sockets close with the process.
-            let _ = self.ring.submit_and_wait(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });
-            return Flow::Stop;
+        state.paths.written(clock::ticks());
+        if self.state.is_stopping {
+            return self.stop(began);
         }
         self.note_busy(began);
         self.wait();
@@ -553,7 +677,14 @@ impl Core for CoreLoop {
     fn upkeep(&mut self) -> bool {
         self.state.now = clock::now();
         let budget = UPKEEP_ENTRIES;
+        let began = clock::ticks();
         self.has_more_upkeep = self.state.site.upkeep(self.state.now, budget);
+        let nanos = clock::nanos_of(clock::ticks().saturating_sub(began));
+        self.state.statistics.upkeep_nanos += nanos;
+        let millis = nanos / 1_000_000;
+        if self.state.tuning.observed.latency_ms.is_some_and(|limit| millis >= limit) {
+            self.state.latency_events.note("expire-cycle", self.state.now.as_seconds(), millis);
+        }
         self.has_more_upkeep
     }
 }

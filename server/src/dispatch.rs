@@ -1,10 +1,12 @@
 //! From bytes to execution: requests are parsed in place, those for this core run at once, and stretches of a pipeline
 //! that touch other cores become jobs or flights.
 
+use crate::observe::calls::{Measure, request_bytes};
+use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread, table};
+use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -67,6 +69,7 @@ impl State {
             }
             let rest = &input[consumed..end];
             let first = session.next_parsed;
+            self.site.watch.start();
             let done = self.execute_parsed(session, rest);
             // A request that is held back is not consumed.
             if session.next_parsed > first {
@@ -163,7 +166,7 @@ impl State {
         if args.is_empty() {
             return;
         }
-        let Some(row) = table::lookup(args.get(0)) else { return };
+        let Some(row) = self.names.lookup(args.get(0)) else { return };
         let mut key = None;
         if let Some(index) = row.single_key()
             && row.accepts(args.len())
@@ -253,12 +256,12 @@ impl State {
         args: &Args<'_>,
     ) -> Result<&'static Command, CommandError> {
         // Who has not said the password does not even learn which commands there are.
-        if !session.is_authenticated && !table::find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
+        if !session.is_authenticated && !self.names.find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
             return Err(CommandError::NoAuth);
         }
         match row {
             Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => Ok(row),
-            _ => table::resolve(args),
+            _ => self.names.resolve(args),
         }
     }
 
@@ -269,6 +272,9 @@ impl State {
         }
         self.site.errors.note(error.code());
         self.statistics.commands += 1;
+        if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
+            self.site.watch.reject(row);
+        }
         session.next_parsed += 1;
         if parsed.is_owned {
             session.owned.pop_front();
@@ -295,7 +301,7 @@ impl State {
 
     #[inline]
     fn run_here(&mut self, session: &mut Session, parsed: &Parsed, call: &Call, input: &[u8]) -> Done {
-        let before = session.output.pending.mark();
+        let (before, len) = (session.output.pending.mark(), session.output.pending.len());
         // The request is taken apart from the session while its replies are written there.
         let spans = std::mem::take(&mut session.spans);
         let owned = if parsed.is_owned { session.owned.pop_front() } else { None };
@@ -303,9 +309,20 @@ impl State {
             Some(request) => request.args(),
             None => in_place(&spans, parsed, input),
         };
-        self.site.run(self.now, call, &args, &mut session.output.pending);
+        crash::note_command(call.row, &args);
+        let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
+        crash::done();
+        let reply = session.output.pending.len() - len;
+        let is_large = reply >= self.tuning.observed.reply_bytes;
+        if self.site.watch.is_slow(ticks)
+            || is_large
+            || self.is_large_request(parsed.end - parsed.start, parsed.is_owned)
+        {
+            self.remember(session, call.row, &args, Measure { ticks, request: request_bytes(&args), reply });
+        }
         session.spans = spans;
         session.note_command(call.row);
+        self.paths.answered(call.row.id, 1, session.tracked.arrived);
         self.statistics.commands += 1;
         session.apply_reply_mode(before);
         session.next_parsed += 1;
@@ -353,11 +370,23 @@ impl State {
         let call = new_call(row, session, parsed.key);
         let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
         batch.push_call(&call, &session.args_of(parsed, input));
-        session.leave_behind(parsed);
+        self.send_off(session, parsed, row, input);
         session.pending = Pending::Remote;
         session.note_command(row);
         self.statistics.commands += 1;
         Done::Stop
+    }
+
+    /// Moves behind a request whose words have been copied, because it runs elsewhere.
+    #[inline]
+    fn send_off(&mut self, session: &mut Session, parsed: &Parsed, row: &'static Command, input: &[u8]) {
+        session.tracked.leaves(row);
+        if self.is_large_request(parsed.end - parsed.start, parsed.is_owned) {
+            let args = session.args_of(parsed, input);
+            let request = request_bytes(&args);
+            self.remember(session, row, &args, Measure { request, ..Measure::default() });
+        }
+        session.leave_behind(parsed);
     }
 
     /// Collects the requests from the next one on that run on one shard each, and sends them there: as a job if it is
@@ -383,12 +412,12 @@ impl State {
         if let [shard] = shards.as_slice() {
             let shard = *shard;
             let owner = self.new_owner();
-            let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
+            self.open_remote_job(shard, session.ticket(), owner, Order::Run);
             for (at, row) in rows.iter().enumerate() {
                 let parsed = session.parsed[first + at];
                 let call = new_call(row, session, parsed.key);
-                batch.push_call(&call, &session.args_of(&parsed, input));
-                session.leave_behind(&parsed);
+                self.outgoing(shard).push_call(&call, &session.args_of(&parsed, input));
+                self.send_off(session, &parsed, row, input);
             }
             session.pending = Pending::Remote;
         } else {
@@ -398,7 +427,7 @@ impl State {
                     let parsed = session.parsed[first + at];
                     let call = new_call(row, session, parsed.key);
                     flight.push(targets[at], &call, &session.args_of(&parsed, input), None);
-                    session.leave_behind(&parsed);
+                    self.send_off(session, &parsed, row, input);
                 }
                 self.take_off(session, flight, None);
             } else {
@@ -485,12 +514,18 @@ impl State {
                 batch.push_call(&call, &args);
             } else if is_here {
                 let batch = flight.batch_of(0);
-                self.site.run(self.now, &call, &args, &mut batch.replies);
+                let len = batch.replies.len();
+                self.site.watch.start();
+                let ticks = self.site.run(self.now, &call, &args, &mut batch.replies);
                 batch.ends.push(batch.replies.mark());
+                let reply = batch.replies.len() - len;
+                if self.site.watch.is_slow(ticks) || reply >= self.tuning.observed.reply_bytes {
+                    self.remember(session, row, &args, Measure { ticks, request: 0, reply });
+                }
             } else {
                 flight.batch_of(1).push_call(&call, &args);
             }
-            session.leave_behind(&parsed);
+            self.send_off(session, &parsed, row, input);
         }
         flight.relay(away);
         true
@@ -545,10 +580,14 @@ impl State {
         session.note_command(row);
         self.statistics.commands += 1;
         let args = request.args();
-        let before = session.output.pending.mark();
+        let (before, len) = (session.output.pending.mark(), session.output.pending.len());
+        let mut failed = false;
+        session.tracked.began = self.site.watch.ticks();
+        crash::note_command(row, &args);
         match (row.run, row.spread) {
             (Run::Admin(admin), _) => {
                 if let Err(error) = self.administer(session, admin, &args) {
+                    failed = true;
                     session.output.pending.rewind(before);
                     self.site.errors.note(error.code());
                     Reply::new(&mut session.output.pending, session.protocol).error(&error);
@@ -560,13 +599,37 @@ impl State {
             (_, Spread::EveryShard { join, shared }) => {
                 self.fly_everywhere(session, row, &args, Shape::Joined(join), shared);
             }
-            (_, Spread::Gather) => self.gather(session, row, request),
+            (_, Spread::Gather) => {
+                session.tracked.leaves(row);
+                self.gather(session, row, &request);
+                crash::done();
+                return Done::Stop;
+            }
         }
+        crash::done();
+        session.tracked.request = request;
         if session.pending.is_nothing() {
+            if matches!(row.run, Run::Admin(_)) {
+                let ticks = self.site.watch.ticks().saturating_sub(session.tracked.began);
+                self.conclude(session, row, ticks, session.output.pending.len() - len, failed);
+            }
+            self.paths.answered(row.id, 1, session.tracked.arrived);
             session.apply_reply_mode(before);
             return if session.closing == Closing::No { Done::Next } else { Done::Stop };
         }
+        session.tracked.leaves(row);
         Done::Stop
+    }
+
+    /// Runs a call on this core that might have spanned several.
+    fn run_alone(&mut self, session: &mut Session, call: &Call, args: &Args<'_>) {
+        let len = session.output.pending.len();
+        self.site.watch.start();
+        let ticks = self.site.run(self.now, call, args, &mut session.output.pending);
+        let reply = session.output.pending.len() - len;
+        if self.site.watch.is_slow(ticks) || reply >= self.tuning.observed.reply_bytes {
+            self.remember(session, call.row, args, Measure { ticks, request: 0, reply });
+        }
     }
 
     fn fly_each_key(
@@ -581,7 +644,7 @@ impl State {
         if !(args.len() - 1).is_multiple_of(stride) {
             // Words that do not pair up: the handler on this core says so and touches nothing.
             let call = new_call(row, session, None);
-            return self.site.run(self.now, &call, args, &mut session.output.pending);
+            return self.run_alone(session, &call, args);
         }
         let hashes: SmallVec<[KeyHash; 16]> =
             (1..args.len()).step_by(stride).map(|index| self.site.shard.key(args.get(index)).hash).collect();
@@ -630,6 +693,7 @@ impl State {
         let away = usize::from(is_here);
         let target = flight.shard(away);
         let order = if is_here { Order::Run } else { Order::RunAndKeep };
+        self.site.watch.start();
         self.open_remote_job(target, session.ticket(), flight.owner(), order);
         for (at, hash) in hashes.iter().enumerate() {
             let words = 1 + at * stride..1 + (at + 1) * stride;
@@ -641,8 +705,9 @@ impl State {
             } else if is_here {
                 let batch = flight.batch_of(0);
                 let spans = args.fragment(words);
-                self.site.run(self.now, &call, &args.with_spans(&spans), &mut batch.replies);
+                let ticks = self.site.run(self.now, &call, &args.with_spans(&spans), &mut batch.replies);
                 batch.ends.push(batch.replies.mark());
+                flight.ticks += ticks;
             } else {
                 flight.batch_of(1).push_fragment(&call, args, words);
             }
@@ -669,8 +734,11 @@ impl State {
             && self.site.is_idle()
             && !matches!(shape, Shape::Joined(ringkey_core::command::Join::ByLot))
         {
-            return self.site.run(self.now, &call, args, &mut session.output.pending);
+            // A row that is not in the table carries out a part of one that is, which is counted by itself.
+            let call = Call { is_part: usize::from(row.id) >= ringkey_core::command::table::ROW_COUNT, ..call };
+            return self.run_alone(session, &call, args);
         }
+        let call = Call { is_part: true, ..call };
         let reach = Reach::Whole(if shared { Mode::Shared } else { Mode::Exclusive });
         let mut flight = self.new_flight(session, shape, reach, &shards);
         for shard in shards {
@@ -680,7 +748,7 @@ impl State {
     }
 
     /// Has the entries of all keys lent to this core and runs the command over them.
-    fn gather(&mut self, session: &mut Session, row: &'static Command, request: ringkey_core::resp::Request) {
+    fn gather(&mut self, session: &mut Session, row: &'static Command, request: &ringkey_core::resp::Request) {
         let args = request.args();
         let mut keys: Vec<(ShardId, usize)> = Vec::new();
         row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));
@@ -740,12 +808,13 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         no_touch: session.facts.no_touch,
         is_source: session.facts.is_source,
         keep: false,
+        is_part: false,
     }
 }
 
 /// A call of a part of a command: the name and one key, with its value if it has one.
 fn new_fragment(row: &'static Command, session: &Session, hash: KeyHash) -> Call {
-    new_call(row, session, Some((1, hash)))
+    Call { is_part: true, ..new_call(row, session, Some((1, hash))) }
 }
 
 /// Is this a line of HTTP?

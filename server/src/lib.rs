@@ -7,10 +7,12 @@
 //! - only [`reactor`] names io_uring and glommio, so another driver would replace that folder and nothing else.
 
 pub mod admin;
+pub mod aside;
 pub mod batch_wait;
 pub mod boot;
 pub mod census;
 pub mod clock;
+pub mod configuration;
 pub mod core_loop;
 pub mod dispatch;
 pub mod listen;
@@ -18,9 +20,11 @@ pub mod mailbox;
 pub mod memory;
 pub mod nodes_file;
 pub mod observe;
+pub mod process;
 pub mod reactor;
 pub mod rounds;
 pub mod seat;
+pub mod self_check;
 pub mod session;
 pub mod settings_effect;
 pub mod state;

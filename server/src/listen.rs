@@ -1,5 +1,6 @@
 //! Sockets that listen, and what is to be known of those that were accepted.
 
+use crate::sys::names::group_id;
 use ringkey_core::settings::{Setting, Settings};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
@@ -86,7 +87,7 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, ListenError> {
     if !path.is_empty() {
         let path = Path::new(std::ffi::OsStr::from_bytes(path));
         let mode = settings.int(Setting::UnixSocketPerm) as u32;
-        let listener = open_unix(path, mode, backlog)
+        let listener = open_unix(path, mode, settings.text(Setting::UnixSocketGroup), backlog)
             .map_err(|error| ListenError(format!("Failed opening Unix socket: bind: {error}")))?;
         listeners.push(listener);
     }
@@ -122,14 +123,13 @@ pub fn open_core_ports(settings: &Settings, cores: u16) -> Result<Vec<Vec<Listen
 /// Opens the listeners for a port on all addresses of `bind`.
 fn open_port(settings: &Settings, port: u16) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();
-    let backlog = settings.int(Setting::TcpBacklog) as i32;
     for word in settings.words(Setting::Bind) {
         let word = String::from_utf8_lossy(word).into_owned();
         let (is_optional, name) = match word.strip_prefix('-') {
             Some(name) => (true, name),
             None => (false, word.as_str()),
         };
-        match open_address(name, port, backlog) {
+        match open_address(name, port, settings) {
             Ok(listener) => listeners.push(listener),
             Err(error) => {
                 // An address family that the kernel lacks is no reason to stop for an optional address.
@@ -172,7 +172,7 @@ pub fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn open_address(name: &str, port: u16, backlog: i32) -> io::Result<Listener> {
+fn open_address(name: &str, port: u16, settings: &Settings) -> io::Result<Listener> {
     let address = match name {
         "*" => SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port),
         "::*" => SocketAddr::new(IpAddr::from([0u16; 8]), port),
@@ -182,17 +182,26 @@ fn open_address(name: &str, port: u16, backlog: i32) -> io::Result<Listener> {
             .next()
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Name or service not known"))?,
     };
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    // Connections over several paths where the client asks for it; others are plain TCP.
+    let protocol = if settings.bool(Setting::Mptcp) { Protocol::MPTCP } else { Protocol::TCP };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    let mark = settings.int(Setting::SocketMarkId) as u32;
+    if mark != 0
+        && let Err(error) = socket.set_mark(mark)
+    {
+        // Accepted connections have the mark of their listener.
+        log::warn!("'socket-mark-id' is not set on {name}:{port}: {}", plain(&error));
+    }
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    socket.listen(settings.int(Setting::TcpBacklog) as i32)?;
     Ok(Listener { socket, id: None, is_of_core: false, path: None })
 }
 
-fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
+fn open_unix(path: &Path, mode: u32, group: &[u8], backlog: i32) -> io::Result<Listener> {
     let _ = std::fs::remove_file(path);
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
     socket.bind(&SockAddr::unix(path)?)?;
@@ -200,7 +209,12 @@ fn open_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    Ok(Listener { socket, id: None, is_of_core: false, path: Some(path.to_owned()) })
+    let listener = Listener { socket, id: None, is_of_core: false, path: Some(path.to_owned()) };
+    if !group.is_empty() {
+        let no_group = || io::Error::other(format!("there is no group '{}'", String::from_utf8_lossy(group)));
+        std::os::unix::fs::chown(path, None, Some(group_id(group).ok_or_else(no_group)?))?;
+    }
+    Ok(listener)
 }
 
 /// Who is at the ends of an accepted connection.

@@ -1,8 +1,11 @@
 //! `ringkey-server`: reads the command line and the configuration, and serves.
 
-use ringkey_core::settings::{Action, CommandLine, Setting, parse_command_line};
+use ringkey_core::settings::{Action, CommandLine, parse_command_line};
 use ringkey_server::boot::{self, BootError};
-use ringkey_server::reactor::probe;
+use ringkey_server::configuration;
+use ringkey_server::observe::log::FLUSH_LIMIT;
+use ringkey_server::self_check::memory::{self, Failure};
+use ringkey_server::self_check::system::{self, Verdict};
 use ringkey_server::{COMPATIBLE_VERSION, VERSION};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt;
@@ -16,7 +19,8 @@ Usage: ringkey-server [/path/to/ringkey.conf] [options] [-]
        ringkey-server - (read the configuration from the standard input)
        ringkey-server -v or --version
        ringkey-server -h or --help
-       ringkey-server --check-system
+       ringkey-server --check-system (what the machine lacks, a line each; ends with 1 if anything)
+       ringkey-server --test-memory <megabytes> (ends with 1 at the first error)
 
 Every directive of the configuration file is an option, too:
        ringkey-server                               (the defaults: port 6379, all cores)
@@ -33,26 +37,45 @@ fn main() -> ExitCode {
         Action::Version => print(&format!(
             "Ringkey server v={VERSION} compatible with Valkey {COMPATIBLE_VERSION} malloc=jemalloc bits=64\n"
         )),
-        Action::CheckSystem => match probe::check() {
-            Ok(()) => print("[ok] io_uring, its operations, locked memory\n"),
-            Err(missing) => fail(&format!("{missing}\n")),
-        },
-        Action::TestMemory(_) => fail("--test-memory is not supported: use memtest86 or memtester.\n"),
+        Action::CheckSystem => check_system(),
+        Action::TestMemory(Some(megabytes)) => test_memory(megabytes),
+        Action::TestMemory(None) => {
+            fail("How much memory is to be tested, in megabytes?\nExample: ringkey-server --test-memory 4096\n")
+        }
+    }
+}
+
+fn check_system() -> ExitCode {
+    let findings = system::check();
+    findings.iter().for_each(|finding| {
+        print(&format!("{finding}\n"));
+    });
+    let is_good = findings.iter().all(|finding| matches!(finding.verdict, Verdict::Good(_)));
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn test_memory(megabytes: u64) -> ExitCode {
+    let tested = memory::test(megabytes, |line| {
+        print(&format!("{line}\n"));
+    });
+    match tested {
+        Ok(()) => print("No error was found. What runs below all programs, such as memtest86, tests more.\n"),
+        Err(failure @ Failure::NoMemory) => fail(&format!("{megabytes} MiB: {failure}\n")),
+        Err(failure) => fail(&format!("THE MEMORY IS FAULTY: {failure}\n")),
     }
 }
 
 fn start(line: &CommandLine) -> ExitCode {
-    let (settings, path) = match boot::read_settings(line) {
-        Ok(read) => read,
+    let configuration = match configuration::read(line) {
+        Ok(configuration) => configuration,
         Err(error) => return refuse(error),
     };
-    if settings.bool(Setting::Daemonize) {
-        return fail("daemonize is not supported by this version: start the server from systemd, or with '&'.\n");
-    }
-    match boot::run(settings, path) {
+    let status = match boot::run(configuration) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error),
-    }
+    };
+    ringkey_server::observe::log::flush(FLUSH_LIMIT);
+    status
 }
 
 /// Says why the server does not start: configuration errors on the error output, what happens later in the log.

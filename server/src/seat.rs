@@ -37,6 +37,7 @@ impl State {
     /// Takes part in a cluster from now on, or goes on as another node.
     pub fn take_seat(&mut self, node: Arc<Node>) {
         self.serves_all = node.slots.is_full();
+        self.straighten_flags();
         self.seat = Some(Box::new(Seat::new(node, &self.settings, self.map.shards())));
         self.straighten_flags();
     }

@@ -3,28 +3,35 @@
 
 use crate::admin::client::pause::Paused;
 use crate::admin::client::walk::Task;
+use crate::aside::Aside;
 use crate::batch_wait::BatchWait;
 use crate::census::Census;
+use crate::clock;
 use crate::listen::Listener;
-use crate::mailbox::letter::{Answer, Letter, NewConnection, Notice, Question};
+use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::observe::crash;
+use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
-use crate::session::{Closing, Parsed, Pending, Session};
+use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
+use ringkey_core::command::{Command, Names};
 use ringkey_core::commands::Hold;
 use ringkey_core::keyspace::slot::ShardMap;
+use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
-use ringkey_core::txn::flight::{Flight, Progress, Step};
+use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -32,8 +39,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub struct Process {
     /// The program.
     pub executable: String,
-    /// The configuration file, if any.
-    pub config_file: String,
+    /// The configuration file; empty if there is none.
+    pub config_file: PathBuf,
+    /// How commands are called.
+    pub names: Names,
     /// A random name of this run: 40 hexadecimal digits.
     pub run_id: String,
     /// When it started.
@@ -42,36 +51,82 @@ pub struct Process {
     pub os: String,
     /// Secret seed of everything that must not be guessed.
     pub seed: u64,
+    /// How many processors it may use.
+    pub processors: usize,
+    /// The memory of the machine, in bytes.
+    pub machine_memory: u64,
+    /// How often the name of its history was changed.
+    histories: AtomicU64,
+    /// What the cores have allocated and not freed, as of their last ticks.
+    cores_memory: AtomicI64,
     peak_memory: AtomicU64,
     startup_memory: AtomicU64,
     main_memory: AtomicI64,
     clients: AtomicU64,
+    log_entries: [AtomicU64; 3],
+}
+
+/// 64 bits of a text, other ones for each index, the same in every version of this program.
+fn seed_of(text: &[u8], index: u64) -> u64 {
+    // FNV-1a, then the finish of SplitMix64.
+    let start = 0xcbf2_9ce4_8422_2325 ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = text.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
 }
 
 impl Process {
     /// The facts, and a name for this run.
-    pub fn new(config_file: String, os: String, seed: u64) -> Self {
+    pub fn new(config_file: PathBuf, names: Names, os: String, seed: u64) -> Self {
         let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
         let mut random = fastrand::Rng::with_seed(seed);
         let run_id = (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect();
         Self {
             executable,
             config_file,
+            names,
             run_id,
             started: crate::clock::now(),
             os,
             seed,
+            processors: crate::sys::processors().len(),
+            machine_memory: crate::memory::machine(),
+            histories: AtomicU64::new(0),
+            cores_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
             startup_memory: AtomicU64::new(0),
             main_memory: AtomicI64::new(0),
             clients: AtomicU64::new(0),
+            log_entries: Default::default(),
         }
     }
 
-    /// The seeds of the hash of keys, the same on all cores.
-    pub fn hash_seeds(&self) -> [u64; 4] {
+    /// The name of the history of the data that replicas follow: 40 hexadecimal digits.
+    pub fn replication_id(&self) -> String {
+        let number = self.histories.load(Ordering::Relaxed) + 1;
+        let mut random = fastrand::Rng::with_seed(self.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        (0..40).map(|_| char::from_digit(random.u32(0..16), 16).unwrap_or('0')).collect()
+    }
+
+    /// Begins another history under another name.
+    pub fn change_replication_id(&self) {
+        self.histories.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a core has so many bytes more than it said before, and with it how much is used at most.
+    pub fn note_memory(&self, more: i64) {
+        let by_cores = self.cores_memory.fetch_add(more, Ordering::Relaxed) + more;
+        self.raise_peak((by_cores + self.main_memory()).max(0) as u64);
+    }
+
+    /// The seeds of the hash of keys, the same on all cores; drawn by lot unless `hash-seed` gives them.
+    pub fn hash_seeds(&self, hash_seed: &[u8]) -> [u64; 4] {
         let mut random = fastrand::Rng::with_seed(self.seed.rotate_left(32));
-        [(); 4].map(|()| random.u64(..))
+        match hash_seed {
+            [] => [(); 4].map(|()| random.u64(..)),
+            text => std::array::from_fn(|index| seed_of(text, index as u64)),
+        }
     }
 
     /// The id of a new client: cores that accept on ports of their own draw from one sequence.
@@ -79,15 +134,21 @@ impl Process {
         self.clients.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The number of a new entry of the log of calls.
+    pub fn next_log_entry(&self, kind: LogKind) -> u64 {
+        self.log_entries[kind as usize].fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Notes how much memory is used now and returns the most that was ever seen.
     pub fn raise_peak(&self, used: u64) -> u64 {
         self.peak_memory.fetch_max(used, Ordering::Relaxed).max(used)
     }
 
-    /// Notes how much memory was used when the server had started, and how much of it by the main thread, which does
-    /// nothing from then on.
-    pub fn set_startup_memory(&self, used: u64, by_main: i64) {
-        self.startup_memory.store(used, Ordering::Relaxed);
+    /// Notes how much memory the main thread uses, which does nothing from then on, and with it how much was used when the
+    /// server had started: all cores have said what they use.
+    pub fn set_startup_memory(&self, by_main: i64) {
+        let used = self.cores_memory.load(Ordering::Relaxed) + by_main;
+        self.startup_memory.store(used.max(0) as u64, Ordering::Relaxed);
         self.main_memory.store(by_main, Ordering::Relaxed);
     }
 
@@ -160,8 +221,20 @@ pub struct State {
     pub tuning: Tuning,
     /// The counters of this core.
     pub statistics: Statistics,
+    /// The ways of requests through the cores.
+    pub paths: Paths,
+    /// Calls that were slow or large.
+    pub command_log: CommandLog,
+    /// Latency events.
+    pub latency_events: LatencyEvents,
+    /// When this pass began, in ticks.
+    pub pass_ticks: u64,
     /// Facts of the process.
     pub process: Arc<Process>,
+    /// How commands are called.
+    pub names: Names,
+    /// Who does slow work (core 0 only).
+    pub aside: Option<Aside>,
     /// Randomness for what is drawn by lot.
     pub random: fastrand::Rng,
     /// Sockets that listen: the common ones on core 0, and each core's own.
@@ -170,12 +243,22 @@ pub struct State {
     pub batch_wait: BatchWait,
     /// What this core's thread has allocated.
     pub memory: Option<ThreadMemory>,
+    /// What of it the other cores were told.
+    noted_memory: i64,
+    /// When this core began.
+    pub started: Millis,
+    /// Can the kernel wait for a batch?
+    pub has_min_wait: bool,
+    /// MEMORY PURGE.
+    pub purge: crate::admin::memory::Purge,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
     /// How room for replies follows their size (DEBUG REPLYBUFFER).
     pub room_rule: RoomRule,
     /// When a web client was last logged.
     pub web_logged_at: Millis,
+    /// What core 0 keeps of the process.
+    pub keeper: Keeper,
     /// The core has been told to stop.
     pub is_stopping: bool,
     /// What is done piece by piece, one a pass, so that others are served in between.
@@ -215,6 +298,13 @@ pub enum Later {
     },
     /// The next piece of a long text for the session with this ticket.
     Piece(u64),
+    /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
+    Debug {
+        /// The ticket of the answer.
+        ticket: u64,
+        /// What is to be done.
+        order: DebugOrder,
+    },
 }
 
 /// A question that waits for the shard.
@@ -281,14 +371,25 @@ impl State {
             tuning: Tuning::new(&settings),
             settings,
             statistics: Statistics::default(),
+            paths: Paths::default(),
+            command_log: CommandLog::default(),
+            latency_events: LatencyEvents::default(),
+            pass_ticks: 0,
+            names: process.names.clone(),
+            aside: None,
             process,
             random,
             listeners: Vec::new(),
             batch_wait: BatchWait::default(),
             memory: ThreadMemory::of_this_thread(),
+            noted_memory: 0,
+            started: now,
+            has_min_wait: false,
+            purge: crate::admin::memory::Purge::default(),
             is_cron_paused: false,
             room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
+            keeper: Keeper::default(),
             is_stopping: false,
             later: VecDeque::new(),
             census: Census::default(),
@@ -305,6 +406,7 @@ impl State {
 
     /// Takes a connection in and returns its index.
     pub fn adopt(&mut self, new: NewConnection) -> u32 {
+        log::debug!("Accepted {}", new.ends.peer);
         let index = self.free.pop().unwrap_or_else(|| {
             self.sessions.push(None);
             self.generations.push(0);
@@ -339,6 +441,15 @@ impl State {
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.sessions.len() - self.free.len()
+    }
+
+    /// Tells how much memory this core uses. Called some times a second, so that a peak is seen even if nobody asks.
+    pub fn note_memory(&mut self) {
+        if let Some(memory) = self.memory {
+            let balance = memory.balance();
+            self.process.note_memory(balance - self.noted_memory);
+            self.noted_memory = balance;
+        }
     }
 
     /// A new owner of locks, unique over all cores.
@@ -384,10 +495,11 @@ impl State {
     }
 
     /// Puts a batch on its way to a shard.
-    fn send_batch(&mut self, shard: ShardId, batch: Box<Batch>) {
+    fn send_batch(&mut self, shard: ShardId, mut batch: Box<Batch>) {
         if shard == self.me {
             return self.inbound.push_back(batch);
         }
+        batch.sent_at = clock::ticks();
         self.away += usize::from(batch.is_awaited());
         self.statistics.hops_out += 1;
         self.statistics.calls_out += batch.calls.len() as u64;
@@ -502,7 +614,9 @@ impl State {
 
     fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
+        crash::note_batch(batch.calls.first().map(|call| call.row), batch.calls.len(), batch.home.0);
         self.site.deliver(self.now, batch, &mut done);
+        crash::batch_done();
         self.send_done(done);
     }
 
@@ -563,12 +677,17 @@ impl State {
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
+                self.came_back(from, index, &batch, &batch.jobs[0]);
                 return self.leg_returned(from, batch, flight, gathered, index);
             }
         }
         for (at, job) in batch.jobs.iter().enumerate() {
             let (index, generation) = Session::place_of(job.ticket);
-            let Some(session) = self.session(index, generation) else { continue };
+            if self.session(index, generation).is_none() {
+                continue;
+            }
+            self.came_back(from, index, &batch, job);
+            let session = self.sessions[index as usize].as_mut().expect("it was found just now");
             if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
                 let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
                 self.go_on(flight, gathered, progress, index);
@@ -576,6 +695,7 @@ impl State {
             }
             session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
             session.pending = Pending::Nothing;
+            self.requests_answered(index);
             self.ready.push_back(index);
         }
         self.recycle(batch);
@@ -586,7 +706,7 @@ impl State {
         from: usize,
         batch: Box<Batch>,
         mut flight: Box<Flight>,
-        gathered: Option<Box<crate::session::GatheredCall>>,
+        gathered: Option<Box<GatheredCall>>,
         index: u32,
     ) {
         let progress = flight.arrived(batch, ShardId(from as u16), &mut self.steps);
@@ -594,13 +714,7 @@ impl State {
     }
 
     /// A leg has come home; `progress` tells what that meant for the flight.
-    fn go_on(
-        &mut self,
-        mut flight: Box<Flight>,
-        gathered: Option<Box<crate::session::GatheredCall>>,
-        progress: Progress,
-        index: u32,
-    ) {
+    fn go_on(&mut self, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>, progress: Progress, index: u32) {
         if progress == Progress::UnderWay {
             self.carry_out_steps(&mut flight);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
@@ -612,30 +726,48 @@ impl State {
                 let mut out = ringkey_core::resp::ReplyBuffer::default();
                 let args = gathered.request.args();
                 let mut lent = flight.lent_batches();
+                self.site.watch.start();
                 let tally = self.workbench.run(&self.site.rules, self.now, &gathered.call, &args, &mut lent, &mut out);
                 drop(lent);
+                let ticks = self.site.watch.lap();
                 self.site.tally(tally);
                 let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
                 self.site.shard.stats.add(&stats);
                 flight.give_back(&mut self.steps);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
                 session.append_replies(&out, ringkey_core::resp::reply::Mark::default(), out.mark());
+                let GatheredCall { request, call } = *gathered;
+                session.tracked.request = request;
+                self.conclude_at(index, call.row, ticks, out.len(), tally.error.is_some());
             }
             None => {
                 let random = self.random.u64(..);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-                let before = session.output.pending.mark();
+                let (before, len) = (session.output.pending.mark(), session.output.pending.len());
                 flight.assemble(random, &mut session.output.pending);
+                let len = session.output.pending.len() - len;
+                let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
                 session.apply_reply_mode(before);
+                if let (Shape::Joined(_), Some(row)) = (flight.shape(), session.last_command) {
+                    self.conclude_at(index, row, flight.ticks, len, failed);
+                }
             }
         }
         self.carry_out_steps(&mut flight);
         let session = self.sessions[index as usize].as_mut().expect("it was found just now");
         session.pending = Pending::Nothing;
+        self.requests_answered(index);
         self.ready.push_back(index);
         for batch in flight.into_batches() {
             self.recycle(batch);
         }
+    }
+
+    /// A command of several steps, of the session at `index`, is over.
+    fn conclude_at(&mut self, index: u32, row: &'static Command, ticks: u64, reply_bytes: usize, failed: bool) {
+        let Some(mut session) = self.sessions[index as usize].take() else { return };
+        self.conclude(&mut session, row, ticks, reply_bytes, failed);
+        self.sessions[index as usize] = Some(session);
     }
 
     /// Posts what this pass has for other cores.
@@ -657,7 +789,7 @@ impl State {
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
-        if session.pending.is_nothing() && session.closing != Closing::Now {
+        if session.pending.is_nothing() && session.closing != Closing::Now && !self.is_stopping {
             let mut input = std::mem::take(&mut session.input);
             let start = session.input_start;
             let read = self.drive(&mut session, &input[start..]);
@@ -722,6 +854,9 @@ impl State {
         let Some(mut session) = self.take_session(index, generation) else { return };
         session.bytes_in += bytes.len() as u64;
         session.last_active = self.now;
+        if session.pending.is_nothing() {
+            session.tracked.arrived = self.pass_ticks;
+        }
         self.statistics.net_in += bytes.len() as u64;
         self.statistics.reads += 1;
         self.batch_wait.arrived();
@@ -753,6 +888,10 @@ impl State {
         self.follow_client_limit();
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
+        let observed = &self.tuning.observed;
+        self.site.watch.set(observed.slow_ticks(), observed.tracks);
+        self.paths.tracks = observed.tracks;
+        self.command_log.set_most(observed.entries_max);
         self.straighten_seat();
         self.straighten_flags();
     }

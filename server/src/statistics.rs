@@ -41,37 +41,94 @@ pub struct Statistics {
     pub reply_rooms_grown: u64,
     /// Passes of the reactor.
     pub passes: u64,
-    /// Time spent in passes, without waiting, in microseconds.
-    pub busy_micros: u64,
+    /// Time spent in passes, without waiting, in nanoseconds: most take less than a microsecond.
+    pub busy_nanos: u64,
     /// The longest pass, in microseconds.
     pub longest_pass_micros: u64,
-    /// Time spent on requests, in microseconds.
-    pub command_micros: u64,
+    /// Time spent on requests, in nanoseconds.
+    pub command_nanos: u64,
     /// Wake-ups sent to other cores.
     pub wakes: u64,
-    /// Rates over the last seconds.
+    /// Most commands executed in one pass.
+    pub most_commands: u64,
+    /// Time spent on the upkeep of the data: expiry, and freeing of what was flushed. In nanoseconds.
+    pub upkeep_nanos: u64,
+    /// Time spent on periodic work, in nanoseconds.
+    pub cron_nanos: u64,
+    /// Rates over the last second and a half.
     pub rates: Rates,
 }
 
-/// Rates that INFO shows as `instantaneous_*`.
+/// Samples that a rate is the mean of.
+const SAMPLES: usize = 16;
+
+/// The least time between two samples, in milliseconds.
+const SAMPLE_MS: i64 = 100;
+
+/// What is counted at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    ms: i64,
+    commands: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    passes: u64,
+    busy_nanos: u64,
+}
+
+/// How much of it happened between two readings, a second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    commands: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    passes: u64,
+    busy_nanos: u64,
+    pass_micros: u64,
+}
+
+/// Rates that INFO shows as `instantaneous_*`: means of the last samples, as long as there are fewer of all that are to come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
-    last_ms: i64,
-    last_commands: u64,
-    last_in: u64,
-    last_out: u64,
-    last_passes: u64,
-    last_busy: u64,
+    last: Reading,
+    samples: [Rate; SAMPLES],
+    next: usize,
+}
+
+impl Rates {
+    fn mean(&self, of: impl Fn(&Rate) -> u64) -> u64 {
+        self.samples.iter().map(of).sum::<u64>() / SAMPLES as u64
+    }
+
     /// Commands a second.
-    pub commands: u64,
+    pub fn commands(&self) -> u64 {
+        self.mean(|rate| rate.commands)
+    }
+
     /// Bytes received a second.
-    pub bytes_in: u64,
+    pub fn bytes_in(&self) -> u64 {
+        self.mean(|rate| rate.bytes_in)
+    }
+
     /// Bytes sent a second.
-    pub bytes_out: u64,
+    pub fn bytes_out(&self) -> u64 {
+        self.mean(|rate| rate.bytes_out)
+    }
+
     /// Passes of the reactor a second.
-    pub passes: u64,
+    pub fn passes(&self) -> u64 {
+        self.mean(|rate| rate.passes)
+    }
+
     /// Average time of a pass, in microseconds.
-    pub pass_micros: u64,
+    pub fn pass_micros(&self) -> u64 {
+        self.mean(|rate| rate.pass_micros)
+    }
+
+    /// Share of the time that was spent in passes, in percent.
+    pub fn busy_percent(&self) -> f64 {
+        self.mean(|rate| rate.busy_nanos) as f64 / 10_000_000.0
+    }
 }
 
 impl Statistics {
@@ -82,22 +139,36 @@ impl Statistics {
 
     /// Takes a sample for the rates; called some times a second.
     pub fn sample(&mut self, now_ms: i64) {
+        let now = Reading {
+            ms: now_ms,
+            commands: self.commands,
+            bytes_in: self.net_in,
+            bytes_out: self.net_out,
+            passes: self.passes,
+            busy_nanos: self.busy_nanos,
+        };
         let rates = &mut self.rates;
-        let passed = now_ms - rates.last_ms;
-        if rates.last_ms == 0 || passed >= 1000 {
-            if rates.last_ms != 0 {
-                let rate = |now: u64, last: u64| now.saturating_sub(last) * 1000 / passed as u64;
-                rates.commands = rate(self.commands, rates.last_commands);
-                rates.bytes_in = rate(self.net_in, rates.last_in);
-                rates.bytes_out = rate(self.net_out, rates.last_out);
-                rates.passes = rate(self.passes, rates.last_passes);
-                let passes = self.passes.saturating_sub(rates.last_passes).max(1);
-                rates.pass_micros = self.busy_micros.saturating_sub(rates.last_busy) / passes;
-            }
-            (rates.last_ms, rates.last_commands) = (now_ms, self.commands);
-            (rates.last_in, rates.last_out) = (self.net_in, self.net_out);
-            (rates.last_passes, rates.last_busy) = (self.passes, self.busy_micros);
+        let last = rates.last;
+        let passed = now_ms - last.ms;
+        // A reading of the future was taken before the clock was set back.
+        if last.ms != 0 && (0..SAMPLE_MS).contains(&passed) {
+            return;
         }
+        rates.last = now;
+        if last.ms == 0 || passed < 0 {
+            return;
+        }
+        let rate = |now: u64, last: u64| now.saturating_sub(last) * 1000 / passed as u64;
+        let passes = now.passes.saturating_sub(last.passes).max(1);
+        rates.samples[rates.next] = Rate {
+            commands: rate(now.commands, last.commands),
+            bytes_in: rate(now.bytes_in, last.bytes_in),
+            bytes_out: rate(now.bytes_out, last.bytes_out),
+            passes: rate(now.passes, last.passes),
+            busy_nanos: rate(now.busy_nanos, last.busy_nanos),
+            pass_micros: now.busy_nanos.saturating_sub(last.busy_nanos) / passes / 1000,
+        };
+        rates.next = (rates.next + 1) % SAMPLES;
     }
 }
 
@@ -106,13 +177,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_per_second() {
+    fn rates_are_per_second_and_the_mean_of_the_last_samples() {
         let mut statistics = Statistics::default();
         statistics.sample(1000);
-        statistics.commands = 500;
-        statistics.sample(1500);
-        assert_eq!(statistics.rates.commands, 0, "not a second has passed");
-        statistics.sample(3000);
-        assert_eq!(statistics.rates.commands, 250);
+        statistics.commands = 50;
+        statistics.sample(1050);
+        assert_eq!(statistics.rates.commands(), 0, "no sample is due yet");
+        statistics.sample(1100);
+        assert_eq!(statistics.rates.commands(), 500 / 16, "one sample of sixteen");
+        for step in 1..=15 {
+            statistics.commands += 50;
+            statistics.sample(1100 + step * 100);
+        }
+        assert_eq!(statistics.rates.commands(), 500);
+        for step in 1..=16 {
+            statistics.sample(2600 + step * 100);
+        }
+        assert_eq!(statistics.rates.commands(), 0, "what is long past does not count");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_no_harm() {
+        let mut statistics = Statistics::default();
+        statistics.sample(5000);
+        statistics.commands = 100;
+        statistics.sample(1000);
+        statistics.sample(1100);
+        assert_eq!(statistics.rates.commands(), 0);
     }
 }

@@ -3,6 +3,11 @@
 
 #![allow(unsafe_code)]
 
+pub mod crash;
+pub mod names;
+pub mod note;
+pub mod process;
+
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -44,10 +49,12 @@ pub struct LocalTime {
     pub minute: u8,
     /// 0 to 60.
     pub second: u8,
+    /// Seconds ahead of Greenwich.
+    pub offset_s: i32,
 }
 
 /// The local time so many seconds after the Unix epoch.
-pub fn local_time(seconds: u64) -> LocalTime {
+pub fn local_time(seconds: i64) -> LocalTime {
     let seconds = seconds as libc::time_t;
     // SAFETY: a broken-down time of zeros is valid; the call reads the first and fills the second argument.
     let parts = unsafe {
@@ -62,6 +69,7 @@ pub fn local_time(seconds: u64) -> LocalTime {
         hour: parts.tm_hour as u8,
         minute: parts.tm_min as u8,
         second: parts.tm_sec as u8,
+        offset_s: parts.tm_gmtoff as i32,
     }
 }
 
@@ -95,6 +103,17 @@ pub fn processors() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
 }
 
+/// Lets this thread run on any processor that the process may use, whatever the thread that started it was bound to.
+pub fn leave_processor() {
+    // SAFETY: the set lives on the stack, a set of zeros is valid, and the indices stay below its size. The kernel leaves
+    // out what the process may not use.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
+        (0..libc::CPU_SETSIZE as usize).for_each(|cpu| libc::CPU_SET(cpu, &mut set));
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+    }
+}
+
 /// The descriptor on which the signals that end the process arrive.
 #[derive(Debug)]
 pub struct Signals(OwnedFd);
@@ -106,6 +125,16 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+}
+
+impl Signal {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
 }
 
 impl Signals {

@@ -43,6 +43,51 @@ pub struct Tuning {
     pub clients_max: u32,
     /// `hz`: how often periodic work is done, per second.
     pub hz: i64,
+    /// What of calls is remembered.
+    pub observed: Observed,
+}
+
+/// What of calls is remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed {
+    /// `commandlog-execution-slower-than` in microseconds; none: no call is too slow.
+    pub slow_micros: Option<u64>,
+    /// `commandlog-request-larger-than` in bytes.
+    pub request_bytes: usize,
+    /// `commandlog-reply-larger-than` in bytes.
+    pub reply_bytes: usize,
+    /// Entries of each kind that are kept: slow, large requests, large replies.
+    pub entries_max: [usize; 3],
+    /// `latency-monitor-threshold` in milliseconds, if there is one.
+    pub latency_ms: Option<u64>,
+    /// `latency-tracking`.
+    pub tracks: bool,
+}
+
+impl Observed {
+    fn new(settings: &Settings) -> Self {
+        let limit = |setting| usize::try_from(settings.int(setting)).unwrap_or(usize::MAX);
+        Self {
+            slow_micros: u64::try_from(settings.int(Setting::CommandlogExecutionSlowerThan)).ok(),
+            request_bytes: limit(Setting::CommandlogRequestLargerThan),
+            reply_bytes: limit(Setting::CommandlogReplyLargerThan),
+            entries_max: [
+                Setting::CommandlogSlowExecutionMaxLen,
+                Setting::CommandlogLargeRequestMaxLen,
+                Setting::CommandlogLargeReplyMaxLen,
+            ]
+            .map(limit),
+            latency_ms: u64::try_from(settings.int(Setting::LatencyMonitorThreshold)).ok().filter(|limit| *limit > 0),
+            tracks: settings.bool(Setting::LatencyTracking),
+        }
+    }
+
+    /// The shortest duration that anybody wants to know of, in ticks.
+    pub fn slow_ticks(&self) -> Option<u64> {
+        let latency = self.latency_ms.map(|limit| limit.saturating_mul(1000));
+        let micros = [self.slow_micros, latency].into_iter().flatten().min();
+        micros.map(|micros| crate::clock::ticks_of(micros.saturating_mul(1000)))
+    }
 }
 
 impl Tuning {
@@ -58,6 +103,7 @@ impl Tuning {
             idle_timeout_s: settings.int(Setting::Timeout),
             clients_max: settings.int(Setting::MaxClients).clamp(1, i64::from(u32::MAX)) as u32,
             hz: settings.int(Setting::Hz).clamp(1, 500),
+            observed: Observed::new(settings),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The replies of COMMAND, made from rows only.
 
 use super::keys::{Begin, Find, KeyFlags, KeySpec};
+use super::names::Names;
 use super::row::{Acl, Argument, Command};
-use super::table;
 use crate::glob::glob_match;
 use crate::resp::{Args, CommandError, Reply};
 
@@ -10,9 +10,9 @@ use crate::resp::{Args, CommandError, Reply};
 ///
 /// # Errors
 /// None.
-pub fn write_all(_: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
-    reply.array(table::EXISTING_COUNT);
-    table::existing().for_each(|row| write_row(row, reply));
+pub fn write_all(_: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.array(names.existing().count());
+    names.existing().for_each(|row| write_row(row, reply));
     Ok(())
 }
 
@@ -20,8 +20,8 @@ pub fn write_all(_: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError
 ///
 /// # Errors
 /// None.
-pub fn write_count(_: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
-    reply.integer(table::EXISTING_COUNT as i64);
+pub fn write_count(_: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.integer(names.existing().count() as i64);
     Ok(())
 }
 
@@ -29,15 +29,16 @@ pub fn write_count(_: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandErr
 ///
 /// # Errors
 /// An unknown filter.
-pub fn write_list(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+pub fn write_list(args: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     let filter = Filter::parse(args)?;
-    let names: Vec<&str> = table::existing()
+    let told: Vec<&str> = names
+        .existing()
         .flat_map(|row| std::iter::once(row).chain(row.existing_subcommands()))
         .filter(|row| filter.passes(row))
         .map(|row| row.name)
         .collect();
-    reply.array(names.len());
-    names.iter().for_each(|name| reply.bulk(name.as_bytes()));
+    reply.array(told.len());
+    told.iter().for_each(|name| reply.bulk(name.as_bytes()));
     Ok(())
 }
 
@@ -86,13 +87,13 @@ fn category(name: &[u8]) -> Option<Acl> {
 ///
 /// # Errors
 /// None.
-pub fn write_info(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+pub fn write_info(args: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     if args.len() == 2 {
-        return write_all(args, reply);
+        return write_all(args, names, reply);
     }
     reply.array(args.len() - 2);
     for name in args.iter_from(2) {
-        match table::lookup_full(name) {
+        match names.lookup_full(name) {
             Some(row) => write_row(row, reply),
             None => reply.null(),
         }
@@ -184,11 +185,11 @@ fn write_text(name: &str, text: &str, reply: &mut Reply<'_>) {
 ///
 /// # Errors
 /// None.
-pub fn write_docs(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+pub fn write_docs(args: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     let rows: Vec<&Command> = if args.len() == 2 {
-        table::existing().collect()
+        names.existing().collect()
     } else {
-        args.iter_from(2).filter_map(table::lookup_full).collect()
+        args.iter_from(2).filter_map(|name| names.lookup_full(name)).collect()
     };
     reply.map(rows.len());
     for row in rows {
@@ -291,8 +292,8 @@ fn write_argument(argument: &Argument, reply: &mut Reply<'_>) {
 ///
 /// # Errors
 /// The call is no command, has no keys, or does not fit the command.
-pub fn write_get_keys(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
-    let (call, keys) = keys_of_call(args)?;
+pub fn write_get_keys(args: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    let (call, keys) = keys_of_call(args, names)?;
     reply.array(keys.len());
     keys.iter().for_each(|(index, _)| reply.bulk(call.get(*index)));
     Ok(())
@@ -302,8 +303,8 @@ pub fn write_get_keys(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Comm
 ///
 /// # Errors
 /// The call is no command, has no keys, or does not fit the command.
-pub fn write_get_keys_and_flags(args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
-    let (call, keys) = keys_of_call(args)?;
+pub fn write_get_keys_and_flags(args: &Args<'_>, names: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    let (call, keys) = keys_of_call(args, names)?;
     reply.array(keys.len());
     for (index, flags) in keys {
         reply.array(2);
@@ -314,9 +315,9 @@ pub fn write_get_keys_and_flags(args: &Args<'_>, reply: &mut Reply<'_>) -> Resul
 }
 
 /// The call behind COMMAND GETKEYS, and its keys.
-fn keys_of_call<'a>(args: &Args<'a>) -> Result<(Args<'a>, Vec<(usize, KeyFlags)>), CommandError> {
+fn keys_of_call<'a>(args: &Args<'a>, names: &Names) -> Result<(Args<'a>, Vec<(usize, KeyFlags)>), CommandError> {
     let call = args.skip(2);
-    let row = table::find(&call).ok_or(CommandError::text("Invalid command specified"))?;
+    let row = names.find(&call).ok_or(CommandError::text("Invalid command specified"))?;
     if !row.has_keys() {
         return Err(CommandError::text("The command has no key arguments"));
     }
@@ -352,7 +353,7 @@ const HELP: &[&str] = &[
 ///
 /// # Errors
 /// None.
-pub fn write_help(_: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+pub fn write_help(_: &Args<'_>, _: &Names, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     reply.array(HELP.len());
     HELP.iter().for_each(|line| reply.simple(line));
     Ok(())

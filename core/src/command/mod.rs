@@ -3,8 +3,10 @@
 
 pub mod docs;
 pub mod keys;
+pub mod names;
 pub mod options;
 pub mod row;
 pub mod table;
 
+pub use names::{Names, RenameError};
 pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread};

@@ -4,6 +4,7 @@
 //! last eight bytes of a name in lower case, so that a lookup compares two words instead of a text. Missing rows are not
 //! in the index; they answer as unknown commands.
 
+use super::names::Names;
 use super::row::Command;
 use crate::commands;
 use crate::resp::{Args, CommandError};
@@ -194,41 +195,30 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
 }
 
 /// The commands that exist, without subcommands.
-pub fn existing() -> impl Iterator<Item = &'static Command> {
+pub fn existing() -> impl Iterator<Item = &'static Command> + Clone {
     FAMILIES.iter().flat_map(|rows| rows.iter()).filter(|row| !row.is_missing())
 }
 
-/// The row of a call, with its arity checked.
+/// The row of a call by the names of the table, with its arity checked.
 ///
 /// # Errors
 /// There is no such command or subcommand, or the number of words does not fit.
-#[inline]
 pub fn resolve(args: &Args<'_>) -> Result<&'static Command, CommandError> {
-    match find(args) {
-        Some(row) if row.accepts(args.len()) => Ok(row),
-        Some(row) => Err(CommandError::Arity(row.name.into())),
-        None => Err(unknown(args)),
-    }
-}
-
-/// The row of a call, whatever its arity.
-#[inline]
-pub fn find(args: &Args<'_>) -> Option<&'static Command> {
-    let row = if args.is_empty() { None } else { lookup(args.get(0)) }?;
-    if row.subcommands.is_empty() || args.len() == 1 { Some(row) } else { lookup_subcommand(row, args.get(1)) }
+    Names::default().resolve(args)
 }
 
 /// Most bytes of the name, and of the arguments, that the answer to an unknown command repeats.
 const REPEATED_BYTES_MAX: usize = 128;
 
+/// The answer to a call of no command.
 #[cold]
-fn unknown(args: &Args<'_>) -> CommandError {
+pub(super) fn unknown(args: &Args<'_>, names: &Names) -> CommandError {
     if args.is_empty() {
         return CommandError::text("unknown command '', with args beginning with: ");
     }
-    if let Some(parent) = lookup(args.get(0)) {
+    if names.lookup(args.get(0)).is_some() {
         let name = String::from_utf8_lossy(c_text(args.get(1), REPEATED_BYTES_MAX));
-        let parent = parent.name.to_ascii_uppercase();
+        let parent = String::from_utf8_lossy(args.get(0)).to_ascii_uppercase();
         return CommandError::owned(format!("unknown subcommand '{name}'. Try {parent} HELP."));
     }
     let name = String::from_utf8_lossy(c_text(args.get(0), REPEATED_BYTES_MAX));

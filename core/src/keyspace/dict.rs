@@ -53,6 +53,9 @@ pub(super) struct Segment {
     version: u64,
 }
 
+/// The size of a segment besides its table.
+pub(super) const SEGMENT_BYTES: usize = size_of::<Segment>();
+
 const _: () = assert!(size_of::<Segment>() <= 64, "a segment's header is one cache line");
 
 impl Default for Segment {
@@ -67,6 +70,8 @@ pub struct Dict {
     hasher: KeyHasher,
     directory: Directory,
     segments: Chunks<Segment>,
+    /// The size of the tables of all segments, in bytes: INFO asks for it, and there may be a hundred thousand of them.
+    lines_bytes: usize,
     len: usize,
     volatile: usize,
     /// The sum of all expiry times, for their average.
@@ -86,6 +91,7 @@ impl Dict {
             hasher,
             directory: Directory::new(owned),
             segments: Chunks::new(),
+            lines_bytes: 0,
             len: 0,
             volatile: 0,
             expiry_sum: 0,
@@ -130,8 +136,21 @@ impl Dict {
 
     /// Memory besides the entries, in bytes.
     pub fn table_bytes(&self) -> usize {
-        let tables: usize = self.segments.iter().map(|segment| segment.table.allocated_bytes()).sum();
-        tables + self.segments.live() * size_of::<Segment>() + self.directory.allocated_bytes()
+        self.lines_bytes + self.segments.live() * size_of::<Segment>() + self.directory.allocated_bytes()
+    }
+
+    /// How many keys the tables have room for as they are.
+    pub fn room(&self) -> usize {
+        self.lines_bytes / size_of::<Word>()
+    }
+
+    /// How many segments are at most so full, in eighths of what a segment may hold: for DEBUG HTSTATS, which may take long.
+    pub fn fill(&self) -> [usize; 8] {
+        let mut eighths = [0; 8];
+        for segment in self.segments.iter().filter(|segment| segment.table.len() > 0) {
+            eighths[((segment.table.len() - 1) * 8 / WORDS_MAX).min(7)] += 1;
+        }
+        eighths
     }
 
     /// The hash of a key of this dict.
@@ -339,7 +358,7 @@ impl Dict {
                 return index;
             }
             if !segment.table.is_largest() || segment.span.bits == 0 {
-                segment.table.grow();
+                self.lines_bytes += segment.table.grow();
                 return index;
             }
             self.split(index);
@@ -370,8 +389,11 @@ impl Dict {
         }
         let segment = self.segments.get_mut(index);
         let (earliest, version) = (segment.earliest, segment.version);
+        self.lines_bytes -= segment.table.allocated_bytes();
         *segment = Segment::of(&stay, lower, earliest, version);
-        let new = self.segments.add(Segment::of(&leave, upper, earliest, version));
+        let other = Segment::of(&leave, upper, earliest, version);
+        self.lines_bytes += segment.table.allocated_bytes() + other.table.allocated_bytes();
+        let new = self.segments.add(other);
         self.directory.point(upper, new);
         self.earliest_changed = self.earliest_changed.min(earliest);
     }
@@ -380,7 +402,7 @@ impl Dict {
     #[inline]
     fn tidy(&mut self, index: u32) {
         let table = &mut self.segments.get_mut(index).table;
-        table.shrink_if_roomy();
+        self.lines_bytes -= table.shrink_if_roomy();
         if table.len() <= JOIN_WORDS_MAX && table.len().is_multiple_of(JOIN_EVERY) {
             self.join(index);
         }
@@ -406,7 +428,9 @@ impl Dict {
             let into = self.segments.get_mut(index);
             let words: Words = into.table.words().chain(from.table.words()).collect();
             let earliest = into.earliest.min(from.earliest);
+            self.lines_bytes -= into.table.allocated_bytes() + from.table.allocated_bytes();
             *into = Segment::of(&words, span.parent(), earliest, into.version.min(from.version));
+            self.lines_bytes += into.table.allocated_bytes();
             self.directory.point(span.parent(), index);
             self.earliest_changed = self.earliest_changed.min(earliest);
         }
@@ -440,7 +464,7 @@ impl Dict {
             drop(self.take(index, place));
         }
         self.segments.get_mut(index).earliest = earliest;
-        self.segments.get_mut(index).table.shrink_if_roomy();
+        self.lines_bytes -= self.segments.get_mut(index).table.shrink_if_roomy();
         self.join_if_small(index);
         words.len()
     }
@@ -561,7 +585,7 @@ impl Dict {
     }
 
     fn take_segments(&mut self) -> Remains {
-        Remains { segments: std::mem::replace(&mut self.segments, Chunks::new()) }
+        Remains { len: self.len, segments: std::mem::replace(&mut self.segments, Chunks::new()) }
     }
 
     /// Checks all invariants; for tests.
@@ -580,6 +604,8 @@ impl Dict {
         self.for_each(&mut |entry| sum += entry.expire_at().map_or(0, |at| i128::from(at.0)));
         assert_eq!(covered, self.segments.live(), "every segment is in the directory");
         assert_eq!((len, volatile, sum), (self.len, self.volatile, self.expiry_sum), "keys are counted");
+        let lines: usize = self.segments.iter().map(|segment| segment.table.allocated_bytes()).sum();
+        assert_eq!(lines, self.lines_bytes, "the bytes of all tables are counted");
     }
 
     fn check_segment(&self, segment: &Segment) {
@@ -632,17 +658,30 @@ impl Drop for Dict {
 /// What was in a dict that was cleared. Dropping it frees everything at once.
 #[derive(Debug)]
 pub struct Remains {
+    len: usize,
     segments: Chunks<Segment>,
 }
 
 impl Remains {
+    /// How many entries are still there.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Is everything freed?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Frees about so many entries. The answer: is everything freed?
     pub fn free_some(&mut self, budget_entries: usize) -> bool {
         let mut freed = 0;
         while freed < budget_entries {
             let Some(segment) = self.segments.pop() else { return true };
+            let entries = segment.free();
+            self.len -= entries;
             // A segment costs something even if it is empty.
-            freed += segment.free().max(8);
+            freed += entries.max(8);
         }
         false
     }

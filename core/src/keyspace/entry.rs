@@ -47,6 +47,9 @@ const _: () =
 /// Entries are aligned like this, which leaves the low bits of their address to [`Word`].
 const ALIGN: usize = 8;
 
+/// What an entry has besides lengths, key, value and expiry: meta and access.
+pub(super) const HEADER_BYTES: usize = 4;
+
 /// Keys from this length on have a length of four bytes.
 const LONG_KEY_BYTES_MIN: usize = 255;
 
@@ -190,6 +193,13 @@ const fn is_raw(key_len: usize, value_len: usize, expires: bool) -> bool {
     8 + expiry_bytes + key_bytes + value_len + 4 > EMBEDDED_BYTES_MAX
 }
 
+/// Would Valkey move a string that gets an expiry time to an allocation with room for it? Where key and expiry alone do not
+/// fit into one, it leaves the string where it is.
+#[inline]
+const fn moves_for_expiry(key_len: usize) -> bool {
+    key_len <= EMBEDDED_BYTES_MAX - 8 - 8 - 5
+}
+
 /// The first byte of an entry, and what follows from it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Meta(u8);
@@ -293,6 +303,12 @@ const fn roomy(size: usize) -> usize {
         return size.next_multiple_of(16);
     }
     size.next_multiple_of(1 << ((size - 1).ilog2() - 2))
+}
+
+/// What jemalloc hands out for a request of so many bytes: multiples of 16 up to 128, then quarters of powers of two, which
+/// is how [`roomy`] rounds.
+pub(super) const fn size_class(size: usize) -> usize {
+    if size <= 8 { 8 } else { roomy(size) }
 }
 
 /// An entry that someone reads where it is.
@@ -427,6 +443,20 @@ impl<'a> EntryRef<'a> {
         self.size() + shared
     }
 
+    /// What the allocator hands out for the entry alone, in bytes.
+    pub fn entry_bytes(&self) -> usize {
+        size_class(self.size())
+    }
+
+    /// What the allocator hands out for the entry, and for a value that has an allocation of its own, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let size = self.size();
+        match self.allocated_bytes() - size {
+            0 => self.entry_bytes(),
+            shared => self.entry_bytes() + size_class(shared),
+        }
+    }
+
     /// The size of the allocation.
     #[inline]
     fn size(&self) -> usize {
@@ -505,7 +535,8 @@ impl OwnedEntry {
     /// `raw` makes a string `raw` even if it is small.
     fn build(key: &[u8], value: NewValue<'_>, expire: Option<Millis>, raw: bool, access: u32) -> Self {
         let (shape, inline_len) = value.shape();
-        let raw = shape >= SHORT && (raw || is_raw(key.len(), inline_len, expire.is_some()));
+        let moves = expire.is_some() && moves_for_expiry(key.len());
+        let raw = shape >= SHORT && (raw || is_raw(key.len(), inline_len, moves));
         let meta = Meta::new(shape, key.len(), expire.is_some(), raw);
         let entry = Self::allocate(meta.size(key.len(), inline_len));
         // SAFETY: the allocation has the size that `meta` and the lengths ask for, and `key` lies elsewhere.
@@ -624,7 +655,7 @@ impl OwnedEntry {
         let key_len = old.key_len(old_meta);
         let (shape, inline_len) = value.shape();
         // A value that takes the place of one with an expiry is laid out as if it had one, as in Valkey.
-        let expires = expire.is_some() || old_meta.has(EXPIRES);
+        let expires = old_meta.has(EXPIRES) || expire.is_some() && moves_for_expiry(key_len);
         let raw = shape >= SHORT && is_raw(key_len, inline_len, expires);
         let meta = Meta::new(shape, key_len, expire.is_some(), raw);
         if old.size() != meta.size(key_len, inline_len) || old_meta.is_shared() || meta.is_shared() {

@@ -25,3 +25,14 @@ pub use entry::{EntryRef, NewValue, OwnedEntry, Value, ValueKind};
 pub use scan::Cursor;
 pub use shard::Shard;
 pub use slot::{Key, KeyHash, KeyHasher, ShardMap};
+
+/// The sizes in bytes of what the keyspace is made of, for DEBUG STRUCTSIZE.
+pub const fn sizes() -> [(&'static str, usize); 5] {
+    [
+        ("entry_header", entry::HEADER_BYTES),
+        ("word", size_of::<entry::Word>()),
+        ("line", table::LINE_BYTES),
+        ("segment", dict::SEGMENT_BYTES),
+        ("database", size_of::<Database>()),
+    ]
+}

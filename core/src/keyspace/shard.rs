@@ -20,6 +20,8 @@ pub struct Stats {
     pub expired_keys: u64,
     /// Keys removed because memory was short.
     pub evicted_keys: u64,
+    /// Entries of flushed databases that were freed after the flush.
+    pub lazyfreed: u64,
 }
 
 impl Stats {
@@ -29,6 +31,7 @@ impl Stats {
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
         self.evicted_keys += other.evicted_keys;
+        self.lazyfreed += other.lazyfreed;
     }
 }
 
@@ -180,6 +183,11 @@ impl Shard {
         keys
     }
 
+    /// How many entries wait to be freed.
+    pub fn waiting_to_be_freed(&self) -> usize {
+        self.remains.iter().map(Remains::len).sum()
+    }
+
     /// What waits to be freed, for a caller that frees elsewhere.
     pub fn take_remains(&mut self) -> Option<Remains> {
         self.remains.pop_front()
@@ -198,7 +206,10 @@ impl Shard {
             more |= self.expire(now, budget_entries, expired);
         }
         if let Some(remains) = self.remains.front_mut() {
-            if remains.free_some(budget_entries) {
+            let before = remains.len();
+            let is_done = remains.free_some(budget_entries);
+            self.stats.lazyfreed += (before - remains.len()) as u64;
+            if is_done {
                 self.remains.pop_front();
             }
             more |= !self.remains.is_empty();

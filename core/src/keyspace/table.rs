@@ -33,6 +33,9 @@ const TAG_BITS: u32 = 0x8888_8888;
 #[derive(Clone, Copy, Debug)]
 struct Line([Word; WIDTH]);
 
+/// The size of a line.
+pub(super) const LINE_BYTES: usize = size_of::<Line>();
+
 const _: () = assert!(size_of::<Line>() == 64, "a line is a cache line");
 
 impl Line {
@@ -252,19 +255,23 @@ impl Table {
         back(self.home(word.tag())) >= back(line)
     }
 
-    /// Makes room for more words.
-    pub(super) fn grow(&mut self) {
+    /// Makes room for more words, and says how many bytes it took.
+    pub(super) fn grow(&mut self) -> usize {
+        let before = self.allocated_bytes();
         self.rebuild(more_lines(self.lines.len()));
+        self.allocated_bytes() - before
     }
 
-    /// Gives memory back if much more than half of it is unused.
+    /// Gives memory back if much more than half of it is unused, and says how many bytes.
     #[inline]
-    pub(super) fn shrink_if_roomy(&mut self) {
+    pub(super) fn shrink_if_roomy(&mut self) -> usize {
+        let before = self.allocated_bytes();
         if self.lines.len() > 1 && self.len() * 8 < self.lines.len() * WIDTH * 3 {
             self.rebuild(lines_for(self.len() + self.len() / 4));
         } else if self.len == 0 {
             self.lines = Box::default();
         }
+        before - self.allocated_bytes()
     }
 
     fn rebuild(&mut self, lines: usize) {

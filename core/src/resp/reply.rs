@@ -66,6 +66,12 @@ impl ReplyBuffer {
         Mark { bytes: self.bytes.len(), shared: self.shared.len() }
     }
 
+    /// What lies between two marks, in bytes.
+    pub fn len_between(&self, from: Mark, to: Mark) -> usize {
+        let shared: usize = self.shared[from.shared..to.shared].iter().map(|part| part.bytes.len()).sum();
+        to.bytes - from.bytes + shared
+    }
+
     /// Takes back everything after `mark`.
     pub fn rewind(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);

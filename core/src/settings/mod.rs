@@ -6,6 +6,7 @@
 
 mod command_line;
 mod parse;
+mod rewrite;
 mod row;
 mod rows;
 mod value;
@@ -20,6 +21,7 @@ use crate::words::split_words;
 
 pub use command_line::{Action, CommandLine, parse_command_line};
 pub use parse::{ConfigError, Directive, directives, parse_text};
+pub use rewrite::{Extent, rewrite};
 pub use row::{Check, Effect, Kind, Row};
 pub use rows::{ROWS, Setting};
 pub use value::{OutputLimit, Value, parse_integer, parse_memory};

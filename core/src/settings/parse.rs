@@ -73,7 +73,8 @@ pub fn parse_text(text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
     directives(text).collect()
 }
 
-fn parse_line(line: &[u8], number: u32) -> Result<Option<Directive>, ConfigError> {
+/// The directive of a line, if it holds one.
+pub(super) fn parse_line(line: &[u8], number: u32) -> Result<Option<Directive>, ConfigError> {
     let raw = trim(line);
     if raw.is_empty() || raw[0] == b'#' {
         return Ok(None);

@@ -22,22 +22,19 @@ const NO_FORK: &str = "no work is done in a forked process";
 const NO_MODULES: &str = "there are no modules";
 const NO_LOGO: &str = "there is no logo";
 const OWN_CHECKS: &str = "the checks at start have other names";
+const NO_MEMORY_TEST: &str = "a crash report does not test the memory; memtest86 does";
+const NO_REPLICAS: &str = "only replicas that lag behind are waited for, and there are none";
 const OWN_TESTS: &str = "it serves tests of another implementation";
 
 // What is missing for a directive to work.
-const PLACEMENT: &str = "cores are spread over the processors that the process may use";
-const PROCESS: &str = "the process leaves this to whatever starts it";
-const LOGGING: &str = "the log has one form";
-const SOCKETS: &str = "listeners are plain TCP and Unix sockets";
+const RDMA: &str = "listeners are TCP and Unix sockets";
 const PERSISTENCE: &str = "data is kept in memory only";
 const ACCESS: &str = "there are no access control lists";
 const EVICTION: &str = "memory is not limited and nothing is evicted";
+const POLICY: &str = "it decides how uses of keys are counted, but nothing is evicted";
 const SCRIPTS: &str = "there are no scripts";
 const TYPES: &str = "there are no lists, hashes, sets, sorted sets and streams";
-const OBSERVING: &str = "slow commands and latencies are not recorded";
 const MESSAGES: &str = "there are no channels and no client-side caching";
-const COMPATIBILITY: &str = "answers are Valkey's";
-const HASHING: &str = "the hash seed is drawn at start";
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "a cluster has one node, without replicas";
 const TLS: &str = "there is no TLS";
@@ -111,13 +108,13 @@ table! {
     TcpKeepalive "tcp-keepalive" = integer(0, INT_MAX, "300");
     Timeout "timeout" = integer(0, INT_MAX, "0");
     MaxClients "maxclients" = integer(1, UINT_MAX, "10000");
-    Mptcp "mptcp" = yes_no("no").at_start().not_yet(SOCKETS);
-    RdmaBind "rdma-bind" = text("").not_yet(SOCKETS);
-    RdmaCompletionVector "rdma-completion-vector" = integer(-1, 1024, "-1").at_start().not_yet(SOCKETS);
-    RdmaPort "rdma-port" = integer(0, PORT_MAX, "0").not_yet(SOCKETS);
-    RdmaRxSize "rdma-rx-size" = integer(65_536, 16_777_216, "1048576").at_start().not_yet(SOCKETS);
-    SocketMarkId "socket-mark-id" = integer(0, UINT_MAX, "0").at_start().not_yet(SOCKETS);
-    UnixSocketGroup "unixsocketgroup" = text("").at_start().not_yet(SOCKETS);
+    Mptcp "mptcp" = yes_no("no").at_start();
+    RdmaBind "rdma-bind" = text("").not_yet(RDMA);
+    RdmaCompletionVector "rdma-completion-vector" = integer(-1, 1024, "-1").at_start().not_yet(RDMA);
+    RdmaPort "rdma-port" = integer(0, PORT_MAX, "0").not_yet(RDMA);
+    RdmaRxSize "rdma-rx-size" = integer(65_536, 16_777_216, "1048576").at_start().not_yet(RDMA);
+    SocketMarkId "socket-mark-id" = integer(0, UINT_MAX, "0").at_start();
+    UnixSocketGroup "unixsocketgroup" = text("").at_start();
     MaxNewConnectionsPerCycle "max-new-connections-per-cycle" = integer(1, 1000, "10").meaningless(ACCEPT);
     MaxNewTlsConnectionsPerCycle "max-new-tls-connections-per-cycle" = integer(1, 1000, "1").meaningless(ACCEPT);
 
@@ -139,7 +136,7 @@ table! {
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents).not_yet(MESSAGES);
     TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000").not_yet(MESSAGES);
-    ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no").not_yet(COMPATIBILITY);
+    ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no");
 
     // The process and its cores.
     IoThreads "io-threads" = integer(1, 256, "1").meaningless(CORES);
@@ -150,21 +147,21 @@ table! {
         integer(0, INT_MAX, "16384").hidden().meaningless(CORES);
     MinStringSizeAvoidCopyReplyThreaded "min-string-size-avoid-copy-reply-threaded" =
         integer(0, INT_MAX, "65536").hidden().meaningless(CORES);
-    BioCpulist "bio-cpulist" = text("").alias("bio_cpulist").at_start().not_yet(PLACEMENT);
-    ServerCpulist "server-cpulist" = text("").alias("server_cpulist").at_start().not_yet(PLACEMENT);
-    CrashLogEnabled "crash-log-enabled" = yes_no("yes").not_yet(PROCESS);
-    CrashMemcheckEnabled "crash-memcheck-enabled" = yes_no("yes").not_yet(PROCESS);
-    Daemonize "daemonize" = yes_no("no").at_start().not_yet(PROCESS);
-    DisableThp "disable-thp" = yes_no("yes").at_start().not_yet(PROCESS);
-    OomScoreAdj "oom-score-adj" = choice(&OOM_SCORE_ADJ_NAMES, "no").not_yet(PROCESS);
-    OomScoreAdjValues "oom-score-adj-values" = oom_scores("0 200 800").not_yet(PROCESS);
+    BioCpulist "bio-cpulist" = text("").alias("bio_cpulist").at_start();
+    ServerCpulist "server-cpulist" = text("").alias("server_cpulist").at_start();
+    CrashLogEnabled "crash-log-enabled" = yes_no("yes");
+    CrashMemcheckEnabled "crash-memcheck-enabled" = yes_no("yes").meaningless(NO_MEMORY_TEST);
+    Daemonize "daemonize" = yes_no("no").at_start();
+    DisableThp "disable-thp" = yes_no("yes").at_start();
+    OomScoreAdj "oom-score-adj" = choice(&OOM_SCORE_ADJ_NAMES, "no");
+    OomScoreAdjValues "oom-score-adj-values" = oom_scores("0 200 800");
     ProcTitleTemplate "proc-title-template" =
-        text("{title} {listen-addr} {server-mode}").checked(Check::TitleTemplate).not_yet(PROCESS);
-    SetProcTitle "set-proc-title" = yes_no("yes").at_start().not_yet(PROCESS);
-    ShutdownOnSigint "shutdown-on-sigint" = choices(&SHUTDOWN_WAYS, "default").not_yet(PROCESS);
-    ShutdownOnSigterm "shutdown-on-sigterm" = choices(&SHUTDOWN_WAYS, "default").not_yet(PROCESS);
-    ShutdownTimeout "shutdown-timeout" = integer(0, INT_MAX, "10").not_yet(PROCESS);
-    Supervised "supervised" = choice(&SUPERVISED_NAMES, "no").at_start().not_yet(PROCESS);
+        text("{title} {listen-addr} {server-mode}").checked(Check::TitleTemplate);
+    SetProcTitle "set-proc-title" = yes_no("yes").at_start();
+    ShutdownOnSigint "shutdown-on-sigint" = choices(&SHUTDOWN_WAYS, "default");
+    ShutdownOnSigterm "shutdown-on-sigterm" = choices(&SHUTDOWN_WAYS, "default");
+    ShutdownTimeout "shutdown-timeout" = integer(0, INT_MAX, "10").meaningless(NO_REPLICAS);
+    Supervised "supervised" = choice(&SUPERVISED_NAMES, "no").at_start();
     Dir "dir" = text("").checked(Check::NotEmpty).protected().not_while_loading();
     PidFile "pidfile" = text("").at_start();
     IgnoreWarnings "ignore-warnings" = text("").meaningless(OWN_CHECKS);
@@ -182,23 +179,23 @@ table! {
     // Logs and observation.
     LogLevel "loglevel" = choice(&LOGLEVEL_NAMES, "notice");
     LogFile "logfile" = text("").at_start();
-    HideUserDataFromLog "hide-user-data-from-log" = yes_no("yes").not_yet(LOGGING);
-    LogFormat "log-format" = choice(&LOG_FORMAT_NAMES, "legacy").not_yet(LOGGING);
-    LogTimestampFormat "log-timestamp-format" = choice(&LOG_TIMESTAMP_FORMAT_NAMES, "legacy").not_yet(LOGGING);
-    SyslogEnabled "syslog-enabled" = yes_no("no").at_start().not_yet(LOGGING);
-    SyslogFacility "syslog-facility" = choice(&SYSLOG_FACILITY_NAMES, "local0").at_start().not_yet(LOGGING);
-    SyslogIdent "syslog-ident" = text("valkey").at_start().not_yet(LOGGING);
+    HideUserDataFromLog "hide-user-data-from-log" = yes_no("yes");
+    LogFormat "log-format" = choice(&LOG_FORMAT_NAMES, "legacy");
+    LogTimestampFormat "log-timestamp-format" = choice(&LOG_TIMESTAMP_FORMAT_NAMES, "legacy");
+    SyslogEnabled "syslog-enabled" = yes_no("no").at_start();
+    SyslogFacility "syslog-facility" = choice(&SYSLOG_FACILITY_NAMES, "local0").at_start();
+    SyslogIdent "syslog-ident" = text("valkey").at_start();
     CommandlogExecutionSlowerThan "commandlog-execution-slower-than" =
-        integer(-1, LONG_MAX, "10000").alias("slowlog-log-slower-than").not_yet(OBSERVING);
-    CommandlogLargeReplyMaxLen "commandlog-large-reply-max-len" = integer(0, LONG_MAX, "128").not_yet(OBSERVING);
-    CommandlogLargeRequestMaxLen "commandlog-large-request-max-len" = integer(0, LONG_MAX, "128").not_yet(OBSERVING);
-    CommandlogReplyLargerThan "commandlog-reply-larger-than" = integer(-1, LONG_MAX, "1048576").not_yet(OBSERVING);
-    CommandlogRequestLargerThan "commandlog-request-larger-than" = integer(-1, LONG_MAX, "1048576").not_yet(OBSERVING);
+        integer(-1, LONG_MAX, "10000").alias("slowlog-log-slower-than");
+    CommandlogLargeReplyMaxLen "commandlog-large-reply-max-len" = integer(0, LONG_MAX, "128");
+    CommandlogLargeRequestMaxLen "commandlog-large-request-max-len" = integer(0, LONG_MAX, "128");
+    CommandlogReplyLargerThan "commandlog-reply-larger-than" = integer(-1, LONG_MAX, "1048576");
+    CommandlogRequestLargerThan "commandlog-request-larger-than" = integer(-1, LONG_MAX, "1048576");
     CommandlogSlowExecutionMaxLen "commandlog-slow-execution-max-len" =
-        integer(0, LONG_MAX, "128").alias("slowlog-max-len").not_yet(OBSERVING);
-    LatencyMonitorThreshold "latency-monitor-threshold" = integer(0, LONG_MAX, "0").not_yet(OBSERVING);
-    LatencyTracking "latency-tracking" = yes_no("yes").not_yet(OBSERVING);
-    LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" = percentiles("50 99 99.9").not_yet(OBSERVING);
+        integer(0, LONG_MAX, "128").alias("slowlog-max-len");
+    LatencyMonitorThreshold "latency-monitor-threshold" = integer(0, LONG_MAX, "0");
+    LatencyTracking "latency-tracking" = yes_no("yes");
+    LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" = percentiles("50 99 99.9");
 
     // Keys, memory and encodings.
     Databases "databases" = integer(1, INT_MAX, "16").at_start();
@@ -209,13 +206,13 @@ table! {
     LazyfreeLazyServerDel "lazyfree-lazy-server-del" = yes_no("yes");
     LazyfreeLazyUserDel "lazyfree-lazy-user-del" = yes_no("yes");
     LazyfreeLazyUserFlush "lazyfree-lazy-user-flush" = yes_no("yes");
-    HashSeed "hash-seed" = binary("").at_start().not_yet(HASHING);
-    LfuDecayTime "lfu-decay-time" = integer(0, INT_MAX, "1").not_yet(EVICTION);
-    LfuLogFactor "lfu-log-factor" = integer(0, INT_MAX, "10").not_yet(EVICTION);
+    HashSeed "hash-seed" = binary("").at_start();
+    LfuDecayTime "lfu-decay-time" = integer(0, INT_MAX, "1");
+    LfuLogFactor "lfu-log-factor" = integer(0, INT_MAX, "10");
     MaxMemory "maxmemory" = memory(i64::MIN, "0").not_yet(EVICTION);
     MaxMemoryClients "maxmemory-clients" = memory_or_percent("0");
     MaxMemoryEvictionTenacity "maxmemory-eviction-tenacity" = integer(0, 100, "10").not_yet(EVICTION);
-    MaxMemoryPolicy "maxmemory-policy" = choice(&MAXMEMORY_POLICY_NAMES, "noeviction").not_yet(EVICTION);
+    MaxMemoryPolicy "maxmemory-policy" = choice(&MAXMEMORY_POLICY_NAMES, "noeviction").not_yet(POLICY);
     MaxMemorySamples "maxmemory-samples" = integer(1, 64, "5").not_yet(EVICTION);
     ActiveDefragCycleMax "active-defrag-cycle-max" = integer(1, 99, "25").meaningless(SEGMENTS);
     ActiveDefragCycleMin "active-defrag-cycle-min" = integer(1, 99, "1").meaningless(SEGMENTS);
@@ -271,7 +268,7 @@ table! {
     BgsaveCpulist "bgsave-cpulist" = text("").alias("bgsave_cpulist").at_start().meaningless(NO_FORK);
 
     // Replication.
-    AvailabilityZone "availability-zone" = binary("").not_yet(REPLICATION);
+    AvailabilityZone "availability-zone" = binary("");
     BindSourceAddr "bind-source-addr" = text("").not_yet(REPLICATION);
     DualChannelReplicationEnabled "dual-channel-replication-enabled" = yes_no("no").not_yet(REPLICATION);
     ImportMode "import-mode" = yes_no("no");

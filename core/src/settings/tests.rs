@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod defaults;
+mod rewriting;
 
 use std::collections::BTreeSet;
 

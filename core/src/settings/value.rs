@@ -34,7 +34,7 @@ pub struct OutputLimit {
 }
 
 /// The classes of clients, in the order of `Value::Limits`.
-const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
+pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
 const ADDRESSES_MAX: usize = 16;
 const HOST_NAME_BYTES_MAX: usize = 255;
@@ -377,8 +377,9 @@ fn parse_addresses(words: &[&[u8]]) -> Result<Value, String> {
     if words.len() > ADDRESSES_MAX {
         return Err("Too many bind addresses specified.".into());
     }
-    let words = if matches!(words, [b""]) { &[] } else { words };
-    Ok(Value::Words(words.iter().map(|word| until_nul(word).into()).collect()))
+    let words: Vec<&[u8]> = words.iter().map(|word| until_nul(word)).collect();
+    let words: &[&[u8]] = if words == [b""] { &[] } else { &words };
+    Ok(Value::Words(words.iter().map(|word| Box::from(*word)).collect()))
 }
 
 fn parse_output_limits(words: &[&[u8]], old: Option<&Value>) -> Result<Value, String> {

@@ -60,6 +60,8 @@ pub struct Call {
     pub is_source: bool,
     /// Must its keys stay locked until the transaction ends?
     pub keep: bool,
+    /// Is it only a part of what the client asked for? Then its home core counts the whole.
+    pub is_part: bool,
 }
 
 /// Locks to be asked for; most stretches need no allocation for them.
@@ -91,6 +93,8 @@ pub struct Job {
     pub refused: bool,
     /// Where its replies begin.
     pub replies_from: Mark,
+    /// How long its calls took that are parts, in ticks.
+    pub part_ticks: u64,
 }
 
 /// An entry that travels: its database, its key's word, and what the shard had there.
@@ -131,6 +135,10 @@ pub struct Batch {
     pub lent: Vec<Lent>,
     /// Owners whose locks are to be released before anything else is done.
     pub releases: Vec<Owner>,
+    /// Calls that were slow, and how long they took, in ticks.
+    pub slow: Vec<(u32, u64)>,
+    /// When it left its home core, in ticks.
+    pub sent_at: u64,
 }
 
 /// A batch keeps no more than so many bytes of buffers between its uses.
@@ -156,6 +164,7 @@ impl Batch {
         self.ends.clear();
         self.lent.clear();
         self.releases.clear();
+        self.slow.clear();
         self.bytes.clear();
         self.replies.clear();
         self.shared.shrink_to(RECYCLED_PARTS_MAX);
@@ -186,7 +195,8 @@ impl Batch {
         let at = self.calls.len() as u32;
         let locks = (0, 0);
         let replies_from = Mark::default();
-        self.jobs.push(Job { ticket, owner, order, reach, calls: (at, at), locks, refused: false, replies_from });
+        let (calls, refused, part_ticks) = ((at, at), false, 0);
+        self.jobs.push(Job { ticket, owner, order, reach, calls, locks, refused, replies_from, part_ticks });
     }
 
     /// Copies the calls of `other` into the job opened last.
@@ -297,6 +307,7 @@ impl Batch {
     pub fn split_off(&self, index: usize) -> Box<Batch> {
         let job = &self.jobs[index];
         let mut alone = Box::new(Batch::new(self.home));
+        alone.sent_at = self.sent_at;
         alone.open_job(job.ticket, job.owner, job.order, job.reach);
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));

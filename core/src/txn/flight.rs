@@ -94,6 +94,8 @@ pub struct Flight {
     phase: Phase,
     /// The latest leg that any call so far runs on; what goes to an earlier one overtakes it.
     latest_leg: u16,
+    /// How long its parts have taken so far, in ticks.
+    pub ticks: u64,
 }
 
 impl Flight {
@@ -118,7 +120,8 @@ impl Flight {
             })
             .collect();
         let protocol = Protocol::default();
-        Self { owner, shape, reach, protocol, legs, order: SmallVec::new(), phase: Phase::Landed, latest_leg: 0 }
+        let (order, phase) = (SmallVec::new(), Phase::Landed);
+        Self { owner, shape, reach, protocol, legs, order, phase, latest_leg: 0, ticks: 0 }
     }
 
     /// The owner of its locks.
@@ -243,7 +246,9 @@ impl Flight {
         let leg = self.leg_of(from);
         debug_assert!(leg.batch.is_none(), "a leg comes home once");
         leg.is_refused = batch.jobs[0].refused;
+        let ticks = batch.jobs[0].part_ticks;
         leg.batch = Some(batch);
+        self.ticks += ticks;
         self.advance(steps)
     }
 
@@ -255,6 +260,7 @@ impl Flight {
         leg.is_refused = batch.jobs[job].refused;
         if !is_trying {
             leg.batch.as_mut().expect("it has waited at home").take_replies(batch, job);
+            self.ticks += batch.jobs[job].part_ticks;
         }
         self.advance(steps)
     }

@@ -8,6 +8,7 @@ use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
 use crate::command::Run;
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::{KeyHash, Shard};
+use crate::observe::Watch;
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
@@ -32,6 +33,8 @@ pub struct Site {
     pub errors: ErrorCounts,
     /// Jobs that had to wait for a lock.
     pub lock_waits: u64,
+    /// Counts and durations of commands.
+    pub watch: Watch,
 }
 
 impl Site {
@@ -47,6 +50,7 @@ impl Site {
             changes: 0,
             errors: ErrorCounts::default(),
             lock_waits: 0,
+            watch: Watch::default(),
         }
     }
 
@@ -123,11 +127,16 @@ impl Site {
         self.waiting.len()
     }
 
-    /// Runs one call that was admitted.
+    /// Runs one call that was admitted; tells how long it took since the watch was started or the last call ended, in ticks.
     #[inline]
-    pub fn run(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) {
+    pub fn run(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> u64 {
         let tally = run_call(&mut self.shard, &self.rules, now, call, args, out);
         self.tally(tally);
+        let ticks = self.watch.lap();
+        if !call.is_part {
+            self.watch.record(call.row, ticks, tally.error.is_some());
+        }
+        ticks
     }
 
     /// Adds up what a call did.
@@ -250,16 +259,22 @@ impl Site {
     }
 
     fn run_job(&mut self, now: Millis, batch: &mut Batch, index: usize) {
-        let Batch { bytes, shared, spans, calls, jobs, ends, replies, .. } = batch;
+        let Batch { bytes, shared, spans, calls, jobs, ends, replies, slow, .. } = batch;
         let job: &mut Job = &mut jobs[index];
         job.replies_from = replies.mark();
+        job.part_ticks = 0;
+        self.watch.start();
         ends.resize(calls.len(), replies.mark());
         for at in job.calls.0 as usize..job.calls.1 as usize {
             let call = &calls[at];
             let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
-            let tally = run_call(&mut self.shard, &self.rules, now, call, &args, replies);
-            self.tally(tally);
+            let ticks = self.run(now, call, &args, replies);
             ends[at] = replies.mark();
+            if call.is_part {
+                job.part_ticks += ticks;
+            } else if self.watch.is_slow(ticks) {
+                slow.push((at as u32, ticks));
+            }
         }
     }
 

@@ -88,6 +88,14 @@ fn parse_reset(state: &mut State, args: &Args<'_>) -> Result<Change, CommandErro
     }
 }
 
+/// What CLUSTER INFO answers on the common port, for INFO; nothing outside of a cluster.
+pub fn info_text(state: &State) -> Option<String> {
+    let seat = state.seat().ok()?;
+    let viewer = ringkey_cluster::Viewer { core: None, local: None };
+    let view = ringkey_cluster::View { node: &seat.node, map: state.map, announced: &seat.announced, viewer };
+    Some(answers::info(&view, seat.serving))
+}
+
 /// The subcommands that tell what this core knows.
 fn tell(
     state: &State,
@@ -161,7 +169,7 @@ pub fn write_keys(session: &mut Session, answers: Vec<(usize, Answer)>) {
 /// between stays, as after DELSLOTS, and is served again when its slot is.
 fn ask_for(state: &mut State, session: &mut Session, change: Change) {
     if change.needs_empty().is_some() {
-        return state.gather_from_all(session, &Question::Sample, Then::IfEmpty(change));
+        return state.gather_from_all(session, &Question::Sample(Default::default()), Then::IfEmpty(change));
     }
     state.gather_answers(session, [0], &Question::ChangeNode(Arc::new(change)), Then::Ok);
 }

@@ -3,9 +3,10 @@
 use super::client;
 use crate::session::{Closing, ReplyMode, Session};
 use crate::state::State;
-use crate::{COMPATIBLE_VERSION, SERVER_NAME};
+use crate::{COMPATIBLE_VERSION, REDIS_VERSION, SERVER_NAME};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply};
+use ringkey_core::settings::Setting;
 use ringkey_core::units::DbIndex;
 
 /// PING
@@ -126,8 +127,11 @@ pub fn hello(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
     }
     session.protocol = protocol;
     let mut reply = Reply::new(&mut session.output.pending, protocol);
-    reply.map(7);
-    for (field, value) in [("server", SERVER_NAME), ("version", COMPATIBLE_VERSION)] {
+    let zone = state.settings.text(Setting::AvailabilityZone);
+    reply.map(7 + usize::from(!zone.is_empty()));
+    let is_redis = state.settings.bool(Setting::ExtendedRedisCompatibility);
+    let (server, version) = if is_redis { ("redis", REDIS_VERSION) } else { (SERVER_NAME, COMPATIBLE_VERSION) };
+    for (field, value) in [("server", server), ("version", version)] {
         reply.bulk(field.as_bytes());
         reply.bulk(value.as_bytes());
     }
@@ -142,6 +146,10 @@ pub fn hello(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
     }
     reply.bulk(b"modules");
     reply.array(0);
+    if !zone.is_empty() {
+        reply.bulk(b"availability_zone");
+        reply.bulk(zone);
+    }
     Ok(())
 }
 

@@ -5,18 +5,24 @@
 
 pub mod client;
 pub mod cluster;
+pub mod command_log;
 pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod info;
 pub mod keys;
+pub mod latency;
+pub mod lolwut;
+pub mod memory;
 pub mod server;
+pub mod shutdown;
 
-use crate::mailbox::letter::{Answer, Question};
+use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
 use crate::state::{Later, State};
 use ringkey_cluster::Change;
-use ringkey_core::command::{Admin, docs};
+use ringkey_core::command::{Admin, Names, docs};
+use ringkey_core::observe::LogKind;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
 
@@ -26,10 +32,19 @@ pub enum Then {
     Info(info::Sections),
     /// A command that answers with the sum of counts.
     Sum,
+    /// MEMORY STATS.
+    MemoryStats,
+    /// MEMORY DOCTOR.
+    MemoryDoctor,
     /// A page of SCAN.
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
     Ok,
+    /// DEBUG HTSTATS.
+    Tables {
+        /// With what takes long to find out?
+        is_full: bool,
+    },
     /// DEBUG DIGEST.
     Digest,
     /// DEBUG DIGEST-VALUE of so many keys.
@@ -40,6 +55,10 @@ pub enum Then {
     IfEmpty(Change),
     /// A line of text, or a refusal.
     Text,
+    /// A subcommand of COMMANDLOG or SLOWLOG.
+    CommandLog(LogKind, command_log::LogOrder),
+    /// A subcommand of LATENCY.
+    Latency(latency::Wanted),
 }
 
 /// Marks tickets of errands, which no session has.
@@ -99,7 +118,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClusterShards
         | Admin::ClusterSlots => cluster::carry_out(state, session, admin, args),
         Admin::Time => server::time(session),
-        Admin::Lolwut => server::lolwut(session),
+        Admin::Lolwut => lolwut::lolwut(state, session, args),
         Admin::ClientId
         | Admin::ClientInfo
         | Admin::ClientList
@@ -123,32 +142,52 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::CommandDocs
         | Admin::CommandGetKeys
         | Admin::CommandGetKeysAndFlags
-        | Admin::CommandHelp => tell_of_commands(session, admin, args),
-        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigHelp => {
+        | Admin::CommandHelp => tell_of_commands(&state.names, session, admin, args),
+        Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigRewrite | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }
         Admin::Info => info::info(state, session, args),
+        Admin::MemoryDoctor
+        | Admin::MemoryHelp
+        | Admin::MemoryMallocStats
+        | Admin::MemoryPurge
+        | Admin::MemoryStats => memory::carry_out(state, session, admin),
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::ObjectHelp => keys::object_help(session),
-        Admin::Shutdown => server::shutdown(state, session, args),
+        Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
+        Admin::CommandLogGet
+        | Admin::CommandLogHelp
+        | Admin::CommandLogLen
+        | Admin::CommandLogReset
+        | Admin::SlowLogGet
+        | Admin::SlowLogHelp
+        | Admin::SlowLogLen
+        | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
+        Admin::LatencyDoctor
+        | Admin::LatencyGraph
+        | Admin::LatencyHelp
+        | Admin::LatencyHistogram
+        | Admin::LatencyHistory
+        | Admin::LatencyLatest
+        | Admin::LatencyReset => latency::carry_out(state, session, admin, args),
     }
 }
 
 /// COMMAND and its subcommands.
-fn tell_of_commands(session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
+fn tell_of_commands(names: &Names, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
     let reply = &mut Reply::new(&mut session.output.pending, session.protocol);
     match admin {
-        Admin::CommandCount => docs::write_count(args, reply),
-        Admin::CommandList => docs::write_list(args, reply),
-        Admin::CommandInfo => docs::write_info(args, reply),
-        Admin::CommandDocs => docs::write_docs(args, reply),
-        Admin::CommandGetKeys => docs::write_get_keys(args, reply),
-        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, reply),
-        Admin::CommandHelp => docs::write_help(args, reply),
-        _ => docs::write_all(args, reply),
+        Admin::CommandCount => docs::write_count(args, names, reply),
+        Admin::CommandList => docs::write_list(args, names, reply),
+        Admin::CommandInfo => docs::write_info(args, names, reply),
+        Admin::CommandDocs => docs::write_docs(args, names, reply),
+        Admin::CommandGetKeys => docs::write_get_keys(args, names, reply),
+        Admin::CommandGetKeysAndFlags => docs::write_get_keys_and_flags(args, names, reply),
+        Admin::CommandHelp => docs::write_help(args, names, reply),
+        _ => docs::write_all(args, names, reply),
     }
 }
 
@@ -188,7 +227,7 @@ impl State {
     /// Answers a question from this core's own state.
     pub fn answer(&mut self, from: Option<usize>, ticket: u64, question: Question) {
         let answer = match question {
-            Question::Sample => Answer::Sample(Box::new(info::Sample::take(self))),
+            Question::Sample(details) => Answer::Sample(Box::new(info::Sample::take(self, details))),
             Question::Clients(task, at) => return self.later.push_back(Later::Page { from, ticket, task, at }),
             Question::ChangePause(change) => {
                 let pause = change.map(|pause| pause.on_top_of(self.paused.pause));
@@ -206,13 +245,23 @@ impl State {
                 Ok(settings) => return self.spread(from, ticket, &Question::Settings(settings), Answer::Done),
                 Err(error) => Answer::Refused(error),
             },
+            Question::RewriteSettings(extent) => match config::rewrite(self, from, ticket, extent) {
+                Ok(()) => return,
+                Err(error) => Answer::Refused(error),
+            },
             Question::ResetStatistics => {
                 self.statistics.reset();
                 self.site.shard.stats = Default::default();
                 self.site.errors = Default::default();
+                self.site.watch.reset();
+                self.paths.reset();
                 Answer::Done
             }
+            Question::Purge => return self.begin_purge(from, ticket),
             Question::Scan(page) => keys::scan_page(self, &page),
+            Question::Debug(order @ DebugOrder::Sleep(_)) if from.is_none() => {
+                return self.later.push_back(Later::Debug { ticket, order });
+            }
             Question::Debug(order) => debug::carry_out(self, &order),
             Question::SlotKeys(wanted) => cluster::slot_keys(self, &wanted),
             Question::Node(node) => {
@@ -223,10 +272,13 @@ impl State {
                 Ok((node, done)) => return self.spread(from, ticket, &Question::Node(node), done),
                 Err(error) => Answer::Refused(error),
             },
+            Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
+            Question::Latency(order) => latency::answer(self, &order),
             Question::Stop => {
                 self.is_stopping = true;
                 Answer::Done
             }
+            Question::AbortStop => self.abort_stop(),
         };
         self.reply_to(from, ticket, answer);
     }
@@ -276,16 +328,32 @@ impl State {
         self.ready.push_back(index);
     }
 
-    fn finish(&mut self, session: &mut Session, mut gathering: Gathering) {
+    fn finish(&mut self, session: &mut Session, gathering: Gathering) {
+        let before = session.output.pending.mark();
+        self.write_answers(session, gathering);
+        if !session.pending.is_nothing() {
+            return;
+        }
+        let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
+        let len = session.output.pending.len_between(before, session.output.pending.mark());
+        self.conclude_waiting(session, len, failed);
+        session.apply_reply_mode(before);
+    }
+
+    fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
         gathering.answers.sort_by_key(|(from, _)| *from);
         let answers = gathering.answers;
-        let before = session.output.pending.mark();
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
             Then::Sum => client::write_sum(session, &answers),
+            Then::MemoryStats => memory::write_stats(self, session, answers),
+            Then::MemoryDoctor => memory::write_report(self, session, answers),
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
+            Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
+            Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
+            Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
             Then::Text | Then::Ok => {
@@ -302,9 +370,6 @@ impl State {
                 }
                 reply.ok();
             }
-        }
-        if session.pending.is_nothing() {
-            session.apply_reply_mode(before);
         }
     }
 }

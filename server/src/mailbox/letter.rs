@@ -3,11 +3,15 @@
 use crate::admin::client::Unblock;
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
+use crate::admin::command_log::LogOrder;
+use crate::admin::info::commands::Details;
+use crate::admin::latency::LatencyOrder;
 use crate::listen::Ends;
 use ringkey_cluster::{Change, Node};
-use ringkey_core::commands::key::DatabaseDigest;
+use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
-use ringkey_core::settings::Settings;
+use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
+use ringkey_core::settings::{Extent, Settings};
 use ringkey_core::txn::batch::Batch;
 use ringkey_core::txn::locks::Mode;
 use ringkey_core::units::{DbIndex, Millis, Slot};
@@ -58,7 +62,7 @@ pub struct NewConnection {
 #[derive(Clone)]
 pub enum Question {
     /// The counters of the core.
-    Sample,
+    Sample(Details),
     /// Describe or close sessions: one page, from this place in the table of sessions on.
     Clients(Arc<Task>, u32),
     /// Begin a pause or end it: only core 0 decides.
@@ -81,8 +85,12 @@ pub enum Question {
     /// Change settings: only core 0 decides, so that two changes never cross.
     /// The flag tells whether the client is on this machine.
     ChangeSettings(Arc<Vec<(Vec<u8>, Vec<u8>)>>, bool),
+    /// Write the settings into the configuration file: core 0 sees to it.
+    RewriteSettings(Extent),
     /// Set the counters of INFO to zero.
     ResetStatistics,
+    /// Give unused memory of all cores back to the system.
+    Purge,
     /// One page of a scan.
     Scan(Box<ScanPage>),
     /// A DEBUG subcommand for each shard.
@@ -93,18 +101,27 @@ pub enum Question {
     Node(Arc<Node>),
     /// Change the node: only core 0 decides.
     ChangeNode(Arc<Change>),
+    /// Tell or forget remarkable calls.
+    CommandLog(LogKind, LogOrder),
+    /// Tell or forget latency events, or tell durations of commands.
+    Latency(LatencyOrder),
     /// Stop serving.
     Stop,
+    /// Forget that a signal asked for the end: only core 0 hears signals.
+    AbortStop,
 }
 
 impl Question {
     /// The lock on the whole shard under which it is answered, if it is about the data.
     pub fn lock(&self) -> Option<Mode> {
         match self {
-            Self::Sample | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
+            Self::Sample(_) | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
-                DebugOrder::Digest | DebugOrder::DigestValues { .. } | DebugOrder::Object { .. } => Some(Mode::Shared),
+                DebugOrder::Digest
+                | DebugOrder::DigestValues { .. }
+                | DebugOrder::Object { .. }
+                | DebugOrder::Tables { .. } => Some(Mode::Shared),
                 DebugOrder::Sleep(_)
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
@@ -137,6 +154,19 @@ pub struct ScanPage {
     pub cursor: Cursor,
     /// The options.
     pub options: ringkey_core::commands::key::ScanOptions,
+}
+
+/// What DEBUG wants to know of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyLook {
+    /// How it is kept, with what takes long to find out.
+    Thorough,
+    /// The same without that.
+    Fast,
+    /// The lengths of key and string.
+    Lengths,
+    /// The table that its value is kept in.
+    Table,
 }
 
 /// DEBUG subcommands that concern every shard.
@@ -176,8 +206,15 @@ pub enum DebugOrder {
         db: DbIndex,
         /// The key.
         key: Vec<u8>,
-        /// Leave out what takes long to find out.
-        fast: bool,
+        /// What is wanted of it.
+        look: KeyLook,
+    },
+    /// How the keys of a database lie in their tables.
+    Tables {
+        /// The database.
+        db: DbIndex,
+        /// With what takes long to find out?
+        is_full: bool,
     },
 }
 
@@ -195,8 +232,18 @@ pub enum Answer {
     Digests(Vec<DatabaseDigest>),
     /// Digests of values, with the places of their keys in the question.
     ValueDigests(Vec<(usize, [u8; 20])>),
+    /// How the keys of a database lie in their tables.
+    Tables(Box<TableStats>),
     /// A line of text.
     Text(String),
+    /// Remarkable calls, the newest first.
+    LogEntries(Vec<Arc<LogEntry>>),
+    /// Latency events.
+    LatencyEvents(LatencyEvents),
+    /// Names of things that are gone.
+    Names(Vec<&'static str>),
+    /// Counts and durations of commands.
+    Commands(Vec<CommandReport>),
     /// Settings were refused.
     Refused(ringkey_core::resp::CommandError),
     /// Done.

@@ -39,10 +39,23 @@ pub fn check() -> Result<(), Missing> {
     check_locked_memory()
 }
 
-fn check_kernel(release: &str) -> Result<(), Missing> {
+/// Can the kernel wait for a small batch of events (6.12 and later)?
+pub fn has_min_wait() -> bool {
+    IoUring::<squeue::Entry, cqueue::Entry>::builder().build(8).is_ok_and(|ring| ring.params().is_feature_min_timeout())
+}
+
+/// The first two numbers of a kernel's release.
+pub fn version_of(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < KERNEL_MIN {
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Is the kernel new enough?
+///
+/// # Errors
+/// It is not.
+pub fn check_kernel(release: &str) -> Result<(), Missing> {
+    if version_of(release) < KERNEL_MIN {
         let (major, minor) = KERNEL_MIN;
         return Err(missing(
             format!("Linux {release} is too old: io_uring has what we need from {major}.{minor} on"),
@@ -52,7 +65,11 @@ fn check_kernel(release: &str) -> Result<(), Missing> {
     Ok(())
 }
 
-fn check_ring() -> Result<(), Missing> {
+/// Can a ring be set up, with all operations that are used?
+///
+/// # Errors
+/// It cannot, and why.
+pub fn check_ring() -> Result<(), Missing> {
     let built = IoUring::<squeue::Entry, cqueue::Entry>::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
@@ -105,8 +122,12 @@ fn explain(error: &std::io::Error) -> Missing {
     }
 }
 
+/// May enough memory be locked? Raises the limit where that is allowed.
+///
+/// # Errors
+/// It may not.
 #[allow(unsafe_code)]
-fn check_locked_memory() -> Result<(), Missing> {
+pub fn check_locked_memory() -> Result<(), Missing> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call fills the record that it is given, or sets the limit it contains.
     unsafe {

@@ -11,6 +11,7 @@ use crate::admin::client::ClientKind;
 use crate::admin::client::walk::Walk;
 use crate::listen::Ends;
 use crate::mailbox::letter::{Answer, NewConnection};
+use crate::observe::calls::Tracked;
 use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
@@ -217,6 +218,8 @@ pub struct Session {
     pub commands: u64,
     /// Bytes received.
     pub bytes_in: u64,
+    /// What is observed of its requests.
+    pub tracked: Tracked,
 }
 
 /// What a client told about itself and where it comes from.
@@ -288,6 +291,7 @@ impl Session {
             last_command: None,
             commands: 0,
             bytes_in: 0,
+            tracked: Tracked::default(),
         }
     }
 

@@ -7,4 +7,5 @@ pub mod dispatch;
 pub mod glob;
 pub mod reply;
 pub mod request;
+pub mod rewrite;
 pub mod settings;

@@ -1,8 +1,8 @@
-//! Looking behind keys: OBJECT and parts of DEBUG.
+//! Looking behind keys: OBJECT, MEMORY USAGE and parts of DEBUG.
 
 use crate::access::AccessRule;
 use crate::commands::Context;
-use crate::keyspace::{NewValue, Value};
+use crate::keyspace::{Database, EntryRef, NewValue, Value, ValueKind};
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -57,6 +57,101 @@ pub fn object_freq(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
         None => reply.null(),
     }
     Ok(Outcome::unchanged())
+}
+
+/// Elements that MEMORY USAGE looks at where it is not told otherwise.
+const SAMPLES_DEFAULT: i64 = 5;
+
+/// `MEMORY USAGE key [SAMPLES count]`: looks at the entry alone, so it is no use of the key, no hit and no miss, and a key
+/// whose time has passed counts as long as it lies there.
+pub fn memory_usage(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let mut samples = SAMPLES_DEFAULT;
+    let mut at = 3;
+    while at < args.len() {
+        if !args.get(at).eq_ignore_ascii_case(b"samples") || at + 1 == args.len() {
+            return Err(CommandError::Syntax);
+        }
+        samples = parse_integer(args.get(at + 1)).ok_or(CommandError::NotAnInteger)?;
+        if samples < 0 {
+            return Err(CommandError::Syntax);
+        }
+        at += 2;
+    }
+    let key = ctx.key(args, 2);
+    match ctx.database().find(&key) {
+        Some(entry) => reply.integer(memory_of(&entry, samples as usize) as i64),
+        None => reply.null(),
+    }
+    Ok(Outcome::unchanged())
+}
+
+/// The memory of an entry with its value in bytes. The number says how many elements of a collection are measured for all
+/// of them, 0: each; a string has none.
+fn memory_of(entry: &EntryRef<'_>, _samples: usize) -> usize {
+    match entry.kind() {
+        ValueKind::String => entry.memory_bytes(),
+        kind => unreachable!("no entry is a {}", kind.name()),
+    }
+}
+
+/// The text of DEBUG SDSLEN: how long key and value are, and what they take.
+pub fn debug_string_lengths(ctx: &mut Context<'_>, name: &[u8]) -> Result<String, CommandError> {
+    let key = ctx.shard.key(name);
+    let entry = ctx.database().find(&key).ok_or(CommandError::NoSuchKey)?;
+    let value = match entry.value() {
+        Value::Int(_) => return Err(CommandError::text("Not an sds encoded string.")),
+        value => value.len(),
+    };
+    // The value lies in the entry, or in an allocation of its own.
+    let own = if matches!(entry.value(), Value::Shared(_)) { entry.memory_bytes() - entry.entry_bytes() } else { 0 };
+    Ok(format!(
+        "key_sds_len:{} key_sds_avail:0 obj_alloc:{} val_sds_len:{value} val_sds_avail:{} val_alloc:{own}",
+        name.len(),
+        entry.entry_bytes(),
+        entry.memory_bytes() - entry.allocated_bytes(),
+    ))
+}
+
+/// What DEBUG HTSTATS tells of one database on one core; sums over cores are sums of these.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TableStats {
+    /// Keys.
+    pub keys: usize,
+    /// Those with an expiry time.
+    pub volatile: usize,
+    /// How many keys the tables have room for as they are.
+    pub room: usize,
+    /// Tables.
+    pub segments: usize,
+    /// Memory besides the entries, in bytes.
+    pub bytes: usize,
+    /// How many tables are at most so full, in eighths of what a table may hold.
+    pub fill: [usize; 8],
+}
+
+impl TableStats {
+    /// The statistics of a database; those of `fill` only if wanted, for they take longer.
+    pub fn of(database: &Database, fill: bool) -> Self {
+        let dict = database.dict();
+        Self {
+            keys: dict.len(),
+            volatile: dict.volatile(),
+            room: dict.room(),
+            segments: dict.segments(),
+            bytes: dict.table_bytes(),
+            fill: if fill { dict.fill() } else { [0; 8] },
+        }
+    }
+
+    /// Adds those of another core.
+    pub fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.volatile += other.volatile;
+        self.room += other.room;
+        self.segments += other.segments;
+        self.bytes += other.bytes;
+        self.fill.iter_mut().zip(other.fill).for_each(|(sum, count)| *sum += count);
+    }
 }
 
 /// The text of DEBUG OBJECT; `fast` leaves out what takes long to find out. Works on expired keys.

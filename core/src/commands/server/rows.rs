@@ -390,6 +390,7 @@ pub static ROWS: &[Command] = &[
                         ],
                     ),
                 ],
+                run: Run::Admin(Admin::CommandLogGet),
                 ..Command::DEFAULT
             },
             Command {
@@ -402,6 +403,7 @@ pub static ROWS: &[Command] = &[
                 since: "8.1.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of COMMANDLOG.",
+                run: Run::Admin(Admin::CommandLogHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -423,6 +425,7 @@ pub static ROWS: &[Command] = &[
                         Argument::word("large-reply", "LARGE-REPLY"),
                     ],
                 )],
+                run: Run::Admin(Admin::CommandLogLen),
                 ..Command::DEFAULT
             },
             Command {
@@ -444,9 +447,11 @@ pub static ROWS: &[Command] = &[
                         Argument::word("large-reply", "LARGE-REPLY"),
                     ],
                 )],
+                run: Run::Admin(Admin::CommandLogReset),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -512,6 +517,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.8.0",
                 complexity: "O(1)",
                 summary: "Writes the settings that hold now into the configuration file.",
+                run: Run::Admin(Admin::ConfigRewrite),
                 ..Command::DEFAULT
             },
             Command {
@@ -679,6 +685,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.8.13",
                 complexity: "O(1)",
                 summary: "Explains the delays that were seen and what may cause them.",
+                run: Run::Admin(Admin::LatencyDoctor),
                 ..Command::DEFAULT
             },
             Command {
@@ -693,6 +700,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Draws the delays of an event over time in characters.",
                 arguments: &[Argument::string("event")],
+                run: Run::Admin(Admin::LatencyGraph),
                 ..Command::DEFAULT
             },
             Command {
@@ -705,6 +713,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.8.13",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of LATENCY.",
+                run: Run::Admin(Admin::LatencyHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -719,6 +728,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = commands shown",
                 summary: "Shows how the run times of commands are spread.",
                 arguments: &[Argument::string("command").optional().multiple()],
+                run: Run::Admin(Admin::LatencyHistogram),
                 ..Command::DEFAULT
             },
             Command {
@@ -733,6 +743,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Shows the delays of one event with their times.",
                 arguments: &[Argument::string("event")],
+                run: Run::Admin(Admin::LatencyHistory),
                 ..Command::DEFAULT
             },
             Command {
@@ -746,6 +757,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.8.13",
                 complexity: "O(1)",
                 summary: "Shows the last and the longest delay of each event.",
+                run: Run::Admin(Admin::LatencyLatest),
                 ..Command::DEFAULT
             },
             Command {
@@ -760,9 +772,11 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Forgets the recorded delays of some events or all.",
                 arguments: &[Argument::string("event").optional().multiple()],
+                run: Run::Admin(Admin::LatencyReset),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -798,6 +812,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "O(1)",
                 summary: "Explains what is wrong with the use of memory.",
+                run: Run::Admin(Admin::MemoryDoctor),
                 ..Command::DEFAULT
             },
             Command {
@@ -810,6 +825,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of MEMORY.",
+                run: Run::Admin(Admin::MemoryHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -823,6 +839,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "grows with the memory in use, may be slow",
                 summary: "Shows what the allocator counts.",
+                run: Run::Admin(Admin::MemoryMallocStats),
                 ..Command::DEFAULT
             },
             Command {
@@ -836,6 +853,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "grows with the memory in use, may be slow",
                 summary: "Asks the allocator to give unused memory back.",
+                run: Run::Admin(Admin::MemoryPurge),
                 ..Command::DEFAULT
             },
             Command {
@@ -848,6 +866,7 @@ pub static ROWS: &[Command] = &[
                 since: "4.0.0",
                 complexity: "O(1)",
                 summary: "Shows in numbers what the memory is used for.",
+                run: Run::Admin(Admin::MemoryStats),
                 ..Command::DEFAULT
             },
             Command {
@@ -862,9 +881,11 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = elements sampled",
                 summary: "Estimates the memory that a key takes.",
                 arguments: &[Argument::key("key", 0), Argument::integer("count").after("SAMPLES").optional()],
+                run: Run::OnShard(crate::commands::key::memory_usage),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -1138,6 +1159,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Shows the latest slow calls.",
                 history: &[("4.0.0", "Entries name the client and its address.")],
                 arguments: &[Argument::integer("count").optional()],
+                run: Run::Admin(Admin::SlowLogGet),
                 ..Command::DEFAULT
             },
             Command {
@@ -1150,6 +1172,7 @@ pub static ROWS: &[Command] = &[
                 since: "6.2.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of SLOWLOG.",
+                run: Run::Admin(Admin::SlowLogHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -1163,6 +1186,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.2.12",
                 complexity: "O(1)",
                 summary: "Counts the entries of the slow log.",
+                run: Run::Admin(Admin::SlowLogLen),
                 ..Command::DEFAULT
             },
             Command {
@@ -1176,9 +1200,11 @@ pub static ROWS: &[Command] = &[
                 since: "2.2.12",
                 complexity: "O(N), N = entries dropped",
                 summary: "Empties the slow log.",
+                run: Run::Admin(Admin::SlowLogReset),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {

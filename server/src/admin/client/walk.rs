@@ -162,6 +162,9 @@ fn finish(state: &mut State, index: u32) {
         }
     }
     if session.pending.is_nothing() {
+        let len = session.output.pending.len_between(before, session.output.pending.mark());
+        let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
+        state.conclude_waiting(&mut session, len, failed);
         session.apply_reply_mode(before);
         state.ready.push_back(index);
     } else {
@@ -217,6 +220,7 @@ pub fn go_on(state: &mut State, ticket: u64) {
     let is_done = session.pending.is_nothing();
     state.dirty.push(index);
     if is_done {
+        state.conclude_list(index);
         state.ready.push_back(index);
     } else {
         state.later.push_back(Later::Piece(ticket));
@@ -237,6 +241,14 @@ fn write_killed(state: &mut State, session: &mut Session, count: u64, is_old_for
 }
 
 impl State {
+    /// The last piece of a list is written.
+    fn conclude_list(&mut self, index: u32) {
+        let Some(mut session) = self.sessions[index as usize].take() else { return };
+        let len = session.output.pending.len();
+        self.conclude_waiting(&mut session, len, false);
+        self.sessions[index as usize] = Some(session);
+    }
+
     /// Does one piece of what was put off: the pages and pieces of commands over all connections. The others are served in
     /// between.
     pub fn work_later(&mut self) {
@@ -247,6 +259,10 @@ impl State {
                 self.reply_to(from, ticket, Answer::Clients(Box::new(page)));
             }
             Some(Later::Piece(ticket)) => go_on(self, ticket),
+            Some(Later::Debug { ticket, order }) => {
+                let answer = crate::admin::debug::carry_out(self, &order);
+                self.reply_to(None, ticket, answer);
+            }
         }
     }
 }

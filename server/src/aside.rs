@@ -1,0 +1,101 @@
+//! Work that may wait long for the disk and that no core must wait for: one thread does it, job after job, and core 0 hears
+//! when one is done.
+//!
+//! The thread rings a bell that core 0 watches in its ring, and leaves the answer in a channel. Both exist once a process;
+//! nothing of them is near the path of data. The thread starts with the first job.
+
+use crate::mailbox::letter::Answer;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// A job: what it returns is the answer to whoever asked.
+type Work = Box<dyn FnOnce() -> Answer + Send>;
+
+/// Who asked: the core, and its ticket.
+type Asker = (Option<usize>, u64);
+
+/// The thread for slow work, as core 0 sees it.
+pub struct Aside {
+    /// Where jobs go once the thread runs.
+    jobs: Option<Sender<(Asker, Work)>>,
+    done: Receiver<(Asker, Answer)>,
+    report: Sender<(Asker, Answer)>,
+    bell: UnixStream,
+    rope: UnixStream,
+}
+
+impl Aside {
+    /// Without a thread yet.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let (bell, rope) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        rope.set_nonblocking(true)?;
+        let (report, done) = channel();
+        Ok(Self { jobs: None, done, report, bell, rope })
+    }
+
+    /// What becomes readable when a job is done.
+    pub fn bell(&self) -> RawFd {
+        self.bell.as_raw_fd()
+    }
+
+    /// Hands a job over; it is done after those before it.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn give(&mut self, asker: Asker, work: impl FnOnce() -> Answer + Send + 'static) -> io::Result<()> {
+        if self.jobs.is_none() {
+            self.jobs = Some(self.start()?);
+        }
+        let jobs = self.jobs.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        jobs.send((asker, Box::new(work))).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn start(&self) -> io::Result<Sender<(Asker, Work)>> {
+        let (jobs, inbox) = channel::<(Asker, Work)>();
+        let (report, mut rope) = (self.report.clone(), self.rope.try_clone()?);
+        std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            for (asker, work) in inbox {
+                if report.send((asker, work())).is_err() {
+                    break;
+                }
+                // A bell that rings already need not be rung.
+                let _ = rope.write(&[0]);
+            }
+        })?;
+        Ok(jobs)
+    }
+
+    /// What has been done since the last look.
+    pub fn done(&mut self) -> Vec<(Asker, Answer)> {
+        let mut rung = [0; 64];
+        while matches!(self.bell.read(&mut rung), Ok(1..)) {}
+        self.done.try_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn jobs_are_done_in_order_and_the_bell_rings() {
+        let mut aside = Aside::new().unwrap();
+        assert!(aside.done().is_empty());
+        for number in 0..3 {
+            aside.give((Some(1), number), move || Answer::Count(number)).unwrap();
+        }
+        let mut tickets = Vec::new();
+        while tickets.len() < 3 {
+            tickets.extend(aside.done().into_iter().map(|((_, ticket), _)| ticket));
+            std::thread::yield_now();
+        }
+        assert_eq!(tickets, [0, 1, 2]);
+    }
+}
