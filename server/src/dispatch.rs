@@ -68,8 +68,8 @@ impl State {
                 prefetch_entries(&self.site, session);
             }
             let rest = &input[consumed..end];
-            let first = session.next_parsed;
             self.site.watch.start();
+            let first = session.next_parsed;
             let done = self.execute_parsed(session, rest);
             // A request that is held back is not consumed.
             if session.next_parsed > first {
@@ -271,7 +271,6 @@ impl State {
             return self.cut_off(session);
         }
         self.site.errors.note(error.code());
-        self.statistics.commands += 1;
         if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
             self.site.watch.reject(row);
         }

@@ -34,13 +34,15 @@ const THREADS_MAX: i64 = 36;
 /// A parameter is no number.
 pub fn lolwut(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
     let mut words: Vec<&[u8]> = args.iter_from(1).collect();
+    let mut wrong = CommandError::text("Syntax error. Use: LOLWUT [columns [petals [threads]]]");
     if words.first().is_some_and(|word| word.eq_ignore_ascii_case(b"version")) && words.len() > 1 {
         // There is one picture as yet, whichever version is asked for.
         parse_integer(words[1]).ok_or(CommandError::NotAnInteger)?;
         words.drain(..2);
+        wrong = CommandError::NotAnInteger;
     }
     if words.len() > 3 {
-        return Err(CommandError::text("Syntax error. Use: LOLWUT [columns [petals [threads]]]"));
+        return Err(CommandError::Syntax);
     }
     let random = &mut state.random;
     let mut rosette =
@@ -48,8 +50,7 @@ pub fn lolwut(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resu
     let places =
         [(&mut rosette.columns, COLUMNS_MAX), (&mut rosette.petals, PETALS_MAX), (&mut rosette.threads, THREADS_MAX)];
     for (word, (place, most)) in words.iter().zip(places) {
-        let wrong = CommandError::text("Syntax error. Use: LOLWUT [columns [petals [threads]]]");
-        *place = parse_integer(word).ok_or(wrong)?.clamp(1, most) as usize;
+        *place = parse_integer(word).ok_or_else(|| wrong.clone())?.clamp(1, most) as usize;
     }
     let like = match state.settings.bool(Setting::ExtendedRedisCompatibility) {
         true => format!("Redis ver. {REDIS_VERSION}"),

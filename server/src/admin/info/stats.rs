@@ -99,18 +99,18 @@ fn absent(text: &mut String) {
 
 fn limits_and_loop(text: &mut String, samples: &[Sample]) {
     let sum = |of: fn(&Statistics) -> u64| total(samples, |s| of(&s.statistics));
-    // Of the event loop of one thread, as elsewhere; section "cores" has those of all.
-    let first = samples.first().map(|sample| sample.statistics).unwrap_or_default();
+    // Elsewhere there is one event loop: this is the mean of ours. Section "cores" has each.
+    let mean = |of: fn(&Statistics) -> u64| sum(of) / samples.len().max(1) as u64;
     fields!(text,
         "client_query_buffer_limit_disconnections": sum(|s| s.query_limit_closed),
         "client_output_buffer_limit_disconnections": sum(|s| s.output_limit_closed),
         "reply_buffer_shrinks": sum(|s| s.reply_rooms_shrunk),
         "reply_buffer_expands": sum(|s| s.reply_rooms_grown),
-        "eventloop_cycles": first.passes,
-        "eventloop_duration_sum": first.busy_nanos / 1000,
-        "eventloop_duration_cmd_sum": first.command_nanos / 1000,
-        "instantaneous_eventloop_cycles_per_sec": first.rates.passes(),
-        "instantaneous_eventloop_duration_usec": first.rates.pass_micros(),
+        "eventloop_cycles": mean(|s| s.passes),
+        "eventloop_duration_sum": mean(|s| s.busy_nanos) / 1000,
+        "eventloop_duration_cmd_sum": mean(|s| s.command_nanos) / 1000,
+        "instantaneous_eventloop_cycles_per_sec": mean(|s| s.rates.passes()),
+        "instantaneous_eventloop_duration_usec": mean(|s| s.rates.pass_micros()),
         "acl_access_denied_auth": sum(|s| s.auth_denied),
     );
     zeros(
@@ -135,14 +135,15 @@ pub fn errors(text: &mut String, _: &State, samples: &[Sample]) {
     }
 }
 
-/// Of core 0, like the event loop in [`stats`]; of the commands, the core with the most.
+/// The mean of the cores, like the event loop in [`stats`]; of what is longest and most, the core with that.
 pub fn debug(text: &mut String, _: &State, samples: &[Sample]) {
-    let first = samples.first().map(|sample| sample.statistics).unwrap_or_default();
+    let most = |of: fn(&Statistics) -> u64| samples.iter().map(|s| of(&s.statistics)).max().unwrap_or(0);
+    let cron = total(samples, |s| s.statistics.cron_nanos) / samples.len().max(1) as u64;
     fields!(text,
         "eventloop_duration_aof_sum": 0,
-        "eventloop_duration_cron_sum": first.cron_nanos / 1000,
-        "eventloop_duration_max": first.longest_pass_micros,
-        "eventloop_cmd_per_cycle_max": samples.iter().map(|sample| sample.statistics.most_commands).max().unwrap_or(0),
+        "eventloop_duration_cron_sum": cron / 1000,
+        "eventloop_duration_max": most(|s| s.longest_pass_micros),
+        "eventloop_cmd_per_cycle_max": most(|s| s.most_commands),
     );
     zeros(text, &["io_threaded_reads_pending", "io_threaded_writes_pending"]);
 }
