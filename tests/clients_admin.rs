@@ -123,7 +123,7 @@ impl Known {
     }
 }
 
-/// Whom a filter fits.
+/// Whom a trait fits.
 type Fits<'a> = Box<dyn Fn(&Known) -> bool + 'a>;
 
 /// A trait to filter by: its option, and whom it fits.
