@@ -123,8 +123,11 @@ impl Known {
     }
 }
 
+/// Whom a trait fits.
+type Fits<'a> = Box<dyn Fn(&Known) -> bool + 'a>;
+
 /// A trait to filter by: its option, and whom it fits.
-fn draw_trait<'a>(random: &mut Rng, all: &'a [Known]) -> (String, Box<dyn Fn(&Known) -> bool + 'a>) {
+fn draw_trait<'a>(random: &mut Rng, all: &'a [Known]) -> (String, Fits<'a>) {
     match random.below(6) {
         0 => {
             let ids: BTreeSet<u64> = (0..1 + random.below(20)).map(|_| random.pick(all).id).collect();
