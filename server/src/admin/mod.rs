@@ -256,7 +256,10 @@ impl State {
                 self.paths.reset();
                 Answer::Done
             }
-            Question::Purge => return self.begin_purge(from, ticket),
+            Question::Purge => match memory::purge(self, from, ticket) {
+                Ok(()) => return,
+                Err(error) => Answer::Refused(error),
+            },
             Question::Scan(page) => keys::scan_page(self, &page),
             Question::Debug(order @ DebugOrder::Sleep(_)) if from.is_none() => {
                 return self.later.push_back(Later::Debug { ticket, order });
