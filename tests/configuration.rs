@@ -81,7 +81,8 @@ fn start(kind: Kind, what: &Start<'_>) -> Outcome {
     loop {
         assert!(Instant::now() < end, "{:?} neither started nor refused:\n{}", what.args, text_of(&log));
         if child.0.try_wait().unwrap().is_some() {
-            return Outcome::Refused(reason_of(&text_of(&log), port));
+            let log = text_of(&log).replace(&folder.path().display().to_string(), "FOLDER");
+            return Outcome::Refused(reason_of(&log, port));
         }
         if text_of(&log).contains("Ready to accept connections") {
             return Outcome::Runs(values(port));

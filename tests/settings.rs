@@ -399,7 +399,7 @@ fn a_file_that_is_rewritten() {
     assert_eq!(client.run("CONFIG REWRITE").lines(), ["+OK"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), written, "a second time changes nothing");
     let before = all(&mut client);
-    assert_eq!(std::fs::read_dir(server.dir()).unwrap().filter(|entry| is_temporary(entry)).count(), 0);
+    assert_eq!(std::fs::read_dir(server.dir()).unwrap().filter(is_temporary).count(), 0);
     // A start with that file gives the same settings.
     let again = Setup::of(Kind::Ringkey).cores(4).config(&written).start();
     let mut client = again.client();
@@ -432,7 +432,7 @@ fn a_file_that_cannot_be_rewritten() {
         std::fs::rename(&path, &away).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(client.run("CONFIG REWRITE").error().unwrap().starts_with("ERR Rewriting config file: "), "{kind:?}");
-        assert_eq!(std::fs::read_dir(server.dir()).unwrap().filter(|entry| is_temporary(entry)).count(), 0);
+        assert_eq!(std::fs::read_dir(server.dir()).unwrap().filter(is_temporary).count(), 0);
         std::fs::remove_dir(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&away).unwrap(), "timeout 5\n", "the old file is as it was");
         // Who took the file away gets a new one.

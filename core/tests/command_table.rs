@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ringkey_core::command::keys::{Begin, Find, KeyFlags, KeyRule, KeySpec};
-use ringkey_core::command::{Command, Flags, Run, docs, table};
+use ringkey_core::command::{Command, Flags, Names, Run, docs, table};
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Request};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -307,11 +307,11 @@ fn no_call_makes_the_search_for_keys_fail() {
     }
 }
 
-type Write = fn(&Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>;
+type Write = fn(&Args<'_>, &Names, &mut Reply<'_>) -> Result<(), CommandError>;
 
 fn reply(line: &str, protocol: Protocol, write: Write) -> String {
     let (request, mut out) = (request(line), ReplyBuffer::default());
-    if let Err(error) = write(&request.args(), &mut Reply::new(&mut out, protocol)) {
+    if let Err(error) = write(&request.args(), &Names::default(), &mut Reply::new(&mut out, protocol)) {
         return format!("{} {error}", error.code());
     }
     String::from_utf8(out.to_vec()).unwrap()

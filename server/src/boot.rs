@@ -7,9 +7,14 @@ use crate::listen::{self, ListenError};
 use crate::mailbox::mesh::{Cores, Mesh};
 use crate::memory;
 use crate::nodes_file;
-use crate::observe::log as log_setup;
+use crate::observe::{crash, log as log_setup};
+use crate::process::keeper::Keeper;
+use crate::process::oom::OomScore;
+use crate::process::supervise::Supervisor;
+use crate::process::{PidFile, cpulist, machine, title};
 use crate::reactor::{Ring, probe, spawn};
 use crate::state::{Process, State};
+use crate::sys::process::{self as system, Side};
 use crate::sys::{self, Signals};
 use crate::{COMPATIBLE_VERSION, VERSION, clock};
 use ringkey_cluster::{Node, view};
@@ -18,9 +23,8 @@ use ringkey_core::observe::Watch;
 use ringkey_core::settings::{ConfigError, Setting, Settings};
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::ShardId;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 
 /// Descriptors that the process needs besides those of clients.
@@ -62,22 +66,33 @@ fn kernel_name() -> String {
     format!("{} {} {}", read("ostype").trim(), read("osrelease").trim(), std::env::consts::ARCH)
 }
 
-/// Starts everything and waits until it has stopped.
+/// Starts everything and waits until it has stopped; a server that goes into the background goes on there. To be called
+/// while there is one thread.
 ///
 /// # Errors
 /// Why the server cannot start.
 pub fn run(configuration: Configuration) -> Result<(), BootError> {
     let Configuration { mut settings, names, file } = configuration;
-    let log_path = PathBuf::from(OsStr::from_bytes(settings.text(Setting::LogFile)));
-    log_setup::start(&log_path, settings.choice(Setting::LogLevel))
+    let config_file = file.display().to_string();
+    log_setup::start(&settings)
         .map_err(|error| configuration::general(format!("Can't open the log file: {}", listen::plain(&error))))?;
-    report_panics();
-    banner(&settings, &file);
     if !crate::sys::names::has_locale(settings.text(Setting::LocaleCollate)) {
         return Err(configuration::general(
             "'locale-collate' names a locale that this machine does not have".to_owned(),
         ));
     }
+    let supervisor = Supervisor::find(&settings);
+    let in_background = settings.bool(Setting::Daemonize) && !supervisor.is_some();
+    if in_background {
+        match system::daemonize() {
+            Ok(Side::Background) => {}
+            Ok(Side::Front) => return Ok(()),
+            Err(error) => return Err(BootError::Other(format!("Cannot go into the background: {error}"))),
+        }
+    }
+    let program = std::env::args_os().next().unwrap_or_default().to_string_lossy().into_owned();
+    crash::start(&settings, &config_file, &kernel_name(), core_count(&settings));
+    banner(&settings, &file);
     view::check_core_ports(&settings, core_count(&settings)).map_err(BootError::Other)?;
     probe::check().map_err(BootError::Missing)?;
     let signals = Signals::take().map_err(|error| BootError::Other(format!("signalfd: {error}")))?;
@@ -99,76 +114,97 @@ pub fn run(configuration: Configuration) -> Result<(), BootError> {
     if listeners.is_empty() && core_listeners.is_empty() {
         return Err(BootError::Other("Configured to not listen anywhere, exiting.".to_owned()));
     }
-    let pid_file = PathBuf::from(OsStr::from_bytes(settings.text(Setting::PidFile)));
-    if !pid_file.as_os_str().is_empty()
-        && let Err(error) = std::fs::write(&pid_file, format!("{}\n", std::process::id()))
-    {
-        log::info!("Failed to write PID file: {}", listen::plain(&error));
+    let pid_file = PidFile::write(&mut settings, in_background);
+    title::start(&settings, program, &config_file);
+    let mut oom = OomScore::default();
+    if let Err(reason) = oom.apply(&settings) {
+        log::warn!("{reason}");
     }
     let process = Arc::new(Process::new(file, names, kernel_name(), random_seed()));
     let node = match settings.bool(Setting::ClusterEnabled) {
         true => Some(Arc::new(nodes_file::load(&settings, cores).map_err(BootError::Other)?)),
         false => None,
     };
-    let threads = start_cores(settings, (listeners, core_listeners), signals, &process, node)?;
+    let keeper = Keeper::new(supervisor, oom);
+    let threads = start_cores(settings, (listeners, core_listeners), (signals, keeper), &process, node)?;
     for thread in threads {
         if thread.join().is_err() {
             return Err(BootError::Other("a core ended with a panic".to_owned()));
         }
     }
-    if !pid_file.as_os_str().is_empty() {
-        let _ = std::fs::remove_file(&pid_file);
-    }
+    drop(pid_file);
     log::warn!("Ringkey is now ready to exit, bye bye...");
     Ok(())
 }
 
-/// Has a panic anywhere end the process with a report: half a server is worse than none.
-fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let thread = std::thread::current();
-        let backtrace = std::backtrace::Backtrace::force_capture();
-        log::error!(
-            "=== RINGKEY BUG REPORT START: Cut & paste starting from here ===\nRingkey {VERSION} crashed on {}: {panic}\n\
-             {backtrace}\n=== RINGKEY BUG REPORT END. ===",
-            thread.name().unwrap_or("a thread without a name")
-        );
-        std::process::abort();
-    }));
-}
-
 fn banner(settings: &Settings, file: &Path) {
-    log::info!("Ringkey is starting");
+    log::info!("oO0OoO0OoO0Oo Ringkey is starting oO0OoO0OoO0Oo");
+    // The second form of the number is what Valkey's own test suite looks for.
+    let process = std::process::id();
     log::info!(
-        "Ringkey version={VERSION}, compatible with Valkey {COMPATIBLE_VERSION}, bits=64, pid={}, just started. PID: {}",
-        std::process::id(),
-        std::process::id()
+        "Ringkey version={VERSION}, compatible with Valkey {COMPATIBLE_VERSION}, bits=64, pid={process}, just started. PID: {process}"
     );
     match file.as_os_str().is_empty() {
         true => log::info!("No config file given, using the defaults and the options of the command line"),
         false => log::info!("Configuration loaded from {}", file.display()),
     }
-    settings.remarks().iter().for_each(|remark| log::warn!("{remark}"));
+    let allowed = sys::processors();
+    log::info!(
+        "Machine: {}, {} processors, jemalloc, io_uring{}, no TLS",
+        kernel_name(),
+        allowed.len(),
+        if probe::has_min_wait() { " with waits for batches" } else { "" }
+    );
+    let lists = [("server-cpulist", Setting::ServerCpulist), ("bio-cpulist", Setting::BioCpulist)];
+    let of_lists =
+        lists.iter().filter_map(|(name, setting)| cpulist::choose(name, &cpu_list(settings, *setting), &allowed).1);
+    let warnings = machine::warnings(settings).into_iter().chain(of_lists).chain(settings.remarks());
+    warnings.for_each(|warning| log::warn!("{warning}"));
 }
 
 /// How many cores the settings ask for.
 fn core_count(settings: &Settings) -> u16 {
     match settings.int(Setting::Cores) {
-        0 => sys::processors().len().max(1) as u16,
+        0 => processors_of_cores(settings).len().max(1) as u16,
         count => count as u16,
+    }
+}
+
+/// The processors that cores run on: those of `server-cpulist` as far as this process may use them.
+fn processors_of_cores(settings: &Settings) -> Vec<usize> {
+    cpulist::choose("server-cpulist", &cpu_list(settings, Setting::ServerCpulist), &sys::processors()).0
+}
+
+fn cpu_list(settings: &Settings, setting: Setting) -> String {
+    String::from_utf8_lossy(settings.text(setting)).into_owned()
+}
+
+/// Starts the threads besides the cores, on the processors of `bio-cpulist`: the allocator's, which gives memory back,
+/// and the one that writes the log.
+fn start_helpers(settings: &Settings) {
+    let list = cpu_list(settings, Setting::BioCpulist);
+    let allowed = sys::processors();
+    if !list.is_empty()
+        && let Err(error) = system::run_on(&cpulist::choose("bio-cpulist", &list, &allowed).0)
+    {
+        log::warn!("bio-cpulist '{list}' cannot be had: {error}");
+    }
+    memory::purge_in_background(settings.bool(Setting::JemallocBgThread));
+    if let Err(error) = log_setup::write_in_background() {
+        log::warn!("There is no thread to write the log: {error}. A slow log will make cores wait.");
     }
 }
 
 fn start_cores(
     settings: Settings,
     (listeners, core_listeners): (Vec<listen::Listener>, Vec<Vec<listen::Listener>>),
-    signals: Signals,
+    (signals, keeper): (Signals, Keeper),
     process: &Arc<Process>,
     node: Option<Arc<Node>>,
 ) -> Result<Vec<std::thread::JoinHandle<()>>, BootError> {
-    // Before any core binds its thread to a processor, which the allocator's thread would inherit.
-    memory::purge_in_background(settings.bool(Setting::JemallocBgThread));
-    let processors = sys::processors();
+    let processors = processors_of_cores(&settings);
+    // Before any core binds its thread to a processor, which these threads would inherit.
+    start_helpers(&settings);
     let count = usize::from(core_count(&settings));
     // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
     let pins = count <= processors.len();
@@ -185,14 +221,15 @@ fn start_cores(
     let ready = Arc::new(Barrier::new(count + 1));
     let mut listeners = Some(listeners);
     let mut core_listeners = core_listeners.into_iter();
-    let mut signals = Some(signals);
+    let (mut signals, mut keeper) = (Some(signals), Some(keeper));
     let is_tcp = port != 0 || settings.int(Setting::CorePorts) != 0;
     let is_unix = !settings.text(Setting::UnixSocket).is_empty();
     let mut threads = Vec::new();
     for (index, mesh) in Mesh::build(&cores).into_iter().enumerate() {
         let (settings, process, hasher, ready, cores) =
             (Arc::clone(&settings), Arc::clone(process), hasher.clone(), Arc::clone(&ready), Arc::clone(&cores));
-        let (mut listeners, signals) = (listeners.take().unwrap_or_default(), signals.take());
+        let (mut listeners, signals, keeper) = (listeners.take().unwrap_or_default(), signals.take(), keeper.take());
+        let everywhere = if pins { Vec::new() } else { processors.clone() };
         listeners.extend(core_listeners.next().unwrap_or_default());
         let node = node.clone();
         let cpu = pins.then(|| processors[index]);
@@ -201,6 +238,11 @@ fn start_cores(
                 Ok(ring) => ring,
                 Err(error) => panic!("core {index} cannot set up io_uring: {error}"),
             };
+            crash::register(index as u16);
+            if !everywhere.is_empty() {
+                // This thread was started by one that may be bound to other processors.
+                let _ = system::run_on(&everywhere);
+            }
             cores.announce(index, ring.fd());
             let id = ShardId(index as u16);
             let databases = if node.is_some() { Setting::ClusterDatabases } else { Setting::Databases };
@@ -217,9 +259,14 @@ fn start_cores(
                 state.take_seat(node);
             }
             state.apply_rules();
+            cores.beat(index).store(state.now.0, Ordering::Relaxed);
             state.note_memory();
             // Nobody writes to another core before all can be woken.
             ready.wait();
+            if let Some(keeper) = keeper {
+                keeper.tell_ready();
+                state.keeper = keeper;
+            }
             CoreLoop::new(ring, state, signals)
         };
         let thread = spawn::spawn(&format!("core-{index}"), cpu, make)

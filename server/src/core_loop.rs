@@ -5,16 +5,17 @@ use crate::aside::Aside;
 use crate::clock;
 use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
+use crate::observe::log as logger;
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
 use crate::rounds::Rounds;
 use crate::session::big::{BigArgument, FIRST_BYTES};
 use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pending, Session};
 use crate::state::{Later, State};
-use crate::sys::{Signal, Signals};
+use crate::sys::Signals;
 use ringkey_core::settings::Setting;
 use ringkey_core::txn::site::FORESEEN_MAX;
-use ringkey_core::units::Millis;
+use ringkey_core::units::{DbIndex, Millis};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -37,8 +38,14 @@ const LINGER: Duration = Duration::from_micros(40);
 /// Looks into the mailboxes between two looks at the clock.
 const LOOKS_A_GLANCE: usize = 16;
 
-/// How long a core that stops tries to deliver its last letters.
-const STOP_LIMIT: Duration = Duration::from_millis(500);
+/// How long a core that stops goes on sending: its last letters, and what clients are owed.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long it sleeps between two looks whether all have got it.
+const STOP_GLANCE: Duration = Duration::from_millis(2);
+
+/// How often the contents of the databases are logged at the level verbose, in milliseconds.
+const CONTENTS_LOG_PERIOD_MS: i64 = 5000;
 
 /// Bytes that arrived for a session and lie in a provided buffer.
 struct Arrival {
@@ -67,7 +74,9 @@ pub struct CoreLoop {
     /// Listeners that accept again at the next tick: what they lack does not come back at once.
     deaf_listeners: Vec<Token>,
     stopping_since: Option<Instant>,
+    is_quiet: bool,
     has_stopped: bool,
+    contents_logged_at: Millis,
 }
 
 impl CoreLoop {
@@ -90,7 +99,9 @@ impl CoreLoop {
             commands_before: 0,
             deaf_listeners: Vec::new(),
             stopping_since: None,
+            is_quiet: false,
             has_stopped: false,
+            contents_logged_at: Millis(0),
         };
         this.listen();
         this.watch_signals();
@@ -272,17 +283,17 @@ impl CoreLoop {
     fn signalled(&mut self) {
         let Some(signals) = &self.signals else { return };
         while let Some(signal) = signals.next() {
-            let name = if signal == Signal::Interrupt { "SIGINT" } else { "SIGTERM" };
-            if self.state.is_stopping {
-                log::warn!("You insist... exiting now.");
-                std::process::exit(1);
-            }
-            log::warn!("Received {name} scheduling shutdown...");
-            self.state.stop_all();
+            self.state.asked_to_stop(signal);
+            // It is heeded in this pass, unless periodic work rests.
+            self.next_tick_ms = 0;
         }
     }
 
     fn execute_arrivals(&mut self) {
+        if self.state.is_stopping {
+            // Read and dropped: a close with unread input would take from the client what it is still to get.
+            return self.arrivals.drain(..).for_each(|arrival| self.ring.buffers.give_back(arrival.buffer));
+        }
         // Requests are first parsed and the places of their keys fetched, so that the misses overlap; but not of more than the
         // nearest cache keeps until they are executed.
         let mut from = 0;
@@ -342,6 +353,10 @@ impl CoreLoop {
             }
             // Everything that came has been executed by now; the rest is half a request.
             if session.is_deaf && session.next_parsed == session.parsed.len() {
+                if session.closing == Closing::No {
+                    let (now, me) = (self.state.now, self.state.me.index());
+                    log::debug!("Client closed connection {}", logger::client_line(session.line(now, me, None)));
+                }
                 session.closing = Closing::Now;
             }
         }
@@ -417,7 +432,8 @@ impl CoreLoop {
         let tuning = &self.state.tuning;
         let is_refused = session.big.as_ref().is_some_and(BigArgument::is_over);
         if (is_refused || query > tuning.query_limit) && session.closing != Closing::Now {
-            log::warn!("Closing client that reached max query buffer length: {}", session.line(now, me, None));
+            let line = logger::client_line(session.line(now, me, None));
+            log::warn!("Closing client that reached max query buffer length: {line}");
             self.state.statistics.query_limit_closed += 1;
             session.closing = Closing::Now;
         }
@@ -434,7 +450,7 @@ impl CoreLoop {
             session.output.over_soft_limit_since = None;
         }
         if is_over && session.closing != Closing::Now {
-            let line = session.line(now, me, None);
+            let line = logger::client_line(session.line(now, me, None));
             log::warn!("Client {line} scheduled to be closed ASAP for overcoming of output buffer limits.");
             self.state.statistics.output_limit_closed += 1;
             session.closing = Closing::Now;
@@ -473,10 +489,75 @@ impl CoreLoop {
         if self.state.is_cron_paused {
             return false;
         }
+        self.state.mesh.cores().beat(self.state.me.index()).store(now.0, Ordering::Relaxed);
+        self.tend_process();
         let statistics = &self.state.statistics;
         let commands = statistics.commands + statistics.calls_in;
         self.state.batch_wait.observe(self.state.rounds.active(), commands, now);
         true
+    }
+
+    /// The part of a tick that is about the process: signals, the supervisor, the log.
+    fn tend_process(&mut self) {
+        let state = &mut self.state;
+        let now = state.now;
+        state.heed_signal();
+        state.keeper.sign(now, state.mesh.cores());
+        if !log::log_enabled!(log::Level::Debug)
+            || (0..CONTENTS_LOG_PERIOD_MS).contains(&(now.0 - self.contents_logged_at.0))
+        {
+            return;
+        }
+        self.contents_logged_at = now;
+        let core = state.me.index();
+        for db in 0..state.site.shard.database_count() {
+            let database = state.site.shard.database(DbIndex(db));
+            if !database.is_empty() {
+                log::debug!("DB {db}: {} keys ({} volatile) on core {core}.", database.len(), database.volatile());
+            }
+        }
+        log::trace!("Total: {} clients connected to core {core}", state.session_count());
+    }
+
+    /// A pass of a core that stops: nothing is read or executed any more, but what is owed to clients and other cores
+    /// still leaves, for a bounded time.
+    fn stop(&mut self, began: Instant) -> Flow {
+        let is_first = self.stopping_since.is_none();
+        let since = *self.stopping_since.get_or_insert(began);
+        let cores = self.state.mesh.cores().clone();
+        if is_first {
+            self.state.keeper.tell_stopping();
+            if self.state.listeners.iter().any(listen::Listener::is_unix) {
+                log::info!("Removing the unix socket file.");
+            }
+            self.state.listeners.clear();
+        }
+        let mut owes = self.state.mesh.is_clogged();
+        for index in 0..self.state.sessions.len() {
+            let Some(session) = self.state.sessions[index].as_deref_mut() else { continue };
+            if matches!(session.pending, Pending::Paused) && session.closing != Closing::Now {
+                session.closing = Closing::Now;
+                self.state.dirty.push(index as u32);
+            } else if session.closing == Closing::No {
+                session.closing = Closing::AfterReplies;
+                self.state.dirty.push(index as u32);
+            }
+            owes |= session.closing != Closing::Now && (session.output.unsent() > 0 || !session.pending.is_nothing());
+        }
+        if !owes && !self.is_quiet {
+            self.is_quiet = true;
+            cores.quiet().fetch_add(1, Ordering::AcqRel);
+        }
+        self.tend_sessions();
+        if cores.quiet().load(Ordering::Acquire) >= cores.count() || since.elapsed() > STOP_LIMIT {
+            self.has_stopped = true;
+            crate::sys::note::unregister();
+            // What is owed is handed to the kernel; the sockets close with the process.
+            self.enter(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });
+            return Flow::Stop;
+        }
+        self.enter(Wait { want: 1, timeout: STOP_GLANCE, min_wait: Duration::ZERO });
+        Flow::Continue
     }
 
     /// Waits for the next thing to do.
@@ -579,14 +660,8 @@ impl Core for CoreLoop {
         });
         state.statistics.wakes += wakes;
         state.paths.written(clock::ticks());
-        // The letters that stop the other cores may still wait for room; a core that has stopped takes none.
-        if self.state.is_stopping
-            && (!self.state.mesh.is_clogged() || self.stopping_since.get_or_insert(began).elapsed() > STOP_LIMIT)
-        {
-            self.has_stopped = true;
-            // What is owed is handed to the kernel; the sockets close with the process.
-            let _ = self.ring.submit_and_wait(Wait { want: 0, timeout: Duration::ZERO, min_wait: Duration::ZERO });
-            return Flow::Stop;
+        if self.state.is_stopping {
+            return self.stop(began);
         }
         self.note_busy(began);
         self.wait();

@@ -2,6 +2,7 @@
 //! that touch other cores become jobs or flights.
 
 use crate::observe::calls::{Measure, request_bytes};
+use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
@@ -305,7 +306,9 @@ impl State {
             Some(request) => request.args(),
             None => in_place(&spans, parsed, input),
         };
+        crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
+        crash::done();
         let reply = session.output.pending.len() - len;
         let is_large = reply >= self.tuning.observed.reply_bytes;
         if self.site.watch.is_slow(ticks)
@@ -577,6 +580,7 @@ impl State {
         let (before, len) = (session.output.pending.mark(), session.output.pending.len());
         let mut failed = false;
         session.tracked.began = self.site.watch.ticks();
+        crash::note_command(row, &args);
         match (row.run, row.spread) {
             (Run::Admin(admin), _) => {
                 if let Err(error) = self.administer(session, admin, &args) {
@@ -594,10 +598,12 @@ impl State {
             }
             (_, Spread::Gather) => {
                 session.tracked.leaves(row);
-                self.gather(session, row, request);
+                self.gather(session, row, &request);
+                crash::done();
                 return Done::Stop;
             }
         }
+        crash::done();
         session.tracked.request = request;
         if session.pending.is_nothing() {
             if matches!(row.run, Run::Admin(_)) {
@@ -739,7 +745,7 @@ impl State {
     }
 
     /// Has the entries of all keys lent to this core and runs the command over them.
-    fn gather(&mut self, session: &mut Session, row: &'static Command, request: ringkey_core::resp::Request) {
+    fn gather(&mut self, session: &mut Session, row: &'static Command, request: &ringkey_core::resp::Request) {
         let args = request.args();
         let mut keys: Vec<(ShardId, usize)> = Vec::new();
         row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));

@@ -20,6 +20,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod nodes_file;
 pub mod observe;
+pub mod process;
 pub mod reactor;
 pub mod rounds;
 pub mod seat;

@@ -1,8 +1,9 @@
 //! `ringkey-server`: reads the command line and the configuration, and serves.
 
-use ringkey_core::settings::{Action, CommandLine, Setting, parse_command_line};
+use ringkey_core::settings::{Action, CommandLine, parse_command_line};
 use ringkey_server::boot::{self, BootError};
 use ringkey_server::configuration;
+use ringkey_server::observe::log::FLUSH_LIMIT;
 use ringkey_server::self_check::memory::{self, Failure};
 use ringkey_server::self_check::system::{self, Verdict};
 use ringkey_server::{COMPATIBLE_VERSION, VERSION};
@@ -69,13 +70,12 @@ fn start(line: &CommandLine) -> ExitCode {
         Ok(configuration) => configuration,
         Err(error) => return refuse(error),
     };
-    if configuration.settings.bool(Setting::Daemonize) {
-        return fail("daemonize is not supported by this version: start the server from systemd, or with '&'.\n");
-    }
-    match boot::run(configuration) {
+    let status = match boot::run(configuration) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error),
-    }
+    };
+    ringkey_server::observe::log::flush(FLUSH_LIMIT);
+    status
 }
 
 /// Says why the server does not start: configuration errors on the error output, what happens later in the log.

@@ -78,6 +78,9 @@ impl State {
         let lingers_too_long = session.lingers_since.is_some_and(|since| passed(since) > LINGER_MS);
         let is_idle_too_long = timeout_ms > 0 && idle > timeout_ms && session.pending.is_nothing();
         if (lingers_too_long || is_idle_too_long) && session.closing != Closing::Now {
+            if is_idle_too_long {
+                log::debug!("Closing idle client");
+            }
             session.closing = Closing::Now;
             self.dirty.push(session.index);
         }

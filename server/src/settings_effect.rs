@@ -1,7 +1,8 @@
 //! What CONFIG SET does besides changing a value.
 
 use crate::listen;
-use crate::observe::log as log_setup;
+use crate::observe::{crash, log as log_setup};
+use crate::process::title;
 use crate::state::State;
 use ringkey_core::settings::{Setting, Settings};
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 /// The reason why it cannot be put into effect, as CONFIG SET tells it.
 pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Result<(), String> {
     match setting {
-        Setting::LogLevel => log_setup::set_level(settings.choice(Setting::LogLevel)),
+        Setting::LogLevel | Setting::LogFormat | Setting::LogTimestampFormat | Setting::HideUserDataFromLog => {
+            log_setup::adopt(settings);
+        }
+        Setting::CrashLogEnabled => crash::adopt(settings),
+        Setting::OomScoreAdj | Setting::OomScoreAdjValues => state.keeper.oom.apply(settings)?,
+        Setting::ProcTitleTemplate => title::apply(settings),
         Setting::JemallocBgThread => crate::memory::purge_in_background(settings.bool(Setting::JemallocBgThread)),
         Setting::MaxClients => {
             let wanted = settings.int(Setting::MaxClients) as u64;
@@ -26,7 +32,10 @@ pub fn apply(state: &mut State, settings: &mut Settings, setting: Setting) -> Re
         Setting::Bind if settings.int(Setting::CorePorts) != 0 => {
             return Err("the addresses cannot be changed while cores have ports of their own".to_owned());
         }
-        Setting::Bind | Setting::Port => listen_anew(state, settings, setting == Setting::Bind)?,
+        Setting::Bind | Setting::Port => {
+            listen_anew(state, settings, setting == Setting::Bind)?;
+            title::apply(settings);
+        }
         Setting::Dir => {
             let path = std::path::Path::new(std::ffi::OsStr::from_bytes(settings.text(Setting::Dir)));
             std::env::set_current_dir(path).map_err(|error| listen::plain(&error))?;

@@ -11,6 +11,8 @@ use crate::listen::Listener;
 use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::observe::crash;
+use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
@@ -253,6 +255,8 @@ pub struct State {
     pub room_rule: RoomRule,
     /// When a web client was last logged.
     pub web_logged_at: Millis,
+    /// What core 0 keeps of the process.
+    pub keeper: Keeper,
     /// The core has been told to stop.
     pub is_stopping: bool,
     /// What is done piece by piece, one a pass, so that others are served in between.
@@ -380,6 +384,7 @@ impl State {
             is_cron_paused: false,
             room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
+            keeper: Keeper::default(),
             is_stopping: false,
             later: VecDeque::new(),
             census: Census::default(),
@@ -395,6 +400,7 @@ impl State {
 
     /// Takes a connection in and returns its index.
     pub fn adopt(&mut self, new: NewConnection) -> u32 {
+        log::debug!("Accepted {}", new.ends.peer);
         let index = self.free.pop().unwrap_or_else(|| {
             self.sessions.push(None);
             self.generations.push(0);
@@ -602,7 +608,9 @@ impl State {
 
     fn deliver(&mut self, batch: Box<Batch>) {
         let mut done = std::mem::take(&mut self.done);
+        crash::note_batch(batch.calls.first().map(|call| call.row), batch.calls.len(), batch.home.0);
         self.site.deliver(self.now, batch, &mut done);
+        crash::batch_done();
         self.send_done(done);
     }
 
@@ -775,7 +783,7 @@ impl State {
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
-        if session.pending.is_nothing() && session.closing != Closing::Now {
+        if session.pending.is_nothing() && session.closing != Closing::Now && !self.is_stopping {
             let mut input = std::mem::take(&mut session.input);
             let start = session.input_start;
             let read = self.drive(&mut session, &input[start..]);

@@ -3,7 +3,10 @@
 
 #![allow(unsafe_code)]
 
+pub mod crash;
 pub mod names;
+pub mod note;
+pub mod process;
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -46,10 +49,12 @@ pub struct LocalTime {
     pub minute: u8,
     /// 0 to 60.
     pub second: u8,
+    /// Seconds ahead of Greenwich.
+    pub offset_s: i32,
 }
 
 /// The local time so many seconds after the Unix epoch.
-pub fn local_time(seconds: u64) -> LocalTime {
+pub fn local_time(seconds: i64) -> LocalTime {
     let seconds = seconds as libc::time_t;
     // SAFETY: a broken-down time of zeros is valid; the call reads the first and fills the second argument.
     let parts = unsafe {
@@ -64,6 +69,7 @@ pub fn local_time(seconds: u64) -> LocalTime {
         hour: parts.tm_hour as u8,
         minute: parts.tm_min as u8,
         second: parts.tm_sec as u8,
+        offset_s: parts.tm_gmtoff as i32,
     }
 }
 
@@ -119,6 +125,16 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+}
+
+impl Signal {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
 }
 
 impl Signals {

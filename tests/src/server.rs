@@ -49,6 +49,8 @@ pub struct Setup {
     config: Option<String>,
     config_on_stdin: bool,
     core_ports: bool,
+    variables: Vec<(String, String)>,
+    log_file: Option<String>,
 }
 
 impl Setup {
@@ -69,6 +71,8 @@ impl Setup {
             config: None,
             config_on_stdin: false,
             core_ports: false,
+            variables: Vec::new(),
+            log_file: None,
         }
     }
 
@@ -87,6 +91,18 @@ impl Setup {
     /// A directive of the config file, given on the command line.
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Logs to a file of this name in its directory, which [`Server::log`] then reads.
+    pub fn log_file(mut self, name: &str) -> Self {
+        self.log_file = Some(name.to_owned());
         self
     }
 
@@ -146,8 +162,9 @@ impl Setup {
         let program =
             program(self.kind).ok_or_else(|| format!("no program for {:?}: build or fetch it first", self.kind))?;
         let port = self.port.unwrap_or_else(|| self.some_port());
-        let log_path = dir.path().join("log");
-        let log = File::create(&log_path).map_err(|error| error.to_string())?;
+        let out_path = dir.path().join("log");
+        let log_path = self.log_file.as_ref().map_or_else(|| out_path.clone(), |name| dir.path().join(name));
+        let log = File::create(&out_path).map_err(|error| error.to_string())?;
         let mut command = self.command(&program, dir.path(), port).map_err(|error| error.to_string())?;
         let core_port = if self.core_ports { free_ports(self.cores) } else { 0 };
         if self.core_ports {
@@ -189,6 +206,10 @@ impl Setup {
         if self.unix {
             command.arg("--unixsocket").arg(dir.join("socket"));
         }
+        if let Some(name) = &self.log_file {
+            command.arg("--logfile").arg(dir.join(name));
+        }
+        command.envs(self.variables.iter().cloned());
         for (name, value) in &self.options {
             // `client-output-buffer-limit normal 1mb 0 0` is several words of one directive.
             command.arg(format!("--{name}")).args(value.split(' '));
@@ -297,6 +318,19 @@ impl Server {
         String::from_utf8_lossy(&std::fs::read(&self.log_path).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until its log satisfies a test; fails if it does not within the usual limit.
+    pub fn await_log(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + STOP_LIMIT;
+        loop {
+            let log = self.log();
+            if is_there(&log) {
+                return log;
+            }
+            assert!(Instant::now() < end, "the log does not show {what}:\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends SIGTERM and waits for the end; the status if it ended in time.
     pub fn terminate(&mut self) -> Option<ExitStatus> {
         self.signal(rustix::process::Signal::TERM);
@@ -320,7 +354,8 @@ impl Server {
         }
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
         if let Some(id) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
             // It may have ended already; then there is nothing to signal.
             let _ = rustix::process::kill_process(id, signal);

@@ -22,12 +22,11 @@ const NO_FORK: &str = "no work is done in a forked process";
 const NO_MODULES: &str = "there are no modules";
 const NO_LOGO: &str = "there is no logo";
 const OWN_CHECKS: &str = "the checks at start have other names";
+const NO_MEMORY_TEST: &str = "a crash report does not test the memory; memtest86 does";
+const NO_REPLICAS: &str = "only replicas that lag behind are waited for, and there are none";
 const OWN_TESTS: &str = "it serves tests of another implementation";
 
 // What is missing for a directive to work.
-const PLACEMENT: &str = "cores are spread over the processors that the process may use";
-const PROCESS: &str = "the process leaves this to whatever starts it";
-const LOGGING: &str = "the log has one form";
 const RDMA: &str = "listeners are TCP and Unix sockets";
 const PERSISTENCE: &str = "data is kept in memory only";
 const ACCESS: &str = "there are no access control lists";
@@ -148,21 +147,21 @@ table! {
         integer(0, INT_MAX, "16384").hidden().meaningless(CORES);
     MinStringSizeAvoidCopyReplyThreaded "min-string-size-avoid-copy-reply-threaded" =
         integer(0, INT_MAX, "65536").hidden().meaningless(CORES);
-    BioCpulist "bio-cpulist" = text("").alias("bio_cpulist").at_start().not_yet(PLACEMENT);
-    ServerCpulist "server-cpulist" = text("").alias("server_cpulist").at_start().not_yet(PLACEMENT);
-    CrashLogEnabled "crash-log-enabled" = yes_no("yes").not_yet(PROCESS);
-    CrashMemcheckEnabled "crash-memcheck-enabled" = yes_no("yes").not_yet(PROCESS);
-    Daemonize "daemonize" = yes_no("no").at_start().not_yet(PROCESS);
-    DisableThp "disable-thp" = yes_no("yes").at_start().not_yet(PROCESS);
-    OomScoreAdj "oom-score-adj" = choice(&OOM_SCORE_ADJ_NAMES, "no").not_yet(PROCESS);
-    OomScoreAdjValues "oom-score-adj-values" = oom_scores("0 200 800").not_yet(PROCESS);
+    BioCpulist "bio-cpulist" = text("").alias("bio_cpulist").at_start();
+    ServerCpulist "server-cpulist" = text("").alias("server_cpulist").at_start();
+    CrashLogEnabled "crash-log-enabled" = yes_no("yes");
+    CrashMemcheckEnabled "crash-memcheck-enabled" = yes_no("yes").meaningless(NO_MEMORY_TEST);
+    Daemonize "daemonize" = yes_no("no").at_start();
+    DisableThp "disable-thp" = yes_no("yes").at_start();
+    OomScoreAdj "oom-score-adj" = choice(&OOM_SCORE_ADJ_NAMES, "no");
+    OomScoreAdjValues "oom-score-adj-values" = oom_scores("0 200 800");
     ProcTitleTemplate "proc-title-template" =
-        text("{title} {listen-addr} {server-mode}").checked(Check::TitleTemplate).not_yet(PROCESS);
-    SetProcTitle "set-proc-title" = yes_no("yes").at_start().not_yet(PROCESS);
-    ShutdownOnSigint "shutdown-on-sigint" = choices(&SHUTDOWN_WAYS, "default").not_yet(PROCESS);
-    ShutdownOnSigterm "shutdown-on-sigterm" = choices(&SHUTDOWN_WAYS, "default").not_yet(PROCESS);
-    ShutdownTimeout "shutdown-timeout" = integer(0, INT_MAX, "10").not_yet(PROCESS);
-    Supervised "supervised" = choice(&SUPERVISED_NAMES, "no").at_start().not_yet(PROCESS);
+        text("{title} {listen-addr} {server-mode}").checked(Check::TitleTemplate);
+    SetProcTitle "set-proc-title" = yes_no("yes").at_start();
+    ShutdownOnSigint "shutdown-on-sigint" = choices(&SHUTDOWN_WAYS, "default");
+    ShutdownOnSigterm "shutdown-on-sigterm" = choices(&SHUTDOWN_WAYS, "default");
+    ShutdownTimeout "shutdown-timeout" = integer(0, INT_MAX, "10").meaningless(NO_REPLICAS);
+    Supervised "supervised" = choice(&SUPERVISED_NAMES, "no").at_start();
     Dir "dir" = text("").checked(Check::NotEmpty).protected().not_while_loading();
     PidFile "pidfile" = text("").at_start();
     IgnoreWarnings "ignore-warnings" = text("").meaningless(OWN_CHECKS);
@@ -180,12 +179,12 @@ table! {
     // Logs and observation.
     LogLevel "loglevel" = choice(&LOGLEVEL_NAMES, "notice");
     LogFile "logfile" = text("").at_start();
-    HideUserDataFromLog "hide-user-data-from-log" = yes_no("yes").not_yet(LOGGING);
-    LogFormat "log-format" = choice(&LOG_FORMAT_NAMES, "legacy").not_yet(LOGGING);
-    LogTimestampFormat "log-timestamp-format" = choice(&LOG_TIMESTAMP_FORMAT_NAMES, "legacy").not_yet(LOGGING);
-    SyslogEnabled "syslog-enabled" = yes_no("no").at_start().not_yet(LOGGING);
-    SyslogFacility "syslog-facility" = choice(&SYSLOG_FACILITY_NAMES, "local0").at_start().not_yet(LOGGING);
-    SyslogIdent "syslog-ident" = text("valkey").at_start().not_yet(LOGGING);
+    HideUserDataFromLog "hide-user-data-from-log" = yes_no("yes");
+    LogFormat "log-format" = choice(&LOG_FORMAT_NAMES, "legacy");
+    LogTimestampFormat "log-timestamp-format" = choice(&LOG_TIMESTAMP_FORMAT_NAMES, "legacy");
+    SyslogEnabled "syslog-enabled" = yes_no("no").at_start();
+    SyslogFacility "syslog-facility" = choice(&SYSLOG_FACILITY_NAMES, "local0").at_start();
+    SyslogIdent "syslog-ident" = text("valkey").at_start();
     CommandlogExecutionSlowerThan "commandlog-execution-slower-than" =
         integer(-1, LONG_MAX, "10000").alias("slowlog-log-slower-than");
     CommandlogLargeReplyMaxLen "commandlog-large-reply-max-len" = integer(0, LONG_MAX, "128");

@@ -5,9 +5,10 @@
 
 use crate::session::Session;
 use crate::state::State;
-use crate::{COMPATIBLE_VERSION, VERSION};
+use crate::{COMPATIBLE_VERSION, REDIS_VERSION, VERSION};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, CommandError, Reply};
+use ringkey_core::settings::Setting;
 use std::f64::consts::TAU;
 
 /// What is drawn.
@@ -51,8 +52,12 @@ pub fn lolwut(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resu
     for (word, (place, most)) in words.iter().zip(places) {
         *place = parse_integer(word).ok_or_else(|| wrong.clone())?.clamp(1, most) as usize;
     }
+    let like = match state.settings.bool(Setting::ExtendedRedisCompatibility) {
+        true => format!("Redis ver. {REDIS_VERSION}"),
+        false => format!("Valkey {COMPATIBLE_VERSION}"),
+    };
     let text = format!(
-        "{}\nRosette of {} threads with {} petals each.\nRingkey ver. {VERSION} (Valkey {COMPATIBLE_VERSION})\n",
+        "{}\nRosette of {} threads with {} petals each.\nRingkey ver. {VERSION} ({like})\n",
         rosette.draw(),
         rosette.threads,
         rosette.petals

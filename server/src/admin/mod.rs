@@ -15,6 +15,7 @@ pub mod latency;
 pub mod lolwut;
 pub mod memory;
 pub mod server;
+pub mod shutdown;
 
 use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
@@ -155,7 +156,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::ObjectHelp => keys::object_help(session),
-        Admin::Shutdown => server::shutdown(state, session, args),
+        Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet
         | Admin::CommandLogHelp
@@ -280,6 +281,7 @@ impl State {
                 self.is_stopping = true;
                 Answer::Done
             }
+            Question::AbortStop => self.abort_stop(),
         };
         self.reply_to(from, ticket, answer);
     }

@@ -107,6 +107,8 @@ pub enum Question {
     Latency(LatencyOrder),
     /// Stop serving.
     Stop,
+    /// Forget that a signal asked for the end: only core 0 hears signals.
+    AbortStop,
 }
 
 impl Question {

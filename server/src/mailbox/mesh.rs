@@ -9,7 +9,7 @@ use super::ring::{Receiver, Sender, ring};
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// Letters that a ring holds.
 const RING_CAPACITY: usize = 512;
@@ -17,6 +17,8 @@ const RING_CAPACITY: usize = 512;
 /// What all cores see of each other; written rarely.
 pub struct Cores {
     seats: Box<[Seat]>,
+    /// Cores that stop and owe nobody anything any more.
+    quiet: AtomicUsize,
 }
 
 /// One core as the others see it, on cache lines of its own.
@@ -26,6 +28,7 @@ struct Seat {
     sleeps: AtomicBool,
     ring_fd: AtomicI32,
     connections: AtomicU32,
+    beat: AtomicI64,
     /// What its clients hold in bytes, and the group of the largest of them; kept only with `maxmemory-clients`.
     client_bytes: AtomicUsize,
     largest_client: AtomicUsize,
@@ -34,7 +37,7 @@ struct Seat {
 impl Cores {
     /// Seats for `count` cores.
     pub fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { seats: (0..count).map(|_| Seat::default()).collect() })
+        Arc::new(Self { seats: (0..count).map(|_| Seat::default()).collect(), quiet: AtomicUsize::new(0) })
     }
 
     /// How many cores there are.
@@ -45,6 +48,16 @@ impl Cores {
     /// Announces the ring under which core `index` is woken.
     pub fn announce(&self, index: usize, ring_fd: RawFd) {
         self.seats[index].ring_fd.store(ring_fd, Ordering::Release);
+    }
+
+    /// When core `index` last ticked, in milliseconds since the epoch.
+    pub fn beat(&self, index: usize) -> &AtomicI64 {
+        &self.seats[index].beat
+    }
+
+    /// How many cores that stop owe nobody anything any more.
+    pub fn quiet(&self) -> &AtomicUsize {
+        &self.quiet
     }
 
     /// The number of connections of core `index`.

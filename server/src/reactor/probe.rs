@@ -39,6 +39,11 @@ pub fn check() -> Result<(), Missing> {
     check_locked_memory()
 }
 
+/// Can the kernel wait for a small batch of events (6.12 and later)?
+pub fn has_min_wait() -> bool {
+    IoUring::<squeue::Entry, cqueue::Entry>::builder().build(8).is_ok_and(|ring| ring.params().is_feature_min_timeout())
+}
+
 /// The first two numbers of a kernel's release.
 pub fn version_of(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));

@@ -60,7 +60,7 @@ impl State {
             count += 1;
             let (now, me) = (self.now, self.me.index());
             let Some(session) = self.sessions[index as usize].as_deref_mut() else { continue };
-            log::info!("Evicting client: {}", session.line(now, me, None));
+            log::info!("Evicting client: {}", crate::observe::log::client_line(session.line(now, me, None)));
             session.closing = Closing::Now;
             self.dirty.push(index);
             self.statistics.clients_evicted += 1;

@@ -20,6 +20,8 @@ use ringkey_core::settings::{Extent, Setting};
 use ringkey_core::units::{DbIndex, Millis};
 
 const HELP: &[&str] = &[
+    "ASSERT",
+    "    Fail an assertion: the server ends with a report.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    CONFIG REWRITE with a line for every directive.",
     "CHANGE-REPL-ID",
@@ -51,6 +53,8 @@ const HELP: &[&str] = &[
     "    A text of the allocator.",
     "OBJECT <key> [fast]",
     "    How a key is kept.",
+    "PANIC",
+    "    Panic: the server ends with a report.",
     "PAUSE-CRON <0|1>",
     "    Stop or resume periodic work.",
     "POPULATE <count> [<prefix>] [<size>]",
@@ -63,6 +67,8 @@ const HELP: &[&str] = &[
     "    After which time the largest replies of a client are forgotten, by which the room for them is kept.",
     "REPLYBUFFER RESIZING <0|1>",
     "    Stop or resume that the room kept for replies follows their size.",
+    "SEGFAULT",
+    "    Access memory that may not be accessed: the server ends with a report.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume the removal of expired keys in the background.",
     "SLEEP <seconds>",
@@ -212,6 +218,9 @@ fn here(state: &mut State, session: &mut Session, subcommand: &[u8], args: &Args
             log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.get(2)));
             reply.ok();
         }
+        (b"assert", 2) => panic!("=== ASSERTION FAILED === DEBUG ASSERT was called"),
+        (b"panic", 2) => panic!("DEBUG PANIC was called"),
+        (b"segfault", 2) => crate::sys::crash::fault(),
         (b"mallctl", 3 | 4) => reply.integer(allocator_number(args)? as i64),
         (b"mallctl-str", 3) => {
             let text = memory::text(&String::from_utf8_lossy(args.get(2)));

@@ -20,7 +20,11 @@ pub fn server(text: &mut String, state: &State, _: &[Sample]) {
         "redis_git_sha1": "00000000",
         "redis_git_dirty": 0,
         "redis_build_id": "0000000000000000",
-        "server_mode": if state.seat.is_some() { "cluster" } else { "standalone" },
+    );
+    let is_redis = state.settings.bool(Setting::ExtendedRedisCompatibility);
+    let of_whom = if is_redis { "redis" } else { "server" };
+    let _ = write!(text, "{of_whom}_mode:{}\r\n", if state.seat.is_some() { "cluster" } else { "standalone" });
+    fields!(text,
         "os": process.os,
         "arch_bits": usize::BITS,
         "monotonic_clock": "POSIX clock_gettime",

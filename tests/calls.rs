@@ -68,7 +68,7 @@ fn every_call_is_counted_once() {
         watcher.run("CONFIG RESETSTAT");
         let (mut rng, mut sent) = (Rng::new(7), Sent::default());
         for _ in 0..300 {
-            let client = &mut clients[rng.below(5) as usize];
+            let client = &mut clients[rng.below(5)];
             let count = rng.below(20) + 1;
             let bytes: Vec<u8> = (0..count).flat_map(|_| sent.call(&mut rng)).collect();
             client.send(&bytes).unwrap();
