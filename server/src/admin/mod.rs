@@ -40,6 +40,8 @@ pub enum Then {
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
     Ok,
+    /// DEBUG CLIENT-EVICTION.
+    ClientGroups,
     /// DEBUG HTSTATS.
     Tables {
         /// With what takes long to find out?
@@ -354,6 +356,7 @@ impl State {
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
+            Then::ClientGroups => debug::write_groups(session, answers),
             Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
             Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
