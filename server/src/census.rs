@@ -29,6 +29,8 @@ pub struct Census {
     input: [usize; PEAK_SECONDS],
     output: [usize; PEAK_SECONDS],
     second: i64,
+    /// The limit for all clients together by which this core acts, in bytes; 0: none.
+    pub limit: usize,
     /// Has the total changed since it was last shown to the other cores?
     pub has_changed: bool,
 }

@@ -10,7 +10,7 @@ use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
 use crate::rounds::Rounds;
 use crate::session::big::{BigArgument, FIRST_BYTES};
-use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pending, Session};
+use crate::session::{COUNTED_AT_ONCE_BYTES, Closing, Pace, Pending, Session};
 use crate::state::{Later, State};
 use crate::sys::Signals;
 use ringkey_core::settings::Setting;
@@ -384,9 +384,14 @@ impl CoreLoop {
         if session.is_receiving && must_stop && !session.is_paused {
             session.is_paused = true;
             self.ring.cancel(receive);
+        } else if session.is_direct && session.pace == Pace::Asked {
+            // What has come so far is told when the operation ends.
+            session.pace = Pace::Slow;
+            self.ring.cancel(receive);
         } else if !session.is_receiving && !session.is_deaf && !too_much {
             session.is_paused = false;
             session.is_receiving = true;
+            let is_slow = session.pace != Pace::Swift;
             match session.big.as_mut().filter(|_| wants_direct) {
                 Some(big) => {
                     session.is_direct = true;
@@ -395,7 +400,7 @@ impl CoreLoop {
                     // session is not dropped before: `is_receiving` keeps it.
                     #[allow(unsafe_code)]
                     unsafe {
-                        self.ring.receive_into(fd, room, len, receive);
+                        self.ring.receive_into(fd, room, len, !is_slow, receive);
                     }
                 }
                 None if session.is_bulky => self.ring.receive_some(fd, FIRST_BYTES, receive),
@@ -424,9 +429,8 @@ impl CoreLoop {
         }
         let (now, me) = (self.state.now, self.state.me.index());
         let query = session.query_bytes();
-        if (query + session.output.unsent() > COUNTED_AT_ONCE_BYTES || session.big.is_some() || session.is_large)
-            && session.closing != Closing::Now
-        {
+        let is_large = query + session.output.unsent() > COUNTED_AT_ONCE_BYTES || session.big.is_some();
+        if (is_large || session.is_large || self.state.census.limit != 0) && session.closing != Closing::Now {
             self.state.count_session(session);
         }
         let tuning = &self.state.tuning;

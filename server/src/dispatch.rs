@@ -69,8 +69,10 @@ impl State {
             }
             let rest = &input[consumed..end];
             self.site.watch.start();
+            let first = session.next_parsed;
             let done = self.execute_parsed(session, rest);
-            if session.next_parsed > 0 {
+            // A request that is held back is not consumed.
+            if session.next_parsed > first {
                 let used = session.parsed[session.next_parsed - 1].end;
                 session.consume(used);
                 consumed += used;

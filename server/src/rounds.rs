@@ -2,7 +2,7 @@
 //! table of sessions follows the other, in slices, so that many clients cost no more at once than a few.
 
 use crate::session::output::RoomChange;
-use crate::session::{Closing, Session};
+use crate::session::{Closing, Pace, Session};
 use crate::state::State;
 use ringkey_core::units::Millis;
 
@@ -85,6 +85,10 @@ impl State {
             self.dirty.push(session.index);
         }
         if session.output.over_soft_limit_since.is_some() {
+            self.dirty.push(session.index);
+        }
+        if session.is_direct && idle > ACTIVE_MS && session.pace == Pace::Swift {
+            session.pace = Pace::Asked;
             self.dirty.push(session.index);
         }
         session.shrink_input(idle > INPUT_IDLE_MS);

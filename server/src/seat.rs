@@ -39,6 +39,7 @@ impl State {
         self.serves_all = node.slots.is_full();
         self.straighten_flags();
         self.seat = Some(Box::new(Seat::new(node, &self.settings, self.map.shards())));
+        self.straighten_flags();
     }
 
     /// Follows settings that may have changed.

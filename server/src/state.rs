@@ -154,7 +154,7 @@ impl Process {
 
     /// Memory that the main thread allocated, in bytes.
     pub fn main_memory(&self) -> i64 {
-        self.main_memory.load(Ordering::Relaxed)
+        self.main_memory.load(Ordering::Relaxed) + crate::memory::by_log()
     }
 
     /// Memory used when the server had started, in bytes.
@@ -267,6 +267,8 @@ pub struct State {
     pub rounds: Rounds,
     /// Are clients being evicted (known to core 0)?
     pub is_evicting: bool,
+    /// Answers that wait for the end of that.
+    pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// Clients that a command has blocked, by id, and their places in the table of sessions. No command blocks yet.
     pub blocked: HashMap<u64, u32>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
@@ -390,6 +392,7 @@ impl State {
             census: Census::default(),
             rounds: Rounds::default(),
             is_evicting: false,
+            after_eviction: Vec::new(),
             blocked: HashMap::new(),
             notices: VecDeque::new(),
             visits: HashMap::new(),
@@ -879,8 +882,7 @@ impl State {
             self.site.rules.hold = Hold::Paused;
         }
         self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
-        // A limit may have changed.
-        self.census.has_changed = true;
+        self.follow_client_limit();
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;

@@ -237,7 +237,7 @@ impl State {
             }
             Question::Pause(pause) => return self.take_pause(pause, from, ticket),
             Question::Unblock(id, how) => Answer::Count(u64::from(self.unblock(id, how))),
-            Question::EvictClients => return self.evict_on(),
+            Question::EvictClients => return self.begin_eviction(),
             Question::Evict { bytes, group } => self.evict(bytes, group),
             Question::Settings(settings) => {
                 config::adopt(self, settings);
@@ -310,7 +310,7 @@ impl State {
             if errand.missing == 0
                 && let Some(errand) = self.errands.open.remove(&number)
             {
-                self.reply_to(errand.asker, errand.ticket, errand.done);
+                self.reply_after_eviction(errand.asker, errand.ticket, errand.done);
             }
             return;
         }

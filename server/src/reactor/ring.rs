@@ -147,12 +147,13 @@ impl Ring {
         self.push(entry.flags(squeue::Flags::BUFFER_SELECT), token);
     }
 
-    /// Receives once, into memory of the caller.
+    /// Receives once, into memory of the caller; `all`: completes when that is full.
     ///
     /// # Safety
     /// `buffer` must stay valid and untouched until the operation completes.
-    pub unsafe fn receive_into(&mut self, fd: RawFd, buffer: *mut u8, len: u32, token: Token) {
-        self.push(opcode::Recv::new(types::Fd(fd), buffer, len).flags(libc::MSG_WAITALL).build(), token);
+    pub unsafe fn receive_into(&mut self, fd: RawFd, buffer: *mut u8, len: u32, all: bool, token: Token) {
+        let flags = if all { libc::MSG_WAITALL } else { 0 };
+        self.push(opcode::Recv::new(types::Fd(fd), buffer, len).flags(flags).build(), token);
     }
 
     /// Sends one run of bytes.

@@ -123,6 +123,18 @@ pub enum Closing {
     Now,
 }
 
+/// How fast the rest of a large argument comes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Pace {
+    /// So fast that the kernel may collect it.
+    #[default]
+    Swift,
+    /// Nothing was heard of it for a while: the kernel is to tell what it has.
+    Asked,
+    /// It is told whenever something comes: how much there is, and that the client is not idle, is not known otherwise.
+    Slow,
+}
+
 /// One client.
 pub struct Session {
     /// The socket.
@@ -184,6 +196,8 @@ pub struct Session {
     pub is_receiving: bool,
     /// Does the operation write to the large argument under way?
     pub is_direct: bool,
+    /// How fast the large argument under way comes.
+    pub pace: Pace,
     /// Is it being cancelled because the client sends too fast?
     pub is_paused: bool,
     /// Has the client said that nothing more comes, or has the socket failed?
@@ -266,6 +280,7 @@ impl Session {
             output: Output::default(),
             is_receiving: false,
             is_direct: false,
+            pace: Pace::Swift,
             is_paused: false,
             is_deaf: false,
             lingers_since: None,
@@ -403,6 +418,7 @@ impl Session {
                 self.room = Vec::with_capacity(big.payload_len() + 2);
             }
             self.had_big = true;
+            self.pace = Pace::Swift;
             self.is_bulky = true;
             self.parser.supply(big.into_payload());
         }
@@ -441,6 +457,12 @@ impl Session {
             self.input.drain(..self.input_start);
             self.input_start = 0;
         }
+    }
+
+    /// Bytes at the front of the input that belong to a request whose large argument is under way.
+    pub fn begun_bytes(&self) -> usize {
+        let begun = self.parsed.last().map_or(0, |parsed| parsed.end);
+        if self.big.is_some() { self.parse_offset.saturating_sub(begun) } else { 0 }
     }
 
     /// What the client has sent and we hold, in bytes.

@@ -122,7 +122,7 @@ impl Output {
                 return false;
             }
             std::mem::swap(&mut self.pending, &mut self.sending);
-            self.peak = self.peak.max(self.sending.bytes.len().min(self.room));
+            self.peak = self.peak.max(self.sending.len().min(self.room));
             self.sent = 0;
         }
         self.is_sending = true;

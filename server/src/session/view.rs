@@ -10,8 +10,17 @@ use std::fmt::Write as _;
 pub struct Asker {
     /// Its client id.
     pub id: u64,
-    /// The lengths of the words of its command, in bytes.
+    /// How many words its command has.
+    pub words: usize,
+    /// Their lengths together, in bytes.
     pub words_len: usize,
+}
+
+impl Asker {
+    /// Memory that the command holds while it runs, in bytes.
+    fn held_bytes(self) -> usize {
+        self.words_len + self.words * size_of::<ringkey_core::resp::Span>()
+    }
 }
 
 impl Session {
@@ -44,6 +53,7 @@ impl Session {
         let unsent = self.output.unsent();
         // Valkey keeps so much in a buffer of fixed size, and the rest in a list, which is what `oll` and `omem` show.
         let is_short = unsent <= SHORT_OUTPUT_BYTES_MAX;
+        let words = self.parser.held_bytes() + self.begun_bytes();
         let mut line = String::with_capacity(384);
         let _ = write!(
             line,
@@ -60,15 +70,15 @@ impl Session {
             self.flags(),
             self.capabilities(),
             self.db.0,
-            self.query_bytes() - self.parser.held_bytes(),
+            self.query_bytes().saturating_sub(words),
             self.query_room(),
-            asker.map_or_else(|| self.parser.held_bytes(), |asker| asker.words_len),
+            asker.map_or(words, |asker| asker.words_len),
             self.output.room,
             self.output.peak,
             if is_short { unsent } else { 0 },
             if is_short { 0 } else { self.output.pieces_count() },
             if is_short { 0 } else { self.output.held_bytes() },
-            self.held_bytes(),
+            self.held_bytes() + asker.map_or(0, |asker| asker.held_bytes()),
             if unsent > 0 { "rw" } else { "r" },
             self.last_command.map_or("NULL", |row| row.name),
             if self.protocol == Protocol::Resp3 { 3 } else { 2 },

@@ -22,6 +22,27 @@ impl State {
         self.census.note_buffers(self.now, input, output);
     }
 
+    /// Counts all sessions anew if the limit has changed: what was counted in the rounds may be a second old.
+    pub fn follow_client_limit(&mut self) {
+        let limit = self.tuning.client_memory_max;
+        if std::mem::replace(&mut self.census.limit, limit) == limit {
+            return;
+        }
+        if limit == 0 {
+            return self.mesh.cores().show_client_memory(self.me.index(), 0, 0);
+        }
+        for index in 0..self.sessions.len() {
+            if let Some(mut session) = self.sessions[index].take() {
+                if session.is_open() {
+                    self.count_session(&mut session);
+                }
+                self.sessions[index] = Some(session);
+            }
+        }
+        self.census.has_changed = true;
+        self.show_client_memory();
+    }
+
     /// Shows the other cores what the clients of this one hold, and tells core 0 if all together hold too much.
     pub fn check_client_memory(&mut self) {
         if self.tuning.client_memory_max == 0 || !std::mem::take(&mut self.census.has_changed) {
@@ -29,7 +50,7 @@ impl State {
         }
         self.show_client_memory();
         let (bytes, group) = self.mesh.cores().client_memory();
-        if bytes >= self.tuning.client_memory_max && group > 0 && !self.is_evicting {
+        if bytes >= self.tuning.client_memory_max && group > 0 {
             self.ask(0, EVICTION, Question::EvictClients);
         }
     }
@@ -38,7 +59,24 @@ impl State {
         self.mesh.cores().show_client_memory(self.me.index(), self.census.total(), self.census.largest_group());
     }
 
-    /// Has clients evicted (on core 0) until no more than allowed is held. `false` if nothing is left to do.
+    /// Has clients evicted (on core 0) if too much is held, unless that is under way.
+    pub fn begin_eviction(&mut self) {
+        if !self.is_evicting {
+            self.evict_on();
+        }
+    }
+
+    /// Answers (from core 0) when no client is left to be evicted: a limit that was changed is kept by then.
+    pub fn reply_after_eviction(&mut self, to: Option<usize>, ticket: u64, answer: Answer) {
+        self.begin_eviction();
+        if self.is_evicting {
+            self.after_eviction.push((to, ticket, answer));
+        } else {
+            self.reply_to(to, ticket, answer);
+        }
+    }
+
+    /// Has the next clients evicted until no more than allowed is held.
     pub fn evict_on(&mut self) {
         let cores = self.mesh.cores();
         let (bytes, group) = cores.client_memory();
@@ -46,7 +84,10 @@ impl State {
         self.is_evicting = limit != 0 && bytes >= limit && group > 0;
         if self.is_evicting {
             let core = cores.of_largest_client();
-            self.ask(core, EVICTION, Question::Evict { bytes: bytes - limit + 1, group });
+            return self.ask(core, EVICTION, Question::Evict { bytes: bytes - limit + 1, group });
+        }
+        for (to, ticket, answer) in std::mem::take(&mut self.after_eviction) {
+            self.reply_to(to, ticket, answer);
         }
     }
 

@@ -112,7 +112,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
 }
 
 fn asker(session: &Session, args: &Args<'_>) -> Asker {
-    Asker { id: session.id, words_len: args.iter_from(0).map(<[u8]>::len).sum() }
+    Asker { id: session.id, words: args.len(), words_len: args.iter_from(0).map(<[u8]>::len).sum() }
 }
 
 fn pause(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
