@@ -60,6 +60,8 @@ impl Aside {
         let (jobs, inbox) = channel::<(Asker, Work)>();
         let (report, mut rope) = (self.report.clone(), self.rope.try_clone()?);
         std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            // Core 0 starts it, and is bound to a processor that it needs for itself.
+            crate::sys::leave_processor();
             for (asker, work) in inbox {
                 if report.send((asker, work())).is_err() {
                     break;

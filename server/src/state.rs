@@ -249,8 +249,6 @@ pub struct State {
     pub started: Millis,
     /// Can the kernel wait for a batch?
     pub has_min_wait: bool,
-    /// MEMORY PURGE.
-    pub purge: crate::admin::memory::Purge,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
     /// How room for replies follows their size (DEBUG REPLYBUFFER).
@@ -385,7 +383,6 @@ impl State {
             noted_memory: 0,
             started: now,
             has_min_wait: false,
-            purge: crate::admin::memory::Purge::default(),
             is_cron_paused: false,
             room_rule: RoomRule::default(),
             web_logged_at: Millis(0),
