@@ -139,7 +139,6 @@ pub fn show_words(show: impl FnOnce(&Args<'_>)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringkey_core::command::table;
     use ringkey_core::resp::Request;
 
     #[test]
