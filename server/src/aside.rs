@@ -56,32 +56,7 @@ impl Aside {
     /// # Errors
     /// If the thread is gone.
     pub fn give(&mut self, asker: Asker, work: impl FnOnce() -> Answer + Send + 'static) -> io::Result<()> {
-<<<<<<< HEAD
-        if self.jobs.is_none() {
-            self.jobs = Some(self.start()?);
-        }
-        let jobs = self.jobs.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        jobs.send((asker, Box::new(work))).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn start(&self) -> io::Result<Sender<(Asker, Work)>> {
-        let (jobs, inbox) = channel::<(Asker, Work)>();
-        let (report, mut rope) = (self.report.clone(), self.rope.try_clone()?);
-        std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
-            // Core 0 starts it, and is bound to a processor that it needs for itself.
-            crate::sys::leave_processor();
-            for (asker, work) in inbox {
-                if report.send((asker, work())).is_err() {
-                    break;
-                }
-                // A bell that rings already need not be rung.
-                let _ = rope.write(&[0]);
-            }
-        })?;
-        Ok(jobs)
-=======
         self.jobs.send((asker, Box::new(work))).map_err(|_| io::ErrorKind::BrokenPipe.into())
->>>>>>> config
     }
 
     /// What has been done since the last look.
