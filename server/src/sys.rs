@@ -103,17 +103,6 @@ pub fn processors() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
 }
 
-/// Lets this thread run on any processor that the process may use, whatever the thread that started it was bound to.
-pub fn leave_processor() {
-    // SAFETY: the set lives on the stack, a set of zeros is valid, and the indices stay below its size. The kernel leaves
-    // out what the process may not use.
-    unsafe {
-        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
-        (0..libc::CPU_SETSIZE as usize).for_each(|cpu| libc::CPU_SET(cpu, &mut set));
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
-    }
-}
-
 /// The descriptor on which the signals that end the process arrive.
 #[derive(Debug)]
 pub struct Signals(OwnedFd);
