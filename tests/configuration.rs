@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::server::{Kind, free_port, peer, program, skip};
+use ringkey_tests::server::{Kind, Setup, free_port, peer, program, skip};
 use ringkey_tests::{Address, Client};
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -334,6 +334,7 @@ fn what_only_ours_says() {
         ("module.setting 5\n", "Modules are not supported"),
         ("locale-collate nosuch\n", "locale"),
         ("user default on nopass\n", "ACL users are not supported"),
+        ("aclfile users.acl\n", "ACL files are not supported"),
         ("timeout 5\0\n", "NUL byte"),
         ("core-ports 0\n", "argument must be 'no' or a port from 1 to 65535"),
     ] {
@@ -369,4 +370,101 @@ fn files_that_lead_back_to_one_another() {
     }
     let told = refusal(&args, &format!("include {}\n", path("d0.conf")));
     assert!(told.contains("too deeply"), "{told}");
+}
+
+/// Directives that are read at the start only, and values that both are to take or to refuse alike.
+const AT_START: &[(&str, &[&str])] = &[
+    ("aclfile", &[""]),
+    ("always-show-logo", &["yes", "perhaps"]),
+    ("aof-rewrite-cpulist", &["0", ""]),
+    ("appenddirname", &["dir", "a/b", ""]),
+    ("appendfilename", &["file", "a\\b", ""]),
+    ("bio-cpulist", &["0"]),
+    ("cluster-announce-port", &["65535", "65536", "-1"]),
+    ("cluster-config-file", &["a.nodes", ""]),
+    ("cluster-enabled", &["no", "1"]),
+    ("cluster-port", &["0", "65536"]),
+    ("cluster-databases", &["0", "1", "2147483648"]),
+    ("databases", &["0", "1", "17", "2147483648", "x"]),
+    ("disable-thp", &["no", ""]),
+    ("enable-debug-assert", &["yes", "x"]),
+    ("enable-debug-command", &["local", "yes", "remote"]),
+    ("enable-module-command", &["local", "yes", "remote"]),
+    ("enable-protected-configs", &["LOCAL", "true"]),
+    ("hash-seed", &["abc", "\"a b\"", ""]),
+    ("io-threads", &["0", "1", "257", "x"]),
+    ("logfile", &["\"\""]),
+    ("mptcp", &["no", "x"]),
+    ("pidfile", &["/nosuch/dir/pid"]),
+    ("rdbchecksum", &["no", "x"]),
+    ("rdma-completion-vector", &["-2", "1025"]),
+    ("rdma-rx-size", &["1", "16777217"]),
+    ("repl-mptcp", &["no", "x"]),
+    ("server-cpulist", &["0", "0-1"]),
+    ("set-proc-title", &["no", "x"]),
+    ("socket-mark-id", &["0", "-1", "4294967296"]),
+    ("supervised", &["no", "auto", "maybe"]),
+    ("syslog-enabled", &["x"]),
+    ("syslog-facility", &["LOCAL7", "mail"]),
+    ("syslog-ident", &["me", "a b"]),
+    ("tcp-backlog", &["0", "1", "-1", "2147483648"]),
+    ("unixsocketgroup", &["nosuch", ""]),
+    ("unixsocketperm", &["0", "777", "1000", "8", "-1", "x"]),
+];
+
+#[test]
+fn directives_that_are_read_at_the_start() {
+    let lines: Vec<String> = AT_START
+        .iter()
+        .flat_map(|(name, values)| values.iter().map(move |value| format!("{name} {value}\n")))
+        .collect();
+    let args = ["a.conf", "--port", "PORT", "--bind", "127.0.0.1"];
+    let starts: Vec<Start<'_>> =
+        lines.iter().map(|line| Start { args: &args, file: Some(line.as_bytes()), stdin: None }).collect();
+    compare(&starts);
+}
+
+/// How many sockets of MPTCP there are, if the kernel knows it.
+fn sockets_on_several_paths() -> Option<u32> {
+    let protocols = std::fs::read_to_string("/proc/net/protocols").ok()?;
+    let line = protocols.lines().find(|line| line.starts_with("MPTCP "))?;
+    line.split_whitespace().nth(2)?.parse().ok()
+}
+
+#[test]
+fn sockets_as_the_configuration_wants_them() {
+    use std::os::unix::fs::MetadataExt as _;
+    // Whoever owns the folder of a test belongs to a group that the socket can be given to.
+    let folder = tempfile::tempdir().unwrap();
+    let group = folder.path().metadata().unwrap().gid();
+    let server = Setup::of(Kind::Ringkey)
+        .unix_socket()
+        .option("unixsocketgroup", &group.to_string())
+        .option("unixsocketperm", "750")
+        .option("mptcp", if sockets_on_several_paths().is_some() { "yes" } else { "no" })
+        .option("socket-mark-id", "77")
+        .start();
+    let socket = server.dir().join("socket").metadata().unwrap();
+    assert_eq!((socket.gid(), socket.mode() & 0o777), (group, 0o750));
+    server.assert_alive();
+    let mut client = Client::connect(&server.unix_address()).unwrap();
+    assert_eq!(client.run("PING").lines(), ["+PONG"]);
+    assert!(sockets_on_several_paths().is_none_or(|count| count > 0), "the listener is one of MPTCP");
+    let refused = Setup::of(Kind::Ringkey).unix_socket().option("unixsocketgroup", "no-such-group").start_refused();
+    assert!(refused.contains("there is no group 'no-such-group'"), "{refused}");
+}
+
+#[test]
+fn one_seed_gives_one_order_of_keys() {
+    let order = |seed: &str| {
+        let setup = Setup::of(Kind::Ringkey).cores(1);
+        let server = if seed.is_empty() { setup.start() } else { setup.option("hash-seed", seed).start() };
+        let mut client = server.client();
+        (0..500).for_each(|key| drop(client.command(&["SET", &format!("{{t}}{key}"), "v"])));
+        client.run("SCAN 0 COUNT 1000").to_string() + &client.run("KEYS *").lines().concat()
+    };
+    let first = order("abc");
+    assert_eq!(order("abc"), first);
+    assert_ne!(order("abd"), first);
+    assert_ne!(order(""), order(""), "without one it is drawn by lot");
 }

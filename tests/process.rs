@@ -591,3 +591,26 @@ fn a_process_id_file_that_cannot_be_written_is_no_reason_not_to_start() {
     // And somebody else's process is not asked to end by what this test has read.
     assert!(Pid::from_raw(i32::try_from(server.id()).unwrap()).is_some_and(|id| kill_process(id, Signal::HUP).is_ok()));
 }
+
+#[test]
+fn lines_of_the_log_do_not_count_as_memory_in_use() {
+    let server = debuggable().cores(1).start();
+    let mut client = server.client();
+    let used = |client: &mut Client| -> i64 {
+        let text = client.run("INFO memory").text();
+        text.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().parse().unwrap()
+    };
+    let line = "x".repeat(2000);
+    let log = |client: &mut Client| {
+        for _ in 0..1000 {
+            assert_eq!(client.command(&["DEBUG", "LOG", &line]).lines(), ["+OK"]);
+        }
+    };
+    log(&mut client);
+    until("the lines are written", || server.log().matches("DEBUG LOG").count() >= 1000);
+    let before = used(&mut client);
+    log(&mut client);
+    until("the lines are written", || server.log().matches("DEBUG LOG").count() >= 2000);
+    // Buffers of client and log may have grown; two megabytes of lines have not stayed.
+    until("memory as before", || used(&mut client) - before < 500_000);
+}

@@ -2,7 +2,7 @@
 //! when one is done.
 //!
 //! The thread rings a bell that core 0 watches in its ring, and leaves the answer in a channel. Both exist once a process;
-//! nothing of them is near the path of data. The thread starts with the first job.
+//! nothing of them is near the path of data.
 
 use crate::mailbox::letter::Answer;
 use std::io::{self, Read as _, Write as _};
@@ -18,25 +18,32 @@ type Asker = (Option<usize>, u64);
 
 /// The thread for slow work, as core 0 sees it.
 pub struct Aside {
-    /// Where jobs go once the thread runs.
-    jobs: Option<Sender<(Asker, Work)>>,
+    jobs: Sender<(Asker, Work)>,
     done: Receiver<(Asker, Answer)>,
-    report: Sender<(Asker, Answer)>,
     bell: UnixStream,
-    rope: UnixStream,
 }
 
 impl Aside {
-    /// Without a thread yet.
+    /// Starts the thread, on the processors of the caller.
     ///
     /// # Errors
-    /// If there are no descriptors left.
-    pub fn new() -> io::Result<Self> {
-        let (bell, rope) = UnixStream::pair()?;
+    /// If there are no descriptors or threads left.
+    pub fn start() -> io::Result<Self> {
+        let (bell, mut rope) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         rope.set_nonblocking(true)?;
         let (report, done) = channel();
-        Ok(Self { jobs: None, done, report, bell, rope })
+        let (jobs, inbox) = channel::<(Asker, Work)>();
+        std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            for (asker, work) in inbox {
+                if report.send((asker, work())).is_err() {
+                    break;
+                }
+                // A bell that rings already need not be rung.
+                let _ = rope.write(&[0]);
+            }
+        })?;
+        Ok(Self { jobs, done, bell })
     }
 
     /// What becomes readable when a job is done.
@@ -47,8 +54,9 @@ impl Aside {
     /// Hands a job over; it is done after those before it.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// If the thread is gone.
     pub fn give(&mut self, asker: Asker, work: impl FnOnce() -> Answer + Send + 'static) -> io::Result<()> {
+<<<<<<< HEAD
         if self.jobs.is_none() {
             self.jobs = Some(self.start()?);
         }
@@ -60,6 +68,8 @@ impl Aside {
         let (jobs, inbox) = channel::<(Asker, Work)>();
         let (report, mut rope) = (self.report.clone(), self.rope.try_clone()?);
         std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            // Core 0 starts it, and is bound to a processor that it needs for itself.
+            crate::sys::leave_processor();
             for (asker, work) in inbox {
                 if report.send((asker, work())).is_err() {
                     break;
@@ -69,6 +79,9 @@ impl Aside {
             }
         })?;
         Ok(jobs)
+=======
+        self.jobs.send((asker, Box::new(work))).map_err(|_| io::ErrorKind::BrokenPipe.into())
+>>>>>>> config
     }
 
     /// What has been done since the last look.
@@ -86,7 +99,7 @@ mod tests {
 
     #[test]
     fn jobs_are_done_in_order_and_the_bell_rings() {
-        let mut aside = Aside::new().unwrap();
+        let mut aside = Aside::start().unwrap();
         assert!(aside.done().is_empty());
         for number in 0..3 {
             aside.give((Some(1), number), move || Answer::Count(number)).unwrap();

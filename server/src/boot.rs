@@ -180,8 +180,8 @@ fn cpu_list(settings: &Settings, setting: Setting) -> String {
 }
 
 /// Starts the threads besides the cores, on the processors of `bio-cpulist`: the allocator's, which gives memory back,
-/// and the one that writes the log.
-fn start_helpers(settings: &Settings) {
+/// the one that writes the log, and the one for slow work, which core 0 gets.
+fn start_helpers(settings: &Settings) -> Option<Aside> {
     let list = cpu_list(settings, Setting::BioCpulist);
     let allowed = sys::processors();
     if !list.is_empty()
@@ -193,6 +193,7 @@ fn start_helpers(settings: &Settings) {
     if let Err(error) = log_setup::write_in_background() {
         log::warn!("There is no thread to write the log: {error}. A slow log will make cores wait.");
     }
+    Aside::start().inspect_err(|error| log::warn!("There is no thread for slow work: {error}.")).ok()
 }
 
 fn start_cores(
@@ -204,7 +205,7 @@ fn start_cores(
 ) -> Result<Vec<std::thread::JoinHandle<()>>, BootError> {
     let processors = processors_of_cores(&settings);
     // Before any core binds its thread to a processor, which these threads would inherit.
-    start_helpers(&settings);
+    let mut aside = start_helpers(&settings);
     let count = usize::from(core_count(&settings));
     // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
     let pins = count <= processors.len();
@@ -232,6 +233,7 @@ fn start_cores(
         let everywhere = if pins { Vec::new() } else { processors.clone() };
         listeners.extend(core_listeners.next().unwrap_or_default());
         let node = node.clone();
+        let aside = aside.take();
         let cpu = pins.then(|| processors[index]);
         let make = move || {
             let ring = match Ring::new(BUFFER_COUNT, BUFFER_BYTES) {
@@ -252,9 +254,7 @@ fn start_cores(
             let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
             state.listeners = listeners;
-            if index == 0 {
-                state.aside = Aside::new().inspect_err(|error| log::warn!("No thread for slow work: {error}")).ok();
-            }
+            state.aside = aside;
             if let Some(node) = node {
                 state.take_seat(node);
             }

@@ -41,7 +41,30 @@ fn group_of(bytes: usize) -> usize {
     (magnitude.saturating_sub(FIRST_MAGNITUDE) as usize).min(GROUPS - 1)
 }
 
+/// What is in a group.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// What the clients hold, in bytes.
+    pub bytes: usize,
+    /// How many there are.
+    pub clients: usize,
+}
+
+/// The least and the most that a client of each group holds, in bytes; the last group has no end.
+pub fn bounds_of_groups() -> impl Iterator<Item = (usize, Option<usize>)> {
+    (0..GROUPS as u32).map(|group| {
+        let first = if group == 0 { 0 } else { 1 << (FIRST_MAGNITUDE + group - 1) };
+        (first, (group + 1 < GROUPS as u32).then(|| (1 << (FIRST_MAGNITUDE + group)) - 1))
+    })
+}
+
 impl Census {
+    /// What is in each group. This one does walk over the clients: it is for DEBUG.
+    pub fn groups(&self) -> Vec<Group> {
+        let sum = |members: &Vec<u32>| members.iter().map(|index| self.bytes_of(*index)).sum();
+        self.groups.iter().map(|members| Group { bytes: sum(members), clients: members.len() }).collect()
+    }
+
     /// The client at `index` holds so many bytes now; `may_go`: it may be evicted.
     pub fn count(&mut self, index: u32, bytes: usize, may_go: bool) {
         let at = index as usize;
@@ -146,6 +169,11 @@ mod tests {
         census.count(2, 64 << 20, false);
         census.count(3, 100, true);
         assert_eq!(census.total(), (69 << 20) + 100);
+        let groups = census.groups();
+        assert_eq!(groups.iter().map(|group| group.clients).sum::<usize>(), 3, "without the one that is protected");
+        for ((first, last), group) in bounds_of_groups().zip(groups).filter(|(_, group)| group.clients == 1) {
+            assert!(first <= group.bytes && last.is_none_or(|last| group.bytes <= last), "{first} {last:?} {group:?}");
+        }
         assert_eq!(census.first_of(census.largest_group()), Some(1), "one that is protected does not go");
         census.forget(1);
         assert_eq!(census.first_of(census.largest_group()), Some(0));

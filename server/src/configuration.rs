@@ -97,13 +97,16 @@ impl Reader {
                 resolve_directory(settings);
                 Ok(())
             }
+            // Ignoring these two would leave the server more open than its file says.
+            Applied::Set(Setting::AclFile) if !settings.text(Setting::AclFile).is_empty() => {
+                Err(refuse("ACL files are not supported by this version, use requirepass".to_owned()))
+            }
+            Applied::User(_) => Err(refuse("ACL users are not supported by this version, use requirepass".to_owned())),
             Applied::Set(_) | Applied::Retired => Ok(()),
             Applied::Include(pattern) => self.include(&pattern, directive),
             Applied::RenameCommand { from, to } => {
                 self.configuration.names.rename(&from, &to).map_err(|error| refuse(error.reason().to_owned()))
             }
-            // Ignoring it would leave the server more open than its file says.
-            Applied::User(_) => Err(refuse("ACL users are not supported by this version, use requirepass".to_owned())),
         }
     }
 

@@ -487,8 +487,6 @@ impl CoreLoop {
     fn work_of_tick(&mut self, now: Millis) -> bool {
         self.state.statistics.sample(now.0);
         self.state.note_memory();
-        self.state.look_after_purge();
-        self.state.settle();
         for token in std::mem::take(&mut self.deaf_listeners) {
             self.accept_on(token);
         }

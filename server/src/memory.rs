@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use tikv_jemalloc_ctl::{background_thread, epoch, max_background_threads, raw, stats, stats_print, thread};
 
 /// The allocator, as INFO names it.
@@ -29,6 +30,19 @@ impl ThreadMemory {
     pub fn balance(&self) -> i64 {
         self.allocated.get() as i64 - self.freed.get() as i64
     }
+}
+
+/// What the thread that writes the log has allocated and not freed: it frees what cores allocated.
+static BY_LOG: AtomicI64 = AtomicI64::new(0);
+
+/// Notes the balance of the thread that writes the log.
+pub fn note_log(balance: i64) {
+    BY_LOG.store(balance, Ordering::Relaxed);
+}
+
+/// Bytes allocated and not freed by the thread that writes the log; negative where cores allocated them.
+pub fn by_log() -> i64 {
+    BY_LOG.load(Ordering::Relaxed)
 }
 
 /// What the allocator holds, in bytes.

@@ -154,7 +154,7 @@ impl Process {
 
     /// Memory that the main thread allocated, in bytes.
     pub fn main_memory(&self) -> i64 {
-        self.main_memory.load(Ordering::Relaxed)
+        self.main_memory.load(Ordering::Relaxed) + crate::memory::by_log()
     }
 
     /// Memory used when the server had started, in bytes.
@@ -249,8 +249,6 @@ pub struct State {
     pub started: Millis,
     /// Can the kernel wait for a batch?
     pub has_min_wait: bool,
-    /// MEMORY PURGE.
-    pub purge: crate::admin::memory::Purge,
     /// DEBUG PAUSE-CRON.
     pub is_cron_paused: bool,
     /// How room for replies follows their size (DEBUG REPLYBUFFER).
@@ -385,7 +383,6 @@ impl State {
             noted_memory: 0,
             started: now,
             has_min_wait: false,
-            purge: crate::admin::memory::Purge::default(),
             is_cron_paused: false,
             room_rule: RoomRule::default(),
             web_logged_at: Millis(0),

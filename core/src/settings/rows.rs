@@ -24,6 +24,8 @@ const NO_LOGO: &str = "there is no logo";
 const OWN_CHECKS: &str = "the checks at start have other names";
 const NO_MEMORY_TEST: &str = "a crash report does not test the memory; memtest86 does";
 const NO_REPLICAS: &str = "only replicas that lag behind are waited for, and there are none";
+const NO_WATCHDOG: &str =
+    "no signal interrupts a core; SIGALRM shows where cores are, and systemd's watchdog is served";
 const OWN_TESTS: &str = "it serves tests of another implementation";
 
 // What is missing for a directive to work.
@@ -170,7 +172,7 @@ table! {
     EnableDebugAssert "enable-debug-assert" = yes_no("no").at_start().hidden().meaningless(OWN_TESTS);
     DebugContext "debug-context" = text("").hidden().meaningless(OWN_TESTS);
     KeyLoadDelay "key-load-delay" = integer(INT_MIN, INT_MAX, "0").hidden().meaningless(OWN_TESTS);
-    WatchdogPeriod "watchdog-period" = integer(0, INT_MAX, "0").hidden().meaningless(OWN_TESTS);
+    WatchdogPeriod "watchdog-period" = integer(0, INT_MAX, "0").hidden().meaningless(NO_WATCHDOG);
     Cores "cores" = integer(0, 256, "0").at_start();
     // `no`, or the first of as many ports as there are cores: core N listens on the first plus N, and shows itself there as
     // a node of a cluster, which needs `cluster-enabled yes`.

@@ -40,6 +40,8 @@ pub enum Then {
     Scan(Box<keys::Scanning>),
     /// A command that answers `OK`, or the first refusal.
     Ok,
+    /// DEBUG CLIENT-EVICTION.
+    ClientGroups,
     /// DEBUG HTSTATS.
     Tables {
         /// With what takes long to find out?
@@ -257,7 +259,10 @@ impl State {
                 self.paths.reset();
                 Answer::Done
             }
-            Question::Purge => return self.begin_purge(from, ticket),
+            Question::Purge => match memory::purge(self, from, ticket) {
+                Ok(()) => return,
+                Err(error) => Answer::Refused(error),
+            },
             Question::Scan(page) => keys::scan_page(self, &page),
             Question::Debug(order @ DebugOrder::Sleep(_)) if from.is_none() => {
                 return self.later.push_back(Later::Debug { ticket, order });
@@ -351,6 +356,7 @@ impl State {
             Then::Scan(scanning) => keys::scanned(self, session, *scanning, answers),
             Then::SlotKeys => cluster::write_keys(session, answers),
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
+            Then::ClientGroups => debug::write_groups(session, answers),
             Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
             Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),

@@ -122,7 +122,8 @@ impl Question {
                 | DebugOrder::DigestValues { .. }
                 | DebugOrder::Object { .. }
                 | DebugOrder::Tables { .. } => Some(Mode::Shared),
-                DebugOrder::Sleep(_)
+                DebugOrder::ClientGroups
+                | DebugOrder::Sleep(_)
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
                 | DebugOrder::ReplyRoom(_) => None,
@@ -191,6 +192,8 @@ pub enum DebugOrder {
         /// With values of this size in bytes; 0: as long as they come.
         size: usize,
     },
+    /// The clients that may be evicted.
+    ClientGroups,
     /// The digests of all databases.
     Digest,
     /// The digests of the values of those keys that the shard owns.
@@ -234,6 +237,8 @@ pub enum Answer {
     ValueDigests(Vec<(usize, [u8; 20])>),
     /// How the keys of a database lie in their tables.
     Tables(Box<TableStats>),
+    /// The clients that may be evicted, by what they hold.
+    ClientGroups(Vec<crate::census::Group>),
     /// A line of text.
     Text(String),
     /// Remarkable calls, the newest first.

@@ -10,6 +10,7 @@
 
 use super::line::{self, Format, Stamp};
 use super::sink::{self, Line, Sink};
+use crate::memory::{self, ThreadMemory};
 use crate::sys::process::Syslog;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -158,6 +159,7 @@ pub fn write_last_words(level: Level, message: &str, tail: &str) {
 
 fn write_all(orders: &Receiver<Order>) {
     let mut lines = Vec::new();
+    let memory = ThreadMemory::of_this_thread();
     while let Ok(order) = orders.recv() {
         let mut report = None;
         let mut next = Some(order);
@@ -176,6 +178,9 @@ fn write_all(orders: &Receiver<Order>) {
         LOGGER.write(&lines);
         lines.clear();
         LOGGER.waiting.fetch_sub(written, Ordering::Release);
+        if let Some(memory) = &memory {
+            memory::note_log(memory.balance());
+        }
         if let Some(done) = report {
             // Who asked may have given up.
             let _ = done.send(());

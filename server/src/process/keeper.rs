@@ -30,6 +30,11 @@ impl Keeper {
         Self { supervisor, oom, asked: None, signed_at: Millis(0) }
     }
 
+    /// The name of the supervisor, as INFO shows it.
+    pub fn supervisor(&self) -> &'static str {
+        self.supervisor.name()
+    }
+
     /// Tells the supervisor that clients are served.
     pub fn tell_ready(&self) {
         self.supervisor.tell("READY=1\nSTATUS=Ready to accept connections");

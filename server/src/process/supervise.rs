@@ -75,6 +75,15 @@ impl Supervisor {
         !matches!(self, Self::None)
     }
 
+    /// Its name, as INFO shows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "no",
+            Self::Upstart => "upstart",
+            Self::Systemd(_) => "systemd",
+        }
+    }
+
     /// Tells systemd something, if it listens.
     pub fn tell(&self, text: &str) {
         if let Self::Systemd(systemd) = self {

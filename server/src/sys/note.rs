@@ -146,7 +146,7 @@ mod tests {
         register(200);
         let request = Request::new([b"GET".as_slice(), b"key"]);
         let args = request.args();
-        let row = ringkey_core::command::Names::default().find(&args);
+        let row = ringkey_core::command::table::lookup(b"GET");
         if let Some(row) = row {
             note_command(row, &args);
         }

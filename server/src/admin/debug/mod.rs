@@ -1,9 +1,11 @@
 //! DEBUG: what tests and tools ask of a server that nobody asks in production.
 
+mod groups;
 mod orders;
 mod protocol;
 mod tables;
 
+pub use groups::write_groups;
 pub use orders::{carry_out, write_digest, write_value_digests};
 pub use tables::write_tables;
 
@@ -26,6 +28,8 @@ const HELP: &[&str] = &[
     "    CONFIG REWRITE with a line for every directive.",
     "CHANGE-REPL-ID",
     "    Begin another history of the data, under another name.",
+    "CLIENT-EVICTION",
+    "    The clients that may be evicted, grouped by the memory they hold.",
     "CLIENT-ENFORCE-REPLY-LIST <0|1>",
     "    Accepted without an effect: replies have no fixed buffer here.",
     "DICT-RESIZING <0|1>",
@@ -138,6 +142,10 @@ fn on_all_cores(
         (b"set-active-expire", 3) => (DebugOrder::ActiveExpire(args.get(2) != b"0"), Then::Ok),
         (b"pause-cron", 3) => (DebugOrder::PauseCron(args.get(2) != b"0"), Then::Ok),
         (b"populate", 3..=5) => (parse_populate(session, args)?, Then::Ok),
+        (b"client-eviction", 2) if state.tuning.client_memory_max == 0 => {
+            return Err(CommandError::text("maxmemory-clients is disabled."));
+        }
+        (b"client-eviction", 2) => (DebugOrder::ClientGroups, Then::ClientGroups),
         (b"digest", 2) => (DebugOrder::Digest, Then::Digest),
         (b"digest-value", _) => {
             let keys = args.iter_from(2).map(<[u8]>::to_vec).collect();

@@ -27,6 +27,7 @@ pub fn carry_out(state: &mut State, order: &DebugOrder) -> Answer {
             populate(&mut context, *count, prefix, *size, |key| map.shard_of(slot_of(key)) == me);
             let _ = context.settle(Outcome::unchanged(), &Args::new(&[], &[], &[]));
         }
+        DebugOrder::ClientGroups => return Answer::ClientGroups(state.census.groups()),
         DebugOrder::Digest => {
             return Answer::Digests(database_digests(&mut Context::new(shard, DbIndex(0), now, &rules)));
         }

@@ -8,7 +8,7 @@ use ringkey_core::settings::Setting;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-pub fn server(text: &mut String, state: &State, _: &[Sample]) {
+pub fn server(text: &mut String, state: &State, samples: &[Sample]) {
     let process = &state.process;
     let uptime = (state.now.0 - process.started.0).max(0) / 1000;
     let hz = state.tuning.hz;
@@ -31,7 +31,7 @@ pub fn server(text: &mut String, state: &State, _: &[Sample]) {
         "multiplexing_api": "io_uring",
         "gcc_version": "0.0.0",
         "process_id": std::process::id(),
-        "process_supervised": "no",
+        "process_supervised": samples.first().map_or("no", |sample| sample.supervisor),
         "run_id": process.run_id,
         "tcp_port": state.settings.int(Setting::Port),
         "server_time_usec": clock::now_micros(),

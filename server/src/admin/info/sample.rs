@@ -52,6 +52,8 @@ pub struct Sample {
     pub memory: i64,
     /// CPU time of its thread: user and system.
     pub cpu: (Duration, Duration),
+    /// Who supervises the process, as core 0 knows it.
+    pub supervisor: &'static str,
     /// When it began.
     pub started: Millis,
     /// Entries of flushed databases that are still to be freed.
@@ -134,6 +136,7 @@ impl Sample {
             ready: state.ready.len(),
             memory: state.memory.map_or(0, |memory| memory.balance()),
             cpu: sys::cpu_time(sys::Whose::Thread),
+            supervisor: state.keeper.supervisor(),
             started: state.started,
             to_be_freed: shard.waiting_to_be_freed(),
             databases,

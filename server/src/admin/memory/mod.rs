@@ -10,10 +10,9 @@ use super::{Then, info, write_help};
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::Session;
 use crate::state::State;
-use crate::{memory, sys};
+use crate::{listen, memory};
 use ringkey_core::command::Admin;
 use ringkey_core::resp::{CommandError, Reply};
-use std::thread::JoinHandle;
 
 const HELP: &[&str] = &[
     "DOCTOR",
@@ -39,7 +38,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin) -> Resu
         Admin::MemoryDoctor => {
             state.gather_from_all(session, &Question::Sample(Default::default()), Then::MemoryDoctor)
         }
-        // One core sees to it, so that two calls do not do it at the same time.
+        // Core 0 has the thread for it.
         Admin::MemoryPurge => state.gather_answers(session, [0], &Question::Purge, Then::Ok),
         Admin::MemoryMallocStats => {
             let mut reply = Reply::new(&mut session.output.pending, session.protocol);
@@ -50,47 +49,21 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin) -> Resu
     Ok(())
 }
 
-/// A purge under way, and who waits for its end.
-#[derive(Default)]
-pub struct Purge {
-    thread: Option<JoinHandle<()>>,
-    waiting: Vec<(Option<usize>, u64)>,
-}
-
-impl State {
-    /// Begins to give unused memory back, in a thread of its own: for gigabytes it takes seconds. The answer comes when it
-    /// has ended.
-    pub fn begin_purge(&mut self, asker: Option<usize>, ticket: u64) {
-        self.purge.waiting.push((asker, ticket));
-        if self.purge.thread.is_some() {
-            return;
-        }
-        let work = || {
-            sys::leave_processor();
-            memory::purge();
-        };
-        match std::thread::Builder::new().name("purge".to_owned()).spawn(work) {
-            Ok(thread) => self.purge.thread = Some(thread),
-            Err(error) => {
-                let error = CommandError::owned(format!("cannot start a thread for it: {error}"));
-                self.end_purge(|| Answer::Refused(error.clone()));
-            }
-        }
-    }
-
-    /// Answers those who wait for a purge, if it has ended. Called now and then.
-    pub fn look_after_purge(&mut self) {
-        if self.purge.thread.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.end_purge(|| Answer::Done);
-        }
-    }
-
-    fn end_purge(&mut self, answer: impl Fn() -> Answer) {
-        self.purge.thread = None;
-        for (asker, ticket) in std::mem::take(&mut self.purge.waiting) {
-            self.reply_to(asker, ticket, answer());
-        }
-    }
+/// Has unused memory given back (on core 0), by the thread for slow work: for gigabytes it takes seconds. The answer comes
+/// when it has ended.
+///
+/// # Errors
+/// There is no such thread.
+pub fn purge(state: &mut State, asker: Option<usize>, ticket: u64) -> Result<(), CommandError> {
+    let work = || {
+        memory::purge();
+        Answer::Done
+    };
+    let given = match &mut state.aside {
+        Some(aside) => aside.give((asker, ticket), work),
+        None => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    given.map_err(|error| CommandError::owned(format!("Cannot give memory back: {}", listen::plain(&error))))
 }
 
 /// Writes the answer of MEMORY DOCTOR.
