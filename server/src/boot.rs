@@ -138,7 +138,7 @@ pub fn run(configuration: Configuration) -> Result<(), BootError> {
 }
 
 fn banner(settings: &Settings, file: &Path) {
-    log::info!("oO0OoO0OoO0Oo Ringkey is starting oO0OoO0OoO0Oo");
+    log::info!("Ringkey is starting");
     // The second form of the number is what Valkey's own test suite looks for.
     let process = std::process::id();
     log::info!(
