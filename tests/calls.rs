@@ -99,6 +99,28 @@ fn every_call_is_counted_once() {
 }
 
 #[test]
+fn a_call_does_not_answer_for_the_one_before() {
+    on_every_number_of_cores(|server, cores| {
+        let mut client = server.client();
+        client.run("CONFIG RESETSTAT");
+        // COMMAND writes a hundred kilobytes, GET next to nothing.
+        let pipeline: Vec<u8> =
+            ["PING", "COMMAND", "GET key"].into_iter().flat_map(|call| encoded(&words(call))).collect();
+        for _ in 0..30 {
+            client.send(&pipeline).unwrap();
+            (0..3).for_each(|_| drop(client.read_reply().unwrap()));
+        }
+        let latencies = lines(&mut client, "latencystats", "latency_percentiles_usec_");
+        let (command, get) = (latencies["command"]["p50"], latencies["get"]["p50"]);
+        assert!(get * 2.0 < command, "GET {get}, COMMAND {command} on {cores} cores");
+    });
+}
+
+fn words(call: &str) -> Vec<&str> {
+    call.split(' ').collect()
+}
+
+#[test]
 fn slow_calls_are_remembered_with_their_client() {
     on_every_number_of_cores(|server, cores| {
         let (mut client, mut watcher) = (server.client(), server.client());

@@ -614,6 +614,8 @@ impl State {
             }
             self.paths.answered(row.id, 1, session.tracked.arrived);
             session.apply_reply_mode(before);
+            // The next call does not begin where the last one that was watched ended.
+            self.site.watch.start();
             return if session.closing == Closing::No { Done::Next } else { Done::Stop };
         }
         session.tracked.leaves(row);
