@@ -22,8 +22,9 @@ pub enum Propagate {
     Nothing,
     /// The call as the client gave it has the same effect at any time on any replica.
     AsGiven,
-    /// These calls stand for it: absolute times, final values.
-    Calls(SmallVec<[EffectCall; 1]>),
+    /// These calls stand for it: absolute times, final values. On the heap, because every handler returns an outcome by value
+    /// and few have calls.
+    Calls(Vec<EffectCall>),
 }
 
 /// One call of a canonical effect: the words of a command.
