@@ -187,6 +187,18 @@ fn large_requests_and_replies_are_remembered() {
         assert_eq!(replies.iter().filter(|(name, _)| name == "GET").count(), 20, "{cores} cores: {replies:?}");
         let mget = replies.iter().find(|(name, _)| name == "MGET").unwrap();
         assert!(mget.1 > 10 * 103_000, "{mget:?}");
+        // A limit of 0 means all, each once, wherever it ran.
+        client.run(
+            "CONFIG SET commandlog-request-larger-than 0 commandlog-reply-larger-than 0 slowlog-log-slower-than 0",
+        );
+        let pipeline: Vec<u8> = (0..40).flat_map(|at| encoded(&["GETSET", &format!("key:{at}"), "v"])).collect();
+        client.send(&pipeline).unwrap();
+        (0..40).for_each(|_| drop(client.read_reply().unwrap()));
+        for kind in ["slow", "large-request", "large-reply"] {
+            let reply = client.run(&format!("COMMANDLOG GET -1 {kind}"));
+            let of = |entry: &&ringkey_tests::Reply| entry.elements()[3].elements()[0].bytes() == b"GETSET";
+            assert_eq!(reply.elements().iter().filter(of).count(), 40, "{kind} on {cores} cores");
+        }
     });
 }
 

@@ -518,9 +518,7 @@ impl State {
                 let ticks = self.site.run(self.now, &call, &args, &mut batch.replies);
                 batch.ends.push(batch.replies.mark());
                 let reply = batch.replies.len() - len;
-                if self.site.watch.is_slow(ticks) || reply >= self.tuning.observed.reply_bytes {
-                    self.remember(session, row, &args, Measure { ticks, request: 0, reply });
-                }
+                self.note_call(session, row, &args, Measure { ticks, request: 0, reply });
             } else {
                 flight.batch_of(1).push_call(&call, &args);
             }
@@ -628,9 +626,7 @@ impl State {
         self.site.watch.start();
         let ticks = self.site.run(self.now, call, args, &mut session.output.pending);
         let reply = session.output.pending.len() - len;
-        if self.site.watch.is_slow(ticks) || reply >= self.tuning.observed.reply_bytes {
-            self.remember(session, call.row, args, Measure { ticks, request: 0, reply });
-        }
+        self.note_call(session, call.row, args, Measure { ticks, request: 0, reply });
     }
 
     fn fly_each_key(

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 /// Requests under way that follow each other, by command: a pipeline seldom mixes many.
 pub type UnderWay = SmallVec<[(u16, u32); 2]>;
 
-/// What of a call may be worth remembering.
+/// What of a call may be worth remembering; 0: not looked at here.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Measure {
     /// How long it took, in ticks.
@@ -56,6 +56,16 @@ impl State {
         bytes >= self.tuning.observed.request_bytes || is_owned
     }
 
+    /// Looks whether a call is to be remembered.
+    #[inline]
+    pub fn note_call(&mut self, session: &Session, row: &'static Command, args: &Args<'_>, measure: Measure) {
+        let observed = &self.tuning.observed;
+        let is_large = measure.reply >= observed.reply_bytes || measure.request >= observed.request_bytes;
+        if is_large || self.site.watch.is_slow(measure.ticks) {
+            self.remember(session, row, args, measure);
+        }
+    }
+
     /// Remembers a call if it is slow or large enough for that.
     #[cold]
     #[inline(never)]
@@ -70,10 +80,11 @@ impl State {
         if is_exempt(row) {
             return;
         }
+        let is_over = |bytes: usize, limit: usize| bytes > 0 && bytes >= limit;
         let over = [
             (LogKind::Slow, is_slow(observed.slow_micros), micros),
-            (LogKind::LargeRequest, measure.request >= observed.request_bytes, measure.request as u64),
-            (LogKind::LargeReply, measure.reply >= observed.reply_bytes, measure.reply as u64),
+            (LogKind::LargeRequest, is_over(measure.request, observed.request_bytes), measure.request as u64),
+            (LogKind::LargeReply, is_over(measure.reply, observed.reply_bytes), measure.reply as u64),
         ];
         for (kind, _, value) in
             over.into_iter().filter(|(kind, is_over, _)| *is_over && observed.entries_max[*kind as usize] > 0)
@@ -103,12 +114,7 @@ impl State {
         let request = std::mem::take(&mut session.tracked.request);
         let args = request.args();
         let request = request_bytes(&args);
-        if self.site.watch.is_slow(ticks)
-            || reply_bytes >= self.tuning.observed.reply_bytes
-            || request >= self.tuning.observed.request_bytes
-        {
-            self.remember(session, row, &args, Measure { ticks, request, reply: reply_bytes });
-        }
+        self.note_call(session, row, &args, Measure { ticks, request, reply: reply_bytes });
     }
 
     /// A command of the process that had to wait for other cores has its reply. It took as long as its client waited.
