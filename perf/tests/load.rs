@@ -204,7 +204,9 @@ fn an_open_loop_sees_all_of_a_stall() {
     assert!(waited(100) >= 90, "{} waited for 100 ms", waited(100));
     assert!(waited(10) >= 180, "{} waited for 10 ms", waited(10));
     assert!(report.latency.max() >= 190_000_000);
-    assert!(report.longest_stall >= Duration::from_millis(180), "{:?}", report.longest_stall);
+    // The gap is seen from the client's threads, which may themselves be late to read what came before it: only half of
+    // the stall is certain.
+    assert!(report.longest_stall >= stall.1 / 2, "{:?}", report.longest_stall);
 }
 
 #[test]
