@@ -182,6 +182,14 @@ fn time_ends_a_run_and_the_warm_up_is_not_counted() {
 /// histogram, and all of them waited: the first for the whole stall, the last for a moment.
 #[test]
 fn an_open_loop_sees_all_of_a_stall() {
+    // The gap begins where the client's thread has read what came before it, and on a busy machine that may be late. All
+    // else holds in every run.
+    let gaps: Vec<Duration> = (0..3).map(|_| gap_of_a_stall()).collect();
+    assert!(gaps.iter().any(|gap| *gap >= Duration::from_millis(180)), "{gaps:?}");
+}
+
+/// Runs an open loop through a stall of 200 ms and gives the longest gap between replies that it saw.
+fn gap_of_a_stall() -> Duration {
     const RATE: u64 = 1000;
     let stall = (Duration::from_millis(300), Duration::from_millis(200));
     let (address, server) = serve(Server { stall: Some(stall), ..Server::default() });
@@ -204,9 +212,7 @@ fn an_open_loop_sees_all_of_a_stall() {
     assert!(waited(100) >= 90, "{} waited for 100 ms", waited(100));
     assert!(waited(10) >= 180, "{} waited for 10 ms", waited(10));
     assert!(report.latency.max() >= 190_000_000);
-    // The gap is seen from the client's threads, which may themselves be late to read what came before it: only half of
-    // the stall is certain.
-    assert!(report.longest_stall >= stall.1 / 2, "{:?}", report.longest_stall);
+    report.longest_stall
 }
 
 #[test]
