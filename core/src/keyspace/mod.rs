@@ -7,6 +7,7 @@
 
 pub mod database;
 pub mod dict;
+pub mod elements;
 pub mod entry;
 pub mod expiry;
 pub mod scan;
@@ -21,6 +22,7 @@ mod table;
 mod tests;
 
 pub use database::Database;
+pub use elements::Elements;
 pub use entry::{EntryRef, NewValue, OwnedEntry, Value, ValueKind};
 pub use scan::Cursor;
 pub use shard::Shard;
