@@ -13,6 +13,7 @@
 use super::chunks::Chunks;
 use super::directory::{Directory, Span};
 use super::entry::{EntryRef, OwnedEntry, Word, prefetch};
+use super::kinds::Large;
 use super::slot::{Key, KeyHash, KeyHasher, Trail};
 use super::table::{Place, Table, WORDS_MAX};
 use crate::prng::Prng;
@@ -80,6 +81,8 @@ pub struct Dict {
     pub(super) earliest: Millis,
     /// The same for what changed since the sweep for expired keys began.
     pub(super) earliest_changed: Millis,
+    /// Large values of entries that are gone, to be freed in slices.
+    pub(super) buried: Vec<Large>,
     /// Reads touch the access bits of entries, so a dict must not be read by two threads.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -97,6 +100,7 @@ impl Dict {
             expiry_sum: 0,
             earliest: NEVER,
             earliest_changed: NEVER,
+            buried: Vec::new(),
             not_sync: PhantomData,
         }
     }
@@ -313,6 +317,12 @@ impl Dict {
         entry
     }
 
+    /// Notes a large value that is to be freed later.
+    #[cold]
+    pub(super) fn bury(&mut self, large: Large) {
+        self.buried.push(large);
+    }
+
     /// Keeps the counts of keys that expire, and the hints of when.
     #[inline]
     fn account(&mut self, index: u32, before: Option<Millis>, after: Option<Millis>) {
@@ -461,7 +471,9 @@ impl Dict {
             removed(&entry);
             let table = &self.segments.get(index).table;
             let (place, _) = table.find(word.tag(), |other| other == *word).expect("the word was just read there");
-            drop(self.take(index, place));
+            if let Some(large) = self.take(index, place).take_large() {
+                self.bury(large);
+            }
         }
         self.segments.get_mut(index).earliest = earliest;
         self.lines_bytes -= self.segments.get_mut(index).table.shrink_if_roomy();
@@ -585,7 +597,8 @@ impl Dict {
     }
 
     fn take_segments(&mut self) -> Remains {
-        Remains { len: self.len, segments: std::mem::replace(&mut self.segments, Chunks::new()) }
+        let segments = std::mem::replace(&mut self.segments, Chunks::new());
+        Remains { entries: self.len, segments, larges: std::mem::take(&mut self.buried) }
     }
 
     /// Checks all invariants; for tests.
@@ -639,11 +652,11 @@ impl Segment {
         Self { table, span, volatile, earliest: if volatile == 0 { NEVER } else { earliest }, version }
     }
 
-    /// Frees the entries, and says how many there were.
-    fn free(self) -> usize {
+    /// Frees the entries, but for large values, which come to `larges`; says how many there were.
+    fn free(self, larges: &mut Vec<Large>) -> usize {
         for word in self.table.words() {
             // SAFETY: the segment owned the entry, has left its dict, and is consumed here.
-            drop(unsafe { word.into_entry() });
+            larges.extend(unsafe { word.into_entry() }.take_large());
         }
         self.table.len()
     }
@@ -655,31 +668,51 @@ impl Drop for Dict {
     }
 }
 
-/// What was in a dict that was cleared. Dropping it frees everything at once.
+/// What was in a dict that was cleared, or large values alone. Dropping it frees everything at once.
 #[derive(Debug)]
 pub struct Remains {
-    len: usize,
+    /// Those in the segments.
+    entries: usize,
     segments: Chunks<Segment>,
+    /// What is freed before the next segment is.
+    larges: Vec<Large>,
 }
 
+/// So many elements of a large value are freed for one entry of the budget: they are small and lie together.
+const ELEMENTS_PER_ENTRY: usize = 2;
+
 impl Remains {
-    /// How many entries are still there.
+    /// Large values that are to be freed.
+    pub(super) fn of_values(larges: Vec<Large>) -> Self {
+        Self { entries: 0, segments: Chunks::new(), larges }
+    }
+
+    /// How many entries, or values of entries, are still there.
     pub fn len(&self) -> usize {
-        self.len
+        self.entries + self.larges.len()
     }
 
     /// Is everything freed?
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Frees about so many entries. The answer: is everything freed?
     pub fn free_some(&mut self, budget_entries: usize) -> bool {
         let mut freed = 0;
         while freed < budget_entries {
+            if let Some(large) = self.larges.last_mut() {
+                let budget = (budget_entries - freed).saturating_mul(ELEMENTS_PER_ENTRY);
+                let len = large.len();
+                if large.free_some(budget) {
+                    self.larges.pop();
+                }
+                freed += (len.min(budget) / ELEMENTS_PER_ENTRY).max(1);
+                continue;
+            }
             let Some(segment) = self.segments.pop() else { return true };
-            let entries = segment.free();
-            self.len -= entries;
+            let entries = segment.free(&mut self.larges);
+            self.entries -= entries;
             // A segment costs something even if it is empty.
             freed += entries.max(8);
         }
