@@ -13,6 +13,7 @@
 use super::chunks::{CHUNK, Chunks, SMALL_CHUNK};
 use super::directory::{Directory, Span};
 use super::entry::{EntryRef, OwnedEntry, Word, prefetch};
+use super::kinds::Large;
 use super::slot::{Key, KeyHash, KeyHasher, Trail};
 use super::table::{Place, Table, WORDS_MAX};
 use crate::prng::Prng;
@@ -80,6 +81,8 @@ pub struct Dict<const SEGMENTS: usize = CHUNK> {
     pub(super) earliest: Millis,
     /// The same for what changed since the sweep for expired keys began.
     pub(super) earliest_changed: Millis,
+    /// Large values of entries that are gone, to be freed in slices.
+    pub(super) buried: Vec<Large>,
     /// Reads touch the access bits of entries, so a dict must not be read by two threads.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -97,6 +100,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
             expiry_sum: 0,
             earliest: NEVER,
             earliest_changed: NEVER,
+            buried: Vec::new(),
             not_sync: PhantomData,
         }
     }
@@ -346,6 +350,12 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         entry
     }
 
+    /// Notes a large value that is to be freed later.
+    #[cold]
+    pub(super) fn bury(&mut self, large: Large) {
+        self.buried.push(large);
+    }
+
     /// Keeps the counts of keys that expire, and the hints of when.
     #[inline]
     fn account(&mut self, index: u32, before: Option<Millis>, after: Option<Millis>) {
@@ -490,12 +500,13 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
 
     /// Removes the expired keys of a segment, and says how many entries it looked at. `removed` sees each first.
     pub(super) fn expire_segment(&mut self, index: u32, now: Millis, removed: &mut dyn FnMut(&EntryRef<'_>)) -> usize {
-        let (mut taken, mut sum) = (0, 0);
-        let looked_at = self.segments.get_mut(index).expire(now, &mut |entry| {
+        let (mut taken, mut sum, mut larges) = (0, 0, Vec::new());
+        let looked_at = self.segments.get_mut(index).expire(now, removed, &mut |mut entry| {
             taken += 1;
-            sum += entry.expire_at().map_or(0, |at| i128::from(at.0));
-            removed(entry);
+            sum += entry.as_ref().expire_at().map_or(0, |at| i128::from(at.0));
+            larges.extend(entry.take_large());
         });
+        larges.into_iter().for_each(|large| self.bury(large));
         self.len -= taken;
         self.volatile -= taken;
         self.expiry_sum -= sum;
@@ -620,7 +631,8 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     }
 
     fn take_segments(&mut self) -> Remains<SEGMENTS> {
-        Remains { len: self.len, segments: std::mem::replace(&mut self.segments, Chunks::new()) }
+        let segments = std::mem::replace(&mut self.segments, Chunks::new());
+        Remains { entries: self.len, segments, larges: std::mem::take(&mut self.buried) }
     }
 
     /// Frees about so many entries; the dict may be asked for its length and for this afterwards, until it is freed.
@@ -628,7 +640,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     pub(super) fn free_some(&mut self, budget_entries: usize) -> bool {
         let mut remains = self.take_segments();
         let is_done = remains.free_some(budget_entries);
-        let (len, segments) = (remains.len, std::mem::replace(&mut remains.segments, Chunks::new()));
+        let (len, segments) = (remains.entries, std::mem::replace(&mut remains.segments, Chunks::new()));
         *self = Self::new(self.hasher.clone(), self.owned());
         (self.len, self.segments) = (len, segments);
         is_done
@@ -756,8 +768,13 @@ impl Segment {
         }
     }
 
-    /// Removes the expired keys, and says how many entries it looked at. `removed` sees each first.
-    pub(super) fn expire(&mut self, now: Millis, removed: &mut dyn FnMut(&EntryRef<'_>)) -> usize {
+    /// Removes the expired keys, and says how many entries it looked at. `removed` sees each first, `taken` gets it.
+    pub(super) fn expire(
+        &mut self,
+        now: Millis,
+        removed: &mut dyn FnMut(&EntryRef<'_>),
+        taken: &mut dyn FnMut(OwnedEntry),
+    ) -> usize {
         let words: Words = self.table.words().filter(|word| word.is_volatile()).collect();
         let mut earliest = NEVER;
         for (at, word) in words.iter().enumerate() {
@@ -771,18 +788,18 @@ impl Segment {
             }
             removed(&entry);
             let (place, _) = self.table.find(word.tag(), |other| other == *word).expect("the word was just read there");
-            drop(self.take(place));
+            taken(self.take(place));
             self.volatile -= 1;
         }
         self.earliest = earliest;
         words.len()
     }
 
-    /// Frees the entries, and says how many there were.
-    pub(super) fn free(self) -> usize {
+    /// Frees the entries, but for large values, which come to `larges`; says how many there were.
+    pub(super) fn free(self, larges: &mut Vec<Large>) -> usize {
         for word in self.table.words() {
             // SAFETY: the segment owned the entry, has left its dict, and is consumed here.
-            drop(unsafe { word.into_entry() });
+            larges.extend(unsafe { word.into_entry() }.take_large());
         }
         self.table.len()
     }
@@ -794,31 +811,51 @@ impl<const SEGMENTS: usize> Drop for Dict<SEGMENTS> {
     }
 }
 
-/// What was in a dict that was cleared. Dropping it frees everything at once.
+/// What was in a dict that was cleared, or large values alone. Dropping it frees everything at once.
 #[derive(Debug)]
 pub struct Remains<const SEGMENTS: usize = CHUNK> {
-    len: usize,
+    /// Those in the segments.
+    entries: usize,
     segments: Chunks<Segment, SEGMENTS>,
+    /// What is freed before the next segment is.
+    larges: Vec<Large>,
 }
 
+/// So many elements of a large value are freed for one entry of the budget: they are small and lie together.
+const ELEMENTS_PER_ENTRY: usize = 2;
+
 impl<const SEGMENTS: usize> Remains<SEGMENTS> {
-    /// How many entries are still there.
+    /// Large values that are to be freed.
+    pub(super) fn of_values(larges: Vec<Large>) -> Self {
+        Self { entries: 0, segments: Chunks::new(), larges }
+    }
+
+    /// How many entries, or values of entries, are still there.
     pub fn len(&self) -> usize {
-        self.len
+        self.entries + self.larges.len()
     }
 
     /// Is everything freed?
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Frees about so many entries. The answer: is everything freed?
     pub fn free_some(&mut self, budget_entries: usize) -> bool {
         let mut freed = 0;
         while freed < budget_entries {
+            if let Some(large) = self.larges.last_mut() {
+                let budget = (budget_entries - freed).saturating_mul(ELEMENTS_PER_ENTRY);
+                let len = large.len();
+                if large.free_some(budget) {
+                    self.larges.pop();
+                }
+                freed += (len.min(budget) / ELEMENTS_PER_ENTRY).max(1);
+                continue;
+            }
             let Some(segment) = self.segments.pop() else { return true };
-            let entries = segment.free();
-            self.len -= entries;
+            let entries = segment.free(&mut self.larges);
+            self.entries -= entries;
             // A segment costs something even if it is empty.
             freed += entries.max(8);
         }

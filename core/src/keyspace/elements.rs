@@ -335,7 +335,7 @@ impl Elements {
         match &mut self.form {
             Form::Small(segment) => {
                 if segment.earliest < now {
-                    segment.expire(now, removed);
+                    segment.expire(now, removed, &mut drop);
                     segment.table.shrink_if_roomy();
                 }
                 false
@@ -352,7 +352,7 @@ impl Elements {
     pub fn free_some(&mut self, budget: usize) -> bool {
         match &mut self.form {
             Form::Small(segment) => {
-                std::mem::take(segment).free();
+                std::mem::take(segment).free(&mut Vec::new());
                 true
             }
             Form::Large(large) => large.dict.free_some(budget),
@@ -401,7 +401,7 @@ impl Elements {
 impl Drop for Elements {
     fn drop(&mut self) {
         if let Form::Small(segment) = &mut self.form {
-            std::mem::take(segment).free();
+            std::mem::take(segment).free(&mut Vec::new());
         }
     }
 }

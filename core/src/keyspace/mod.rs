@@ -16,6 +16,7 @@ pub mod slot;
 
 mod chunks;
 mod directory;
+mod kinds;
 mod table;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ mod tests;
 
 pub use database::Database;
 pub use elements::Elements;
-pub use entry::{EntryRef, NewValue, OwnedEntry, Value, ValueKind};
+pub use entry::{EntryRef, Form, Large, NewValue, OwnedEntry, PackedMut, Value, ValueKind, ValueMut};
 pub use scan::Cursor;
 pub use shard::Shard;
 pub use slot::{Key, KeyHash, KeyHasher, ShardMap};
