@@ -204,8 +204,15 @@ impl Database {
         }
     }
 
+    /// Frees the large values that wait for it at once: somebody set the directive that says so.
+    #[cold]
+    pub fn free_buried(&mut self) {
+        drop(self.take_buried());
+    }
+
     /// How many large values wait to be freed.
-    pub(super) fn buried(&self) -> usize {
+    #[inline]
+    pub fn buried(&self) -> usize {
         self.dict.buried.len()
     }
 
