@@ -210,6 +210,11 @@ impl Database {
         drop(self.take_buried());
     }
 
+    /// Has a part of a large value that left it freed later.
+    pub fn discard_part(&mut self, part: Large) {
+        self.dict.bury(part);
+    }
+
     /// How many large values wait to be freed.
     #[inline]
     pub fn buried(&self) -> usize {
