@@ -329,6 +329,15 @@ impl<'a> Context<'a> {
                 }
             }
         }
+        self.free_unless(self.shard.lazy_free.server_del);
+    }
+
+    /// Frees what was removed or replaced at once, unless that is to be done `lazily`.
+    #[inline]
+    pub fn free_unless(&mut self, lazily: bool) {
+        if !lazily && self.database().buried() > 0 {
+            self.database().free_buried();
+        }
     }
 
     /// The access bits of a key that is made now.

@@ -205,6 +205,9 @@ impl Shard {
         let mut more = false;
         if self.active_expire && !self.holds_expired {
             more |= self.expire(now, budget_entries, expired);
+            if !self.lazy_free.expire {
+                self.databases.iter_mut().filter(|database| database.buried() > 0).for_each(Database::free_buried);
+            }
         }
         self.collect_buried();
         if let Some(remains) = self.remains.front_mut() {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::keyspace::kinds::Form;
 use std::alloc::{handle_alloc_error, realloc};
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -96,6 +97,24 @@ impl OwnedEntry {
         let entry = self.as_ref();
         // SAFETY: by the caller's word a box was turned into this address, and nothing else will turn it back.
         unsafe { Box::from_raw(entry.read::<*mut T>(meta.key_at() + entry.key_len(meta))) }
+    }
+}
+
+impl<'a> EntryRef<'a> {
+    /// Where the entry lies: a name of it for as long as it stays there, in 48 bits.
+    #[inline]
+    pub(in crate::keyspace) fn address(&self) -> u64 {
+        self.start.as_ptr().expose_provenance() as u64
+    }
+
+    /// The entry at an address.
+    ///
+    /// # Safety
+    /// [`EntryRef::address`] gave the address, and the entry lives there, unchanged, for `'a`.
+    #[inline]
+    pub(in crate::keyspace) unsafe fn at_address(address: u64) -> Self {
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(address as usize));
+        Self { start: start.expect("no entry lies at zero"), owner: PhantomData }
     }
 }
 
