@@ -7,6 +7,7 @@
 
 pub mod database;
 pub mod dict;
+pub mod elements;
 pub mod entry;
 pub mod expiry;
 pub mod scan;
@@ -23,8 +24,8 @@ mod table;
 mod tests;
 
 pub use database::Database;
+pub use elements::Elements;
 pub use entry::{EntryRef, Form, Large, NewValue, OwnedEntry, PackedMut, Value, ValueKind, ValueMut};
-
 pub use scan::Cursor;
 pub use shard::Shard;
 pub use slot::{Key, KeyHash, KeyHasher, ShardMap};
