@@ -14,21 +14,26 @@ pub struct DoubleText {
     len: u8,
 }
 
-/// The longest text: a sign, 17 digits with zeros on one side, a point, or an exponent.
-pub const DOUBLE_BYTES_MAX: usize = 32;
+const DOUBLE_BYTES_MAX: usize = DoubleText::LEN_MAX;
+
+impl Default for DoubleText {
+    fn default() -> Self {
+        Self { bytes: [0; DOUBLE_BYTES_MAX], len: 0 }
+    }
+}
 
 impl DoubleText {
+    /// The longest text: a sign, 17 digits with zeros on one side, a point, or an exponent.
+    pub const LEN_MAX: usize = 32;
+
     /// The text of a number. It is not NaN anywhere in the data; should it be, it is `nan`.
     #[inline]
     pub fn of(value: f64) -> Self {
-        let mut text = Self { bytes: [0; DOUBLE_BYTES_MAX], len: 0 };
-        let integer = value as i64;
-        // Half of the range of integers is exact enough to be printed as such; the sign of -0 would be lost.
-        if value.abs() <= (i64::MAX / 2) as f64 && integer as f64 == value && (integer != 0 || value.is_sign_positive())
-        {
-            text.push(itoa::Buffer::new().format(integer).as_bytes());
-        } else {
-            text.write(value);
+        let mut text = Self::default();
+        // The sign of -0 would be lost.
+        match as_integer(value).filter(|integer| *integer != 0 || value.is_sign_positive()) {
+            Some(integer) => text.push(itoa::Buffer::new().format(integer).as_bytes()),
+            None => text.write(value),
         }
         text
     }
@@ -112,6 +117,13 @@ impl fmt::Debug for DoubleText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// The number as an integer, if it is one of at most half the range of integers. -0 is 0.
+#[inline]
+pub fn as_integer(value: f64) -> Option<i64> {
+    let integer = value as i64;
+    (integer as f64 == value && value.abs() <= (i64::MAX / 2) as f64).then_some(integer)
 }
 
 /// A number `significand * 2^exponent`.
