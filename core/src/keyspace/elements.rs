@@ -54,6 +54,11 @@ impl Elements {
         Self { hasher, form: Form::Small(segment) }
     }
 
+    /// What hashes their names.
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
     /// How many elements there are.
     #[inline]
     pub fn len(&self) -> usize {

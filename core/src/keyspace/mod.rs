@@ -17,7 +17,7 @@ pub mod slot;
 mod chunks;
 mod directory;
 mod kinds;
-mod ordered;
+pub mod ordered;
 mod table;
 
 #[cfg(test)]

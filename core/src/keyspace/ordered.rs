@@ -17,11 +17,15 @@
 #![allow(unsafe_code)]
 
 mod leaf;
+mod sorted;
 #[cfg(test)]
 mod tests;
 
+pub use leaf::order_of;
+pub use sorted::SortedSet;
+
 use super::entry::EntryRef;
-use leaf::{Edge, Handle, LEAF_MAX, Leaf, order_of};
+use leaf::{Edge, Handle, LEAF_MAX, Leaf};
 
 /// The most children of an inner node, which then fills a size class of 1280 bytes.
 const FANOUT: usize = 31;
@@ -38,7 +42,7 @@ pub(super) struct Ordered {
 
 /// A bound of a range of elements, as the place between two of them.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Bound<'a> {
+pub enum Bound<'a> {
     /// Before all elements of this score.
     BeforeScore(f64),
     /// After all elements of this score.

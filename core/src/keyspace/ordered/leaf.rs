@@ -27,7 +27,7 @@ const AHEAD: usize = 6;
 
 /// The score as an integer of the same order; `-0` and `0` are the same.
 #[inline]
-pub(super) fn order_of(score: f64) -> u64 {
+pub fn order_of(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();
     if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
