@@ -3,6 +3,7 @@
 
 use crate::keyspace::ValueKind;
 use crate::long_double::LongDouble;
+use crate::outcome::EffectCall;
 use crate::resp::{Args, CommandError};
 use crate::units::Millis;
 use std::ops::Range;
@@ -33,6 +34,47 @@ pub enum Undo {
     Scored,
 }
 
+impl Undo {
+    /// The call that puts back what a reply shows; none if it shows nothing that was taken.
+    pub fn call(self, reply: &[u8]) -> Option<EffectCall> {
+        let words = words_of(reply)?;
+        let (key, taken) = words.split_first().filter(|(_, taken)| !taken.is_empty())?;
+        let name: &[u8] = match self {
+            Self::Nothing => return None,
+            Self::Head => b"LPUSH",
+            Self::Tail => b"RPUSH",
+            Self::Scored => b"ZADD",
+        };
+        // What was taken first goes back last.
+        let mut back: Vec<&[u8]> = taken.iter().rev().copied().collect();
+        if self == Self::Scored {
+            back = taken.chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+        }
+        Some(EffectCall::new([name, key].into_iter().chain(back)))
+    }
+}
+
+/// The strings and numbers of a reply, however nested; none for an error or anything else.
+fn words_of(mut reply: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut words = Vec::new();
+    while !reply.is_empty() {
+        let end = reply.windows(2).position(|pair| pair == b"\r\n")?;
+        let (line, rest) = (&reply[..end], &reply[end + 2..]);
+        reply = rest;
+        match line.split_first()? {
+            (b'*', _) => {}
+            (b',' | b':', number) => words.push(number),
+            (b'$', len) => {
+                let len = usize::try_from(crate::number::parse_integer(len)?).ok()?;
+                words.push(reply.get(..len)?);
+                reply = reply.get(len + 2..)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(words)
+}
+
 /// What a call of a row waits for if it finds nothing; none: its words are refused, or do not ask for it to wait.
 pub type WaitRule = fn(&Args<'_>, Millis) -> Option<Wait>;
 
@@ -58,6 +100,25 @@ pub fn deadline(seconds: &[u8], now: Millis) -> Result<Option<Millis>, CommandEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_taken_goes_back_as_it_was() {
+        let call = |undo: Undo, reply: &str| {
+            let call = undo.call(reply.as_bytes())?;
+            Some(call.words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" "))
+        };
+        let one = "*2\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n";
+        assert_eq!(call(Undo::Head, one).as_deref(), Some("LPUSH k a\r\nb"));
+        assert_eq!(call(Undo::Nothing, one), None);
+        let several = "*2\r\n$1\r\nk\r\n*2\r\n$1\r\na\r\n$0\r\n\r\n";
+        assert_eq!(call(Undo::Head, several).as_deref(), Some("LPUSH k  a"));
+        assert_eq!(call(Undo::Tail, several).as_deref(), Some("RPUSH k  a"));
+        let scored = "*2\r\n$1\r\nk\r\n*2\r\n*2\r\n$1\r\na\r\n,1.5\r\n*2\r\n$1\r\nb\r\n,2\r\n";
+        assert_eq!(call(Undo::Scored, scored).as_deref(), Some("ZADD k 1.5 a 2 b"));
+        for nothing in ["*-1\r\n", "_\r\n", "-WRONGTYPE x\r\n", "$-1\r\n", ""] {
+            assert_eq!(call(Undo::Head, nothing), None, "{nothing:?}");
+        }
+    }
 
     #[test]
     fn seconds_become_deadlines() {

@@ -119,6 +119,14 @@ pub struct Job {
     pub blocking: Blocking,
 }
 
+impl Job {
+    /// Does its return bring replies or entries for whoever sent it, and no news of somebody who waits for keys?
+    #[inline]
+    pub fn is_of_calls(&self) -> bool {
+        self.blocking == Blocking::No && !matches!(self.order, Order::Watch | Order::Poke)
+    }
+}
+
 /// An entry that travels: its database, its key's word, and what the shard had there.
 #[derive(Debug)]
 pub struct Lent {
