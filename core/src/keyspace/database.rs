@@ -204,6 +204,11 @@ impl Database {
         }
     }
 
+    /// Has a part of a large value that left it freed later.
+    pub fn discard_part(&mut self, part: Large) {
+        self.dict.bury(part);
+    }
+
     /// How many large values wait to be freed.
     pub(super) fn buried(&self) -> usize {
         self.dict.buried.len()
