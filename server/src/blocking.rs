@@ -193,17 +193,17 @@ impl State {
         }
     }
 
-    /// When the waiting of a client of this core ends next, in milliseconds.
+    /// When the waiting of a client of this core ends next, in milliseconds. The last one of its milliseconds is waited for to
+    /// the end, because it may have begun late in the first.
     pub fn next_deadline(&self) -> i64 {
-        self.deadlines.first().map_or(i64::MAX, |(until, _)| *until)
+        self.deadlines.first().map_or(i64::MAX, |(until, _)| until.saturating_add(1))
     }
 
     /// Ends the waiting of those whose time is over.
     pub fn check_deadlines(&mut self) {
-        while let Some((until, ticket)) = self.deadlines.first().copied()
-            && until <= self.now.0
+        while self.next_deadline() <= self.now.0
+            && let Some((_, ticket)) = self.deadlines.pop_first()
         {
-            self.deadlines.pop_first();
             let (index, generation) = Session::place_of(ticket);
             self.give_up_at(index, generation, Ending::TimeOut);
         }

@@ -419,11 +419,13 @@ impl<'a> Context<'a> {
         self.shard.waiting.fill(db, key);
     }
 
-    /// A call has found nothing that it could take: its client waits if it may. `true` if it does; then no reply is written.
-    #[inline]
-    pub fn wait(&mut self) -> bool {
+    /// A call has found nothing that it could take: its client waits if it may, and else gets `nothing` as its reply.
+    pub fn wait_or(&mut self, reply: &mut Reply<'_>, nothing: impl FnOnce(&mut Reply<'_>)) -> Outcome {
         self.waits = self.may_block;
-        self.may_block
+        if !self.waits {
+            nothing(reply);
+        }
+        Outcome::unchanged()
     }
 
     /// Has this time passed, so that a key is removed rather than given it?
