@@ -23,4 +23,5 @@ pub mod resp;
 pub mod settings;
 pub mod txn;
 pub mod units;
+pub mod value;
 pub mod words;

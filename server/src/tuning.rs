@@ -5,6 +5,7 @@ use ringkey_core::access::AccessRule;
 use ringkey_core::commands::{Hold, Rules};
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{OutputLimit, Setting, Settings};
+use ringkey_core::value::Limits;
 
 /// No `client-query-buffer-limit` allows more, in bytes.
 const QUERY_BYTES_MAX: usize = 3 << 30;
@@ -117,6 +118,7 @@ impl Tuning {
     pub fn rules(settings: &Settings) -> Rules {
         Rules {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
+            limits: Self::limits(settings),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {
@@ -125,6 +127,22 @@ impl Tuning {
                 },
                 false => AccessRule::LastUse,
             },
+        }
+    }
+
+    /// How large packed collections may become.
+    fn limits(settings: &Settings) -> Limits {
+        let size = |setting| usize::try_from(settings.int(setting)).unwrap_or(usize::MAX);
+        Limits {
+            hash_entries: size(Setting::HashMaxListpackEntries),
+            hash_value_bytes: size(Setting::HashMaxListpackValue),
+            set_intset_entries: size(Setting::SetMaxIntsetEntries),
+            set_entries: size(Setting::SetMaxListpackEntries),
+            set_value_bytes: size(Setting::SetMaxListpackValue),
+            zset_entries: size(Setting::ZsetMaxListpackEntries),
+            zset_value_bytes: size(Setting::ZsetMaxListpackValue),
+            list_size: settings.int(Setting::ListMaxListpackSize),
+            list_plain_from: 0,
         }
     }
 

@@ -104,7 +104,7 @@ fn readable(mut bytes: &[u8]) -> String {
 
 /// The handler that a call names.
 pub(crate) fn handler(words: &[&[u8]]) -> Handler {
-    use super::{key, string};
+    use super::{key, list, string};
     let name = String::from_utf8_lossy(words[0]).to_ascii_lowercase();
     match name.as_str() {
         "append" => string::append,
@@ -159,6 +159,23 @@ pub(crate) fn handler(words: &[&[u8]]) -> Handler {
         "ttl" => key::ttl,
         "type" => key::key_type,
         "unlink" => key::unlink,
+        "lindex" => list::lindex,
+        "linsert" => list::linsert,
+        "llen" => list::llen,
+        "lmove" => list::lmove,
+        "lmpop" => list::lmpop,
+        "lpop" => list::lpop,
+        "lpos" => list::lpos,
+        "lpush" => list::lpush,
+        "lpushx" => list::lpushx,
+        "lrange" => list::lrange,
+        "lrem" => list::lrem,
+        "lset" => list::lset,
+        "ltrim" => list::ltrim,
+        "rpop" => list::rpop,
+        "rpoplpush" => list::rpoplpush,
+        "rpush" => list::rpush,
+        "rpushx" => list::rpushx,
         _ => panic!("no handler for {name}"),
     }
 }

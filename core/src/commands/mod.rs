@@ -11,11 +11,12 @@ mod model_tests;
 
 use crate::access::AccessRule;
 use crate::command::Handler;
-use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, Shard};
+use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::SHARED_VALUE_BYTES_MIN;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::{DbIndex, Millis};
+use crate::value::Limits;
 use bytes::Bytes;
 
 /// The settings that handlers obey.
@@ -23,6 +24,8 @@ use bytes::Bytes;
 pub struct Rules {
     /// `proto-max-bulk-len`: longest string that a command may build, in bytes.
     pub bulk_bytes_max: i64,
+    /// How large a packed collection may become.
+    pub limits: Limits,
     /// What is kept about the use of keys.
     pub access: AccessRule,
     /// Is it put off to remove keys whose time has passed?
@@ -55,7 +58,12 @@ impl Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { bulk_bytes_max: 512 * 1024 * 1024, access: AccessRule::default(), hold: Hold::No }
+        Self {
+            bulk_bytes_max: 512 * 1024 * 1024,
+            limits: Limits::default(),
+            access: AccessRule::default(),
+            hold: Hold::No,
+        }
     }
 }
 
@@ -198,7 +206,9 @@ impl<'a> Context<'a> {
             let database = self.shard.database_mut(*db);
             // It may be gone already: keys are named as often as they are come across.
             if database.find(&key).is_some_and(|entry| entry.is_expired(self.now)) {
-                database.remove(&key);
+                if let Some(entry) = database.remove(&key) {
+                    database.discard(entry);
+                }
             }
         }
         self.removed = self.expired.len();
@@ -319,6 +329,15 @@ impl<'a> Context<'a> {
                 }
             }
         }
+        self.free_unless(self.shard.lazy_free.server_del);
+    }
+
+    /// Frees what was removed or replaced at once, unless that is to be done `lazily`.
+    #[inline]
+    pub fn free_unless(&mut self, lazily: bool) {
+        if !lazily && self.database().buried() > 0 {
+            self.database().free_buried();
+        }
     }
 
     /// The access bits of a key that is made now.
@@ -340,13 +359,60 @@ impl<'a> Context<'a> {
         let Some(entry) = self.database().remove(key) else {
             return false;
         };
-        if expiry != Expiry::Remove || !entry.as_ref().is_expired(now) {
+        let was_alive = expiry != Expiry::Remove || !entry.as_ref().is_expired(now);
+        self.database().discard(entry);
+        if was_alive {
             return true;
         }
         // Its time had passed: that is what removed it, and this is only when it was noticed.
         self.expired.push((self.db, key.bytes.into()));
         false
     }
+
+    /// Changes the collection of a key, which is made by `make` if there is none; the key goes with its last element. The
+    /// answer is what `change` says, unless there is nothing to change.
+    ///
+    /// # Errors
+    /// [`CommandError::WrongType`] if the key holds something else.
+    #[inline]
+    pub fn change<'v, R>(
+        &mut self,
+        key: &Key<'_>,
+        kind: ValueKind,
+        make: Option<impl FnOnce() -> NewValue<'v>>,
+        change: impl FnOnce(&mut OwnedEntry) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        match self.find(key) {
+            Some(entry) if entry.kind() != kind => return Err(CommandError::WrongType),
+            Some(_) => {}
+            None => return Ok(make.map(|make| self.change_new(key, make(), change))),
+        }
+        let changed = self.database().change(key, |entry| {
+            let result = change(entry);
+            (result, entry.as_ref().is_bare())
+        });
+        let (result, is_bare) = changed.expect("the key has just been found");
+        if is_bare {
+            self.database().remove(key).map(|entry| self.database().discard(entry));
+        }
+        Ok(Some(result))
+    }
+
+    /// Makes a collection and changes it; it stays if it has an element then.
+    fn change_new<R>(&mut self, key: &Key<'_>, value: NewValue<'_>, change: impl FnOnce(&mut OwnedEntry) -> R) -> R {
+        self.make_room();
+        let mut entry = OwnedEntry::new(key.bytes, value, None);
+        entry.as_ref().touch(self.fresh_access());
+        let result = change(&mut entry);
+        if !entry.as_ref().is_bare() {
+            self.database().put(key, entry);
+        }
+        result
+    }
+
+    /// Tells that a key has got elements, for which somebody may wait.
+    #[inline]
+    pub fn note_filled(&mut self, _key: &Key<'_>) {}
 
     /// Has this time passed, so that a key is removed rather than given it?
     #[inline]

@@ -4,8 +4,9 @@
 //! journal about it.
 
 use super::dict::{Dict, Remains};
-use super::entry::{EntryRef, NewValue, OwnedEntry};
+use super::entry::{EntryRef, OwnedEntry};
 use super::expiry::Sweep;
+use super::kinds::{Large, NewValue};
 use super::scan::Cursor;
 use super::slot::{Key, KeyHash, KeyHasher};
 use crate::prng::Prng;
@@ -89,16 +90,30 @@ impl Database {
     /// Stores value and expiry in place of whatever the key had. The answer: did the key exist?
     #[inline]
     pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>) -> bool {
-        self.dict.upsert(key, |old| match old {
+        self.replacing(key, |old| match old {
             Some(old) => old.rebuilt(value, expire),
             None => OwnedEntry::new(key.bytes, value, expire),
         })
     }
 
+    /// Puts in the entry that `make` makes of what was there, whose large value is left to be freed later.
+    #[inline]
+    fn replacing(&mut self, key: &Key<'_>, make: impl FnOnce(Option<OwnedEntry>) -> OwnedEntry) -> bool {
+        let mut large = None;
+        let existed = self.dict.upsert(key, |mut old| {
+            large = old.as_mut().and_then(OwnedEntry::take_large);
+            make(old)
+        });
+        if let Some(large) = large {
+            self.dict.bury(large);
+        }
+        existed
+    }
+
     /// Like [`Database::set`]; the entry, new or not, has these access bits afterwards.
     #[inline]
     pub fn store(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>, access: u32) -> bool {
-        self.dict.upsert(key, |old| {
+        self.replacing(key, |old| {
             let entry = match old {
                 Some(old) => old.rebuilt(value, expire),
                 None => OwnedEntry::new(key.bytes, value, expire),
@@ -111,7 +126,7 @@ impl Database {
     /// Stores a value and keeps the expiry the key has, if it exists. The answer: did it?
     #[inline]
     pub fn replace_value(&mut self, key: &Key<'_>, value: NewValue<'_>) -> bool {
-        self.dict.upsert(key, |old| match old {
+        self.replacing(key, |old| match old {
             Some(old) => {
                 let expire = old.as_ref().expire_at();
                 old.rebuilt(value, expire)
@@ -170,7 +185,45 @@ impl Database {
     /// the key exist?
     pub fn put(&mut self, key: &Key<'_>, entry: OwnedEntry) -> bool {
         assert_eq!(entry.as_ref().key(), key.bytes, "an entry goes under its own key");
-        self.dict.upsert(key, |_| entry)
+        self.replacing(key, |_| entry)
+    }
+
+    /// Changes the entry of a key, if it has one; the key must stay the same.
+    #[inline]
+    pub fn change<R>(&mut self, key: &Key<'_>, change: impl FnOnce(&mut OwnedEntry) -> R) -> Option<R> {
+        self.dict.update(key, |mut entry| {
+            let result = change(&mut entry);
+            (entry, result)
+        })
+    }
+
+    /// Has the large value of an entry that was taken out freed later; the rest is freed at once.
+    pub fn discard(&mut self, mut entry: OwnedEntry) {
+        if let Some(large) = entry.take_large() {
+            self.dict.bury(large);
+        }
+    }
+
+    /// Frees the large values that wait for it at once: somebody set the directive that says so.
+    #[cold]
+    pub fn free_buried(&mut self) {
+        drop(self.take_buried());
+    }
+
+    /// Has a part of a large value that left it freed later.
+    pub fn discard_part(&mut self, part: Large) {
+        self.dict.bury(part);
+    }
+
+    /// How many large values wait to be freed.
+    #[inline]
+    pub fn buried(&self) -> usize {
+        self.dict.buried.len()
+    }
+
+    /// The large values that wait to be freed.
+    pub(super) fn take_buried(&mut self) -> Vec<Large> {
+        std::mem::take(&mut self.dict.buried)
     }
 
     /// The same value and expiry under another key, ready for [`Database::put`].

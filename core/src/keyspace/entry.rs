@@ -1,9 +1,13 @@
 //! One allocation per key: header, expiry time, key and value together.
 //!
 //! ```text
-//! short values   [meta 1][access 3][expiry 8]?[key length 1|4][value length 0|1|2][key][value]
+//! short values   [meta 1][access 3][expiry 8]?[key length 1|4][value length 0|1|2|4][key][value]
 //! shared values  [meta 1][access 3][unused 4][expiry 8]?[Bytes 32][key length 1|4][key]
+//! members        [meta 1][access 3][score 8][key length 1|4][key]
 //! ```
+//!
+//! The value of a small collection is its packed bytes, that of a large one the address of its structure, which the entry
+//! owns. Elements of large collections are entries, too: fields with their values and times, members, members with scores.
 //!
 //! The expiry is there only if the key has one, the key length takes four bytes only from 255 bytes on, integers
 //! take 1, 2, 4 or 8 bytes and no length. Nothing stores the size of the allocation: it follows from the header and
@@ -13,9 +17,14 @@
 //! A [`Bytes`] lies at a multiple of eight, because callers borrow it where it is.
 #![allow(unsafe_code)]
 
+mod collection;
+
+pub use collection::PackedMut;
+
+pub use super::kinds::{Form, Large, NewValue, Value, ValueKind, ValueMut};
 use crate::limits::SHARED_VALUE_BYTES_MIN;
-use crate::number::parse_integer;
 use crate::units::Millis;
+use crate::value::Splice;
 use bytes::{Bytes, BytesMut};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
@@ -39,6 +48,18 @@ const SHORT: u8 = 4;
 const MEDIUM: u8 = 5;
 /// A reference-counted string.
 const SHARED: u8 = 6;
+/// No value, but a score: a member of a large sorted set.
+const SCORED: u8 = 7;
+/// A packed collection of the first form, with a length of four bytes; the shapes of the other forms follow.
+const PACKED: u8 = 8;
+/// The address of a large list; the next three shapes are a set, a hash and a sorted set.
+const LARGE: u8 = 16;
+const LARGE_SET: u8 = LARGE + 1;
+const LARGE_HASH: u8 = LARGE + 2;
+const LARGE_SORTED_SET: u8 = LARGE + 3;
+
+/// An integer of eight bytes: takes the room of an address.
+const WIDE_INTEGER: u8 = INTEGER + 3;
 
 const _: () = assert!(SHARED_VALUE_BYTES_MIN <= u16::MAX as usize + 1, "inline lengths fit two bytes");
 const _: () =
@@ -53,113 +74,11 @@ pub(super) const HEADER_BYTES: usize = 4;
 /// Keys from this length on have a length of four bytes.
 const LONG_KEY_BYTES_MIN: usize = 255;
 
+/// Where the score of a member is.
+const SCORE_AT: usize = HEADER_BYTES;
+
 /// Largest sum at which Valkey keeps a string in one allocation with its key, and calls it `embstr`.
 const EMBEDDED_BYTES_MAX: usize = 128;
-
-/// The type of a value, as TYPE answers it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ValueKind {
-    /// A string.
-    String,
-    /// A list.
-    List,
-    /// A set.
-    Set,
-    /// A sorted set.
-    SortedSet,
-    /// A hash.
-    Hash,
-    /// A stream.
-    Stream,
-}
-
-impl ValueKind {
-    /// The name that TYPE answers and SCAN's TYPE option takes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::List => "list",
-            Self::Set => "set",
-            Self::SortedSet => "zset",
-            Self::Hash => "hash",
-            Self::Stream => "stream",
-        }
-    }
-}
-
-/// A value where it is stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
-    /// A string that is the canonical text of an integer.
-    Int(i64),
-    /// A string.
-    Bytes(&'a [u8]),
-    /// A large string that may be sent without copying.
-    Shared(&'a Bytes),
-}
-
-impl<'a> Value<'a> {
-    /// The bytes of a string; an integer's text is written into `buffer`.
-    #[inline]
-    pub fn as_bytes<'b>(&self, buffer: &'b mut itoa::Buffer) -> &'b [u8]
-    where
-        'a: 'b,
-    {
-        match *self {
-            Self::Int(value) => buffer.format(value).as_bytes(),
-            Self::Bytes(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-
-    /// The length of a string in bytes.
-    pub fn len(&self) -> usize {
-        self.as_bytes(&mut itoa::Buffer::new()).len()
-    }
-
-    /// Is the string empty?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A value to be stored.
-#[derive(Clone, Debug)]
-pub enum NewValue<'a> {
-    /// A string, stored as it is.
-    Bytes(&'a [u8]),
-    /// A string that is stored without a copy if it is large.
-    Shared(Bytes),
-    /// A string that is the canonical text of this integer.
-    Int(i64),
-}
-
-impl<'a> NewValue<'a> {
-    /// Text that may be an integer.
-    #[inline]
-    pub fn from_bytes(bytes: &'a [u8]) -> Self {
-        match bytes.len() {
-            1..=20 => parse_integer(bytes).map_or(Self::Bytes(bytes), Self::Int),
-            _ => Self::Bytes(bytes),
-        }
-    }
-
-    /// Bytes that have an allocation of their own.
-    pub fn from_shared(bytes: Bytes) -> Self {
-        Self::Shared(bytes)
-    }
-
-    /// The shape it is stored in, and the length of its bytes where they are stored inline.
-    #[inline]
-    fn shape(&self) -> (u8, usize) {
-        let len = match self {
-            Self::Int(value) => return (integer_shape(*value), 0),
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Shared(bytes) => bytes.len(),
-        };
-        (string_shape(len), if len < SHARED_VALUE_BYTES_MIN { len } else { 0 })
-    }
-}
 
 /// The smallest shape that holds an integer.
 #[inline]
@@ -183,6 +102,27 @@ const fn string_shape(len: usize) -> u8 {
         256..SHARED_VALUE_BYTES_MIN => MEDIUM,
         _ => SHARED,
     }
+}
+
+/// The shape that a value is stored in.
+#[inline]
+fn shape_of(value: &NewValue<'_>) -> u8 {
+    match value {
+        NewValue::Int(value) => integer_shape(*value),
+        NewValue::Bytes(bytes) => string_shape(bytes.len()),
+        NewValue::Shared(bytes) => string_shape(bytes.len()),
+        NewValue::Packed(form, _) => PACKED + *form as u8,
+        NewValue::Large(Large::List(_)) => LARGE,
+        NewValue::Large(Large::Set(_)) => LARGE_SET,
+        NewValue::Large(Large::Hash(_)) => LARGE_HASH,
+        NewValue::Large(Large::SortedSet(_)) => LARGE_SORTED_SET,
+    }
+}
+
+/// Is this the shape of text, which may be `raw`?
+#[inline]
+const fn is_text(shape: u8) -> bool {
+    matches!(shape, SHORT | MEDIUM | SHARED)
 }
 
 /// Would Valkey store this string apart from its key? A key of 32 bytes or more costs it two bytes more of header.
@@ -228,6 +168,17 @@ impl Meta {
         self.shape() == SHARED
     }
 
+    /// Does the value have an allocation of its own, which must be freed?
+    #[inline]
+    const fn owns(self) -> bool {
+        self.is_shared() || self.shape() >= LARGE
+    }
+
+    #[inline]
+    const fn is_packed(self) -> bool {
+        self.shape() >= PACKED && self.shape() < LARGE
+    }
+
     /// Where the expiry is, if there is one.
     #[inline]
     const fn expiry_at(self) -> usize {
@@ -243,7 +194,12 @@ impl Meta {
     /// Where the key length is.
     #[inline]
     const fn key_len_at(self) -> usize {
-        self.shared_at() + if self.is_shared() { size_of::<Bytes>() } else { 0 }
+        self.shared_at()
+            + match self.shape() {
+                SHARED => size_of::<Bytes>(),
+                SCORED => size_of::<f64>(),
+                _ => 0,
+            }
     }
 
     /// Where the value length is.
@@ -262,6 +218,7 @@ impl Meta {
         let value_len_bytes = match self.shape() {
             SHORT => 1,
             MEDIUM => 2,
+            PACKED..LARGE => 4,
             _ => 0,
         };
         self.value_len_at() + value_len_bytes
@@ -278,10 +235,11 @@ impl Meta {
     fn size(self, key_len: usize, inline_len: usize) -> usize {
         let value = match self.integer_bytes() {
             Some(bytes) => bytes,
+            None if self.shape() >= LARGE => size_of::<usize>(),
             None => inline_len,
         };
         let size = self.key_at() + key_len + value;
-        if self.has(RAW) && !self.is_shared() { roomy(size) } else { size }
+        if self.has(RAW) && !self.is_shared() || self.is_packed() { roomy(size) } else { size }
     }
 }
 
@@ -353,8 +311,20 @@ impl<'a> EntryRef<'a> {
         match meta.shape() {
             SHORT => usize::from(self.read::<u8>(meta.value_len_at())),
             MEDIUM => usize::from(self.read::<u16>(meta.value_len_at())),
+            PACKED..LARGE => self.read::<u32>(meta.value_len_at()) as usize,
             _ => 0,
         }
+    }
+
+    /// The structure of a large collection.
+    ///
+    /// # Safety
+    /// The shape is that of a large collection, and `T` is its type.
+    #[inline]
+    unsafe fn large<T>(&self, meta: Meta) -> &'a T {
+        let address = self.read::<*const T>(meta.key_at() + self.key_len(meta));
+        // SAFETY: by the caller's word a box was turned into this address; the entry owns it, and `'a` borrows the entry.
+        unsafe { &*address }
     }
 
     /// The key.
@@ -385,13 +355,59 @@ impl<'a> EntryRef<'a> {
             Some(2) => Value::Int(self.read::<i16>(at).into()),
             Some(4) => Value::Int(self.read::<i32>(at).into()),
             Some(_) => Value::Int(self.read::<i64>(at)),
+            None if meta.shape() >= PACKED => self.collection(meta),
             None => Value::Bytes(self.slice(at, self.inline_len(meta))),
         }
     }
 
+    /// The value, which is a collection.
+    fn collection(&self, meta: Meta) -> Value<'a> {
+        // SAFETY: each shape names the type of its structure.
+        unsafe {
+            match meta.shape() {
+                LARGE => Value::List(self.large(meta)),
+                LARGE_SET => Value::Set(self.large(meta)),
+                LARGE_HASH => Value::Hash(self.large(meta)),
+                LARGE_SORTED_SET => Value::SortedSet(self.large(meta)),
+                packed => {
+                    let form = Form::ALL[usize::from(packed - PACKED)];
+                    Value::Packed(form, self.slice(meta.key_at() + self.key_len(meta), self.inline_len(meta)))
+                }
+            }
+        }
+    }
+
     /// The type of the value.
+    #[inline]
     pub fn kind(&self) -> ValueKind {
-        ValueKind::String
+        match self.meta().shape() {
+            0..PACKED => ValueKind::String,
+            LARGE => ValueKind::List,
+            LARGE_SET => ValueKind::Set,
+            LARGE_HASH => ValueKind::Hash,
+            LARGE_SORTED_SET => ValueKind::SortedSet,
+            packed => Form::ALL[usize::from(packed - PACKED)].kind(),
+        }
+    }
+
+    /// Is it a collection without elements, which no key may hold?
+    pub fn is_bare(&self) -> bool {
+        match self.value() {
+            Value::Packed(_, bytes) => crate::value::is_bare(bytes),
+            Value::List(list) => list.is_empty(),
+            Value::Set(set) => set.is_empty(),
+            Value::Hash(hash) => hash.is_empty(),
+            Value::SortedSet(set) => set.is_empty(),
+            Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => false,
+        }
+    }
+
+    /// The score of a member of a large sorted set.
+    #[inline]
+    pub fn score(&self) -> f64 {
+        let meta = self.meta();
+        assert!(meta.shape() == SCORED, "only members of sorted sets have scores");
+        self.read(SCORE_AT)
     }
 
     /// When the key expires, if ever.
@@ -410,7 +426,17 @@ impl<'a> EntryRef<'a> {
     /// What OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         let meta = self.meta();
-        if meta.integer_bytes().is_some() {
+        if meta.shape() >= PACKED {
+            match meta.shape() {
+                LARGE => match self.value() {
+                    Value::List(list) => list.encoding(),
+                    _ => "quicklist",
+                },
+                LARGE_SET | LARGE_HASH => "hashtable",
+                LARGE_SORTED_SET => "skiplist",
+                packed => Form::ALL[usize::from(packed - PACKED)].encoding(),
+            }
+        } else if meta.integer_bytes().is_some() {
             "int"
         } else if meta.has(RAW) || meta.is_shared() {
             "raw"
@@ -434,11 +460,11 @@ impl<'a> EntryRef<'a> {
         unsafe { self.start.cast::<u32>().write(header) };
     }
 
-    /// The size of the allocation, and of the value's own one if it has one, in bytes.
+    /// The size of the allocation, and of a shared string's own one, in bytes.
     pub fn allocated_bytes(&self) -> usize {
         let shared = match self.value() {
             Value::Shared(bytes) => bytes.len(),
-            Value::Int(_) | Value::Bytes(_) => 0,
+            _ => 0,
         };
         self.size() + shared
     }
@@ -448,7 +474,8 @@ impl<'a> EntryRef<'a> {
         size_class(self.size())
     }
 
-    /// What the allocator hands out for the entry, and for a value that has an allocation of its own, in bytes.
+    /// What the allocator hands out for the entry, and for a shared string, in bytes. A large collection tells itself how
+    /// much it takes.
     pub fn memory_bytes(&self) -> usize {
         let size = self.size();
         match self.allocated_bytes() - size {
@@ -470,6 +497,11 @@ impl<'a> EntryRef<'a> {
             Value::Int(value) => NewValue::Int(value),
             Value::Bytes(bytes) => NewValue::Bytes(bytes),
             Value::Shared(bytes) => NewValue::Shared(bytes.clone()),
+            Value::Packed(form, bytes) => NewValue::Packed(form, bytes),
+            Value::List(list) => NewValue::Large(Large::List(list.copy())),
+            Value::Set(set) => NewValue::Large(Large::Set(set.copy())),
+            Value::Hash(hash) => NewValue::Large(Large::Hash(hash.copy())),
+            Value::SortedSet(set) => NewValue::Large(Large::SortedSet(set.copy())),
         };
         OwnedEntry::build(key, value, self.expire_at(), self.meta().has(RAW), self.access())
     }
@@ -523,7 +555,7 @@ pub struct OwnedEntry {
     start: NonNull<u8>,
 }
 
-// SAFETY: an entry is plain bytes and perhaps a `Bytes`, which is `Send`; nothing else points into it.
+// SAFETY: an entry is plain bytes and perhaps a `Bytes` or a `Large`, which are `Send`; nothing else points into it.
 unsafe impl Send for OwnedEntry {}
 
 impl OwnedEntry {
@@ -534,9 +566,9 @@ impl OwnedEntry {
 
     /// `raw` makes a string `raw` even if it is small.
     fn build(key: &[u8], value: NewValue<'_>, expire: Option<Millis>, raw: bool, access: u32) -> Self {
-        let (shape, inline_len) = value.shape();
+        let (shape, inline_len) = (shape_of(&value), value.inline_len());
         let moves = expire.is_some() && moves_for_expiry(key.len());
-        let raw = shape >= SHORT && (raw || is_raw(key.len(), inline_len, moves));
+        let raw = is_text(shape) && (raw || is_raw(key.len(), inline_len, moves));
         let meta = Meta::new(shape, key.len(), expire.is_some(), raw);
         let entry = Self::allocate(meta.size(key.len(), inline_len));
         // SAFETY: the allocation has the size that `meta` and the lengths ask for, and `key` lies elsewhere.
@@ -598,6 +630,7 @@ impl OwnedEntry {
             match meta.shape() {
                 SHORT => at.write(inline_len as u8),
                 MEDIUM => at.cast::<u16>().write_unaligned(inline_len as u16),
+                PACKED..LARGE => at.cast::<u32>().write_unaligned(inline_len as u32),
                 _ => {}
             }
         }
@@ -618,6 +651,11 @@ impl OwnedEntry {
                 NewValue::Bytes(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
                 NewValue::Shared(bytes) if meta.is_shared() => self.write_shared(meta, bytes),
                 NewValue::Shared(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
+                NewValue::Packed(_, bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()),
+                NewValue::Large(Large::List(list)) => write_address(at, list),
+                NewValue::Large(Large::Set(set)) => write_address(at, set),
+                NewValue::Large(Large::Hash(hash)) => write_address(at, hash),
+                NewValue::Large(Large::SortedSet(set)) => write_address(at, set),
             }
         }
     }
@@ -653,16 +691,16 @@ impl OwnedEntry {
         let old = self.as_ref();
         let (old_meta, access) = (old.meta(), old.access());
         let key_len = old.key_len(old_meta);
-        let (shape, inline_len) = value.shape();
+        let (shape, inline_len) = (shape_of(&value), value.inline_len());
         // A value that takes the place of one with an expiry is laid out as if it had one, as in Valkey.
         let expires = old_meta.has(EXPIRES) || expire.is_some() && moves_for_expiry(key_len);
-        let raw = shape >= SHORT && is_raw(key_len, inline_len, expires);
+        let raw = is_text(shape) && is_raw(key_len, inline_len, expires);
         let meta = Meta::new(shape, key_len, expire.is_some(), raw);
-        if old.size() != meta.size(key_len, inline_len) || old_meta.is_shared() || meta.is_shared() {
+        if old.size() != meta.size(key_len, inline_len) || old_meta.owns() || meta.owns() {
             return Self::build(old.key(), value, expire, raw, access);
         }
         // SAFETY: the allocation has the size that the new layout asks for. The key moves before anything is written
-        // over its old place, and neither value needs dropping, as neither is shared.
+        // over its old place, and neither value needs dropping, as neither has an allocation of its own.
         unsafe {
             ptr::copy(self.at(old_meta.key_at()), self.at(meta.key_at()), key_len);
             self.write_head(meta, access, key_len, inline_len, expire);
@@ -694,14 +732,18 @@ impl OwnedEntry {
     /// Moves the value to a new entry with this key (or the same) and expiry.
     fn moved_to(mut self, key: Option<&[u8]>, expire: Option<Millis>) -> Self {
         let shared = self.shared_mut().map(std::mem::take);
+        let raw = self.as_ref().meta().has(RAW);
+        let large = self.take_large();
         let old = self.as_ref();
-        let value = match (shared, old.value()) {
-            (Some(bytes), _) => NewValue::Shared(bytes),
-            (None, Value::Int(value)) => NewValue::Int(value),
-            (None, Value::Bytes(bytes)) => NewValue::Bytes(bytes),
-            (None, Value::Shared(_)) => unreachable!("a shared value was taken above"),
+        let value = match (shared, large, old.value()) {
+            (Some(bytes), _, _) => NewValue::Shared(bytes),
+            (_, Some(large), _) => NewValue::Large(large),
+            (_, _, Value::Int(value)) => NewValue::Int(value),
+            (_, _, Value::Bytes(bytes)) => NewValue::Bytes(bytes),
+            (_, _, Value::Packed(form, bytes)) => NewValue::Packed(form, bytes),
+            _ => unreachable!("values with an allocation of their own were taken above"),
         };
-        Self::build(key.unwrap_or(old.key()), value, expire, old.meta().has(RAW), old.access())
+        Self::build(key.unwrap_or(old.key()), value, expire, raw, old.access())
     }
 
     /// The shared value, if it is one.
@@ -819,6 +861,16 @@ impl OwnedEntry {
     }
 }
 
+/// Gives a box away as an address.
+///
+/// # Safety
+/// There is room for an address at `at`.
+#[inline]
+unsafe fn write_address<T>(at: *mut u8, large: Box<T>) {
+    // SAFETY: the caller vouches for the room.
+    unsafe { at.cast::<*mut T>().write_unaligned(Box::into_raw(large)) };
+}
+
 /// The text of a string that is stored inline.
 fn old_text<'a>(entry: &'a OwnedEntry, buffer: &'a mut itoa::Buffer) -> &'a [u8] {
     entry.as_ref().value().as_bytes(buffer)
@@ -831,6 +883,9 @@ fn layout(size: usize) -> Layout {
 impl Drop for OwnedEntry {
     #[inline]
     fn drop(&mut self) {
+        if self.as_ref().meta().owns() {
+            drop(self.take_large());
+        }
         let size = self.as_ref().size();
         if let Some(shared) = self.shared_mut() {
             // SAFETY: the value is there, and nothing reads it afterwards.

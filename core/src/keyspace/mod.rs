@@ -7,6 +7,7 @@
 
 pub mod database;
 pub mod dict;
+pub mod elements;
 pub mod entry;
 pub mod expiry;
 pub mod scan;
@@ -15,13 +16,16 @@ pub mod slot;
 
 mod chunks;
 mod directory;
+mod kinds;
+mod ordered;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
 pub use database::Database;
-pub use entry::{EntryRef, NewValue, OwnedEntry, Value, ValueKind};
+pub use elements::Elements;
+pub use entry::{EntryRef, Form, Large, NewValue, OwnedEntry, PackedMut, Value, ValueKind, ValueMut};
 pub use scan::Cursor;
 pub use shard::Shard;
 pub use slot::{Key, KeyHash, KeyHasher, ShardMap};

@@ -185,7 +185,8 @@ impl Shard {
 
     /// How many entries wait to be freed.
     pub fn waiting_to_be_freed(&self) -> usize {
-        self.remains.iter().map(Remains::len).sum()
+        let buried = self.databases.iter().map(Database::buried).sum::<usize>();
+        self.remains.iter().map(Remains::len).sum::<usize>() + buried
     }
 
     /// What waits to be freed, for a caller that frees elsewhere.
@@ -204,7 +205,11 @@ impl Shard {
         let mut more = false;
         if self.active_expire && !self.holds_expired {
             more |= self.expire(now, budget_entries, expired);
+            if !self.lazy_free.expire {
+                self.databases.iter_mut().filter(|database| database.buried() > 0).for_each(Database::free_buried);
+            }
         }
+        self.collect_buried();
         if let Some(remains) = self.remains.front_mut() {
             let before = remains.len();
             let is_done = remains.free_some(budget_entries);
@@ -215,6 +220,16 @@ impl Shard {
             more |= !self.remains.is_empty();
         }
         more
+    }
+
+    /// Large values that lost their entries join what waits to be freed.
+    fn collect_buried(&mut self) {
+        for database in &mut self.databases {
+            let larges = database.take_buried();
+            if !larges.is_empty() {
+                self.remains.push_back(Remains::of_values(larges));
+            }
+        }
     }
 
     fn expire(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>)) -> bool {

@@ -35,7 +35,8 @@ const ACCESS: &str = "there are no access control lists";
 const EVICTION: &str = "memory is not limited and nothing is evicted";
 const POLICY: &str = "it decides how uses of keys are counted, but nothing is evicted";
 const SCRIPTS: &str = "there are no scripts";
-const TYPES: &str = "there are no lists, hashes, sets, sorted sets and streams";
+const TYPES: &str = "there are no streams and HyperLogLogs, and no SORT";
+const COMPRESSION: &str = "lists are not compressed";
 const MESSAGES: &str = "there are no channels and no client-side caching";
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "a cluster has one node, without replicas";
@@ -227,21 +228,21 @@ table! {
     Activerehashing "activerehashing" = yes_no("yes").meaningless(SEGMENTS);
     JemallocBgThread "jemalloc-bg-thread" = yes_no("yes");
     HashMaxListpackEntries "hash-max-listpack-entries" =
-        integer(0, LONG_MAX, "512").alias("hash-max-ziplist-entries").not_yet(TYPES);
-    HashMaxListpackValue "hash-max-listpack-value" = memory(0, "64").alias("hash-max-ziplist-value").not_yet(TYPES);
+        integer(0, LONG_MAX, "512").alias("hash-max-ziplist-entries");
+    HashMaxListpackValue "hash-max-listpack-value" = memory(0, "64").alias("hash-max-ziplist-value");
     HllSparseMaxBytes "hll-sparse-max-bytes" = memory(0, "3000").not_yet(TYPES);
-    ListCompressDepth "list-compress-depth" = integer(0, INT_MAX, "0").not_yet(TYPES);
+    ListCompressDepth "list-compress-depth" = integer(0, INT_MAX, "0").not_yet(COMPRESSION);
     ListMaxListpackSize "list-max-listpack-size" =
-        integer(INT_MIN, INT_MAX, "-2").alias("list-max-ziplist-size").not_yet(TYPES);
+        integer(INT_MIN, INT_MAX, "-2").alias("list-max-ziplist-size");
     LocaleCollate "locale-collate" = text("").not_yet(TYPES);
-    SetMaxIntsetEntries "set-max-intset-entries" = integer(0, LONG_MAX, "512").not_yet(TYPES);
-    SetMaxListpackEntries "set-max-listpack-entries" = integer(0, LONG_MAX, "128").not_yet(TYPES);
-    SetMaxListpackValue "set-max-listpack-value" = integer(0, LONG_MAX, "64").not_yet(TYPES);
+    SetMaxIntsetEntries "set-max-intset-entries" = integer(0, LONG_MAX, "512");
+    SetMaxListpackEntries "set-max-listpack-entries" = integer(0, LONG_MAX, "128");
+    SetMaxListpackValue "set-max-listpack-value" = integer(0, LONG_MAX, "64");
     StreamNodeMaxBytes "stream-node-max-bytes" = memory(0, "4096").not_yet(TYPES);
     StreamNodeMaxEntries "stream-node-max-entries" = integer(0, LONG_MAX, "100").not_yet(TYPES);
     ZsetMaxListpackEntries "zset-max-listpack-entries" =
-        integer(0, LONG_MAX, "128").alias("zset-max-ziplist-entries").not_yet(TYPES);
-    ZsetMaxListpackValue "zset-max-listpack-value" = memory(0, "64").alias("zset-max-ziplist-value").not_yet(TYPES);
+        integer(0, LONG_MAX, "128").alias("zset-max-ziplist-entries");
+    ZsetMaxListpackValue "zset-max-listpack-value" = memory(0, "64").alias("zset-max-ziplist-value");
 
     // Persistence.
     AofLoadTruncated "aof-load-truncated" = yes_no("yes").not_yet(PERSISTENCE);

@@ -85,13 +85,17 @@ pub fn memory_usage(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     Ok(Outcome::unchanged())
 }
 
-/// The memory of an entry with its value in bytes. The number says how many elements of a collection are measured for all
-/// of them, 0: each; a string has none.
-fn memory_of(entry: &EntryRef<'_>, _samples: usize) -> usize {
-    match entry.kind() {
-        ValueKind::String => entry.memory_bytes(),
-        kind => unreachable!("no entry is a {}", kind.name()),
-    }
+/// The memory of an entry with its value in bytes. Of a large collection so many elements are measured and stand for all
+/// of them; 0: each.
+fn memory_of(entry: &EntryRef<'_>, samples: usize) -> usize {
+    let large = match entry.value() {
+        Value::Int(_) | Value::Bytes(_) | Value::Shared(_) | Value::Packed(..) => 0,
+        Value::List(list) => list.memory_bytes(samples),
+        Value::Set(set) => set.memory_bytes(samples),
+        Value::Hash(hash) => hash.memory_bytes(samples),
+        Value::SortedSet(set) => set.memory_bytes(samples),
+    };
+    entry.memory_bytes() + large
 }
 
 /// The text of DEBUG SDSLEN: how long key and value are, and what they take.
@@ -99,8 +103,8 @@ pub fn debug_string_lengths(ctx: &mut Context<'_>, name: &[u8]) -> Result<String
     let key = ctx.shard.key(name);
     let entry = ctx.database().find(&key).ok_or(CommandError::NoSuchKey)?;
     let value = match entry.value() {
-        Value::Int(_) => return Err(CommandError::text("Not an sds encoded string.")),
-        value => value.len(),
+        value @ (Value::Bytes(_) | Value::Shared(_)) => value.len(),
+        _ => return Err(CommandError::text("Not an sds encoded string.")),
     };
     // The value lies in the entry, or in an allocation of its own.
     let own = if matches!(entry.value(), Value::Shared(_)) { entry.memory_bytes() - entry.entry_bytes() } else { 0 };
@@ -159,7 +163,10 @@ pub fn debug_object(ctx: &mut Context<'_>, name: &[u8], fast: bool) -> Result<St
     let key = ctx.shard.key(name);
     let now = ctx.now;
     let entry = ctx.database().find(&key).ok_or(CommandError::NoSuchKey)?;
-    let length = if fast { String::new() } else { format!(" serializedlength:{}", saved_bytes(&entry.value())) };
+    let length = match entry.kind() {
+        ValueKind::String if !fast => format!(" serializedlength:{}", saved_bytes(&entry.value())),
+        _ => String::new(),
+    };
     Ok(format!(
         "Value at:{:p} refcount:1 encoding:{}{length} lru:{} lru_seconds_idle:{}",
         entry.key().as_ptr(),

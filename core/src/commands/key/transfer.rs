@@ -42,6 +42,7 @@ fn carry_over(ctx: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Result<R
     }
     let entry = ctx.database().remove(&from).expect("the key has just been found");
     ctx.database().put(&to, Database::rename_entry(entry, to.bytes));
+    ctx.free_unless(ctx.shard.lazy_free.server_del);
     Ok(Renamed::Moved)
 }
 

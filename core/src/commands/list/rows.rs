@@ -1,7 +1,7 @@
 //! Rows of the commands for lists.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -116,6 +116,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = elements on the way; O(1) at the ends",
         summary: "Reads the element at a position of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("index")],
+        run: Run::OnShard(super::lindex),
         ..Command::DEFAULT
     },
     Command {
@@ -135,6 +136,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("pivot"),
             Argument::string("element"),
         ],
+        run: Run::OnShard(super::linsert),
         ..Command::DEFAULT
     },
     Command {
@@ -149,6 +151,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the elements of a list.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::llen),
         ..Command::DEFAULT
     },
     Command {
@@ -171,6 +174,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("wherefrom", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::one_of("whereto", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
         ],
+        run: Run::OnShard(super::lmove),
         ..Command::DEFAULT
     },
     Command {
@@ -190,6 +194,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("where", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::lmpop),
         ..Command::DEFAULT
     },
     Command {
@@ -205,6 +210,7 @@ pub static ROWS: &[Command] = &[
         summary: "Takes elements from the head of a list.",
         history: &[("6.2.0", "A count.")],
         arguments: &[Argument::key("key", 0), Argument::integer("count").since("6.2.0").optional()],
+        run: Run::OnShard(super::lpop),
         ..Command::DEFAULT
     },
     Command {
@@ -225,6 +231,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("num-matches").after("COUNT").optional(),
             Argument::integer("len").after("MAXLEN").optional(),
         ],
+        run: Run::OnShard(super::lpos),
         ..Command::DEFAULT
     },
     Command {
@@ -240,6 +247,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the head of a list, which is made if it was absent.",
         history: &[("2.4.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::lpush),
         ..Command::DEFAULT
     },
     Command {
@@ -255,6 +263,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the head of a list that exists.",
         history: &[("4.0.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::lpushx),
         ..Command::DEFAULT
     },
     Command {
@@ -269,6 +278,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(S+N), S = distance to the first element, N = elements returned",
         summary: "Reads a stretch of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("start"), Argument::integer("stop")],
+        run: Run::OnShard(super::lrange),
         ..Command::DEFAULT
     },
     Command {
@@ -283,6 +293,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N+M), N = elements of the list, M = elements removed",
         summary: "Removes elements that equal a given one.",
         arguments: &[Argument::key("key", 0), Argument::integer("count"), Argument::string("element")],
+        run: Run::OnShard(super::lrem),
         ..Command::DEFAULT
     },
     Command {
@@ -297,6 +308,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = elements of the list; O(1) at the ends",
         summary: "Replaces the element at a position of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("index"), Argument::string("element")],
+        run: Run::OnShard(super::lset),
         ..Command::DEFAULT
     },
     Command {
@@ -311,6 +323,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = elements dropped",
         summary: "Keeps only a stretch of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("start"), Argument::integer("stop")],
+        run: Run::OnShard(super::ltrim),
         ..Command::DEFAULT
     },
     Command {
@@ -326,6 +339,7 @@ pub static ROWS: &[Command] = &[
         summary: "Takes elements from the tail of a list.",
         history: &[("6.2.0", "A count.")],
         arguments: &[Argument::key("key", 0), Argument::integer("count").since("6.2.0").optional()],
+        run: Run::OnShard(super::rpop),
         ..Command::DEFAULT
     },
     Command {
@@ -343,6 +357,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Moves the tail of one list to the head of another.",
         arguments: &[Argument::key("source", 0), Argument::key("destination", 1)],
+        run: Run::OnShard(super::rpoplpush),
         ..Command::DEFAULT
     },
     Command {
@@ -358,6 +373,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the tail of a list, which is made if it was absent.",
         history: &[("2.4.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::rpush),
         ..Command::DEFAULT
     },
     Command {
@@ -373,6 +389,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the tail of a list that exists.",
         history: &[("4.0.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::rpushx),
         ..Command::DEFAULT
     },
 ];

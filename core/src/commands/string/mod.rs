@@ -38,6 +38,7 @@ fn reply_value(reply: &mut Reply<'_>, value: &Value<'_>) {
         Value::Int(value) => reply.bulk_integer(*value),
         Value::Bytes(bytes) => reply.bulk(bytes),
         Value::Shared(bytes) => reply.bulk_shared(bytes),
+        _ => debug_assert!(false, "the type was looked at"),
     }
 }
 
@@ -53,6 +54,9 @@ impl<'a> Text<'a> {
         match *value {
             Value::Bytes(bytes) => Self::Bytes(bytes),
             Value::Shared(bytes) => Self::Bytes(bytes),
+            Value::Packed(..) | Value::List(_) | Value::Set(_) | Value::Hash(_) | Value::SortedSet(_) => {
+                Self::Bytes(&[])
+            }
             Value::Int(value) => {
                 let mut buffer = itoa::Buffer::new();
                 let text = buffer.format(value).as_bytes();
