@@ -4,8 +4,11 @@
 //! mixed in their order, each behind the XOR of its keys, so several shards combine per database first.
 
 use crate::commands::Context;
+use crate::double::DoubleText;
 use crate::keyspace::{EntryRef, ValueKind};
 use crate::value::list::ListRef;
+use crate::value::set::SetRef;
+use crate::value::zset::SortedSetRef;
 use sha1::{Digest as _, Sha1};
 
 /// A digest of data.
@@ -51,6 +54,8 @@ fn mix_value(digest: &mut Digest, entry: &EntryRef<'_>) {
     mix(digest, &type_number(entry.kind()).to_be_bytes());
     match entry.kind() {
         ValueKind::List => mix_list(digest, entry),
+        ValueKind::Set => xor_set(digest, entry),
+        ValueKind::SortedSet => xor_sorted_set(digest, entry),
         _ => mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new())),
     }
     if entry.expire_at().is_some() {
@@ -63,6 +68,22 @@ fn mix_list(digest: &mut Digest, entry: &EntryRef<'_>) {
     for item in list.items(0..list.len(), false) {
         mix(digest, item.text(&mut itoa::Buffer::new()));
     }
+}
+
+fn xor_set(digest: &mut Digest, entry: &EntryRef<'_>) {
+    for member in SetRef::of(entry).expect("the kind was looked at").iter() {
+        xor(digest, member.text(&mut itoa::Buffer::new()));
+    }
+}
+
+fn xor_sorted_set(digest: &mut Digest, entry: &EntryRef<'_>) {
+    let set = SortedSetRef::of(entry).expect("the kind was looked at");
+    set.visit_all(&mut |member, score| {
+        let mut one = Digest::default();
+        mix(&mut one, member.text(&mut itoa::Buffer::new()));
+        mix(&mut one, DoubleText::of(score.value()).as_bytes());
+        xor(digest, &one);
+    });
 }
 
 /// The digests of all databases of this shard, expired keys included.
