@@ -11,6 +11,7 @@
 pub mod access;
 pub mod command;
 pub mod commands;
+pub mod double;
 pub mod glob;
 pub mod keyspace;
 pub mod limits;

@@ -40,6 +40,12 @@ impl Spread {
     }
 }
 
+/// The geometric mean of numbers above zero; none if there are none.
+pub fn geometric_mean(values: &[f64]) -> Option<f64> {
+    let sum: f64 = values.iter().map(|value| value.ln()).sum();
+    (!values.is_empty()).then(|| (sum / values.len() as f64).exp())
+}
+
 /// A straight line through points, by least squares: `(value at 0, slope)`. Needs two different places.
 pub fn straight_line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let count = points.len() as f64;

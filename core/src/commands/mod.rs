@@ -124,6 +124,10 @@ pub struct Context<'a> {
     pub expiry: Expiry,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
+    /// May the call make its client wait?
+    pub may_block: bool,
+    /// Does it?
+    pub waits: bool,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
     expired: Vec<(DbIndex, Box<[u8]>)>,
     /// How many of them have been removed already.
@@ -142,6 +146,8 @@ impl<'a> Context<'a> {
             first_key: None,
             expiry: Expiry::Remove,
             no_touch: false,
+            may_block: false,
+            waits: false,
             expired: Vec::new(),
             removed: 0,
         }
@@ -329,6 +335,15 @@ impl<'a> Context<'a> {
                 }
             }
         }
+        self.free_unless(self.shard.lazy_free.server_del);
+    }
+
+    /// Frees what was removed or replaced at once, unless that is to be done `lazily`.
+    #[inline]
+    pub fn free_unless(&mut self, lazily: bool) {
+        if !lazily && self.database().buried() > 0 {
+            self.database().free_buried();
+        }
     }
 
     /// The access bits of a key that is made now.
@@ -403,7 +418,24 @@ impl<'a> Context<'a> {
 
     /// Tells that a key has got elements, for which somebody may wait.
     #[inline]
-    pub fn note_filled(&mut self, _key: &Key<'_>) {}
+    pub fn note_filled(&mut self, key: &Key<'_>) {
+        self.shard.waiting.fill(self.db, key);
+    }
+
+    /// The same for a key of any database.
+    #[inline]
+    pub fn note_filled_in(&mut self, db: DbIndex, key: &Key<'_>) {
+        self.shard.waiting.fill(db, key);
+    }
+
+    /// A call has found nothing that it could take: its client waits if it may, and else gets `nothing` as its reply.
+    pub fn wait_or(&mut self, reply: &mut Reply<'_>, nothing: impl FnOnce(&mut Reply<'_>)) -> Outcome {
+        self.waits = self.may_block;
+        if !self.waits {
+            nothing(reply);
+        }
+        Outcome::unchanged()
+    }
 
     /// Has this time passed, so that a key is removed rather than given it?
     #[inline]

@@ -1,18 +1,21 @@
 //! A pool of numbered items in chunks of fixed size, so that growing never copies more than the list of chunks.
 
-/// Items per chunk.
-const CHUNK: usize = 128;
+/// Items per chunk in what there is one of per core.
+pub(super) const CHUNK: usize = 128;
 
-/// Items that are found by number. A freed number is used again.
+/// Items per chunk in what there may be a million of.
+pub(super) const SMALL_CHUNK: usize = 8;
+
+/// Items that are found by number, `SIZE` of them in a chunk. A freed number is used again.
 #[derive(Debug)]
-pub(super) struct Chunks<T> {
-    chunks: Vec<Box<[T; CHUNK]>>,
+pub(super) struct Chunks<T, const SIZE: usize = CHUNK> {
+    chunks: Vec<Box<[T; SIZE]>>,
     free: Vec<u32>,
     /// How many numbers were ever given out.
     used: u32,
 }
 
-impl<T: Default> Chunks<T> {
+impl<T: Default, const SIZE: usize> Chunks<T, SIZE> {
     pub(super) const fn new() -> Self {
         Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
     }
@@ -21,7 +24,7 @@ impl<T: Default> Chunks<T> {
     pub(super) fn add(&mut self, item: T) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             let index = self.used;
-            if index as usize == self.chunks.len() * CHUNK {
+            if index as usize == self.chunks.len() * SIZE {
                 self.chunks.push(Box::new(std::array::from_fn(|_| T::default())));
             }
             self.used += 1;
@@ -31,7 +34,7 @@ impl<T: Default> Chunks<T> {
         index
     }
 
-    /// Takes an item out.
+    /// Takes an item out. Its number is given to the next that is added.
     pub(super) fn take(&mut self, index: u32) -> T {
         self.free.push(index);
         let item = std::mem::take(self.get_mut(index));
@@ -39,6 +42,20 @@ impl<T: Default> Chunks<T> {
             *self = Self::new();
         }
         item
+    }
+
+    /// Takes an item out, and gives its number to the item with the highest one: so all numbers below the bound are in
+    /// use, if nothing else takes items out. The answer: did another item move to the number?
+    pub(super) fn swap_remove(&mut self, index: u32) -> (T, bool) {
+        debug_assert!(self.free.is_empty(), "numbers are either freed or taken over");
+        let last = self.pop().expect("there is an item");
+        if self.chunks.capacity() > 16 + 4 * self.chunks.len() {
+            self.chunks.shrink_to(2 * self.chunks.len());
+        }
+        if index == self.used {
+            return (last, false);
+        }
+        (std::mem::replace(self.get_mut(index), last), true)
     }
 
     /// Numbers below this one may be in use; freed ones hold the default.
@@ -54,18 +71,18 @@ impl<T: Default> Chunks<T> {
 
     #[inline]
     pub(super) fn get(&self, index: u32) -> &T {
-        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &self.chunks[index as usize / SIZE][index as usize % SIZE]
     }
 
     /// The item of a number that may never have been given out.
     #[inline]
     pub(super) fn try_get(&self, index: u32) -> Option<&T> {
-        Some(&self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK])
+        Some(&self.chunks.get(index as usize / SIZE)?[index as usize % SIZE])
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, index: u32) -> &mut T {
-        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &mut self.chunks[index as usize / SIZE][index as usize % SIZE]
     }
 
     /// All items; those that are not in use are defaults.
@@ -78,7 +95,7 @@ impl<T: Default> Chunks<T> {
     pub(super) fn pop(&mut self) -> Option<T> {
         self.used = self.used.checked_sub(1)?;
         let item = std::mem::take(self.get_mut(self.used));
-        if (self.used as usize).is_multiple_of(CHUNK) {
+        if (self.used as usize).is_multiple_of(SIZE) {
             self.chunks.pop();
         }
         Some(item)

@@ -10,7 +10,7 @@
 //! a look at the entries; only a split reads them, for their positions.
 #![allow(unsafe_code)]
 
-use super::chunks::Chunks;
+use super::chunks::{CHUNK, Chunks, SMALL_CHUNK};
 use super::directory::{Directory, Span};
 use super::entry::{EntryRef, OwnedEntry, Word, prefetch};
 use super::kinds::Large;
@@ -30,10 +30,13 @@ const JOIN_WORDS_MAX: usize = WORDS_MAX * 7 / 16;
 const JOIN_EVERY: usize = 16;
 
 /// How many words ahead entries are asked for where all of a segment are read.
-const PREFETCH_AHEAD: usize = 12;
+pub(super) const PREFETCH_AHEAD: usize = 12;
 
 /// Tries of random places before a random key is looked for in another way.
 const RANDOM_TRIES: u32 = 128;
+
+/// Large values of at most so many elements are freed at once, as in Valkey.
+const FREED_AT_ONCE_MAX: usize = 64;
 
 /// No expiry is earlier than this.
 pub(super) const NEVER: Millis = Millis(i64::MAX);
@@ -65,12 +68,12 @@ impl Default for Segment {
     }
 }
 
-/// The keys of one database on one core.
+/// The keys of one database on one core; or the elements of one large value, which has small chunks.
 #[derive(Debug)]
-pub struct Dict {
+pub struct Dict<const SEGMENTS: usize = CHUNK> {
     hasher: KeyHasher,
-    directory: Directory,
-    segments: Chunks<Segment>,
+    directory: Directory<SEGMENTS>,
+    segments: Chunks<Segment, SEGMENTS>,
     /// The size of the tables of all segments, in bytes: INFO asks for it, and there may be a hundred thousand of them.
     lines_bytes: usize,
     len: usize,
@@ -87,7 +90,7 @@ pub struct Dict {
     not_sync: PhantomData<Cell<()>>,
 }
 
-impl Dict {
+impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     /// An empty dict for these slots.
     pub fn new(hasher: KeyHasher, owned: Range<u16>) -> Self {
         Self {
@@ -157,10 +160,36 @@ impl Dict {
         eighths
     }
 
+    /// A dict of elements that begins with one segment over all positions.
+    pub(super) fn of_elements(hasher: KeyHasher, first: Segment) -> Self {
+        debug_assert!(SEGMENTS == SMALL_CHUNK && first.span == Span::ALL);
+        let mut dict = Self::new(hasher, 0..1);
+        dict.lines_bytes = first.table.allocated_bytes();
+        dict.len = first.table.len();
+        dict.volatile = first.volatile as usize;
+        dict.earliest = first.earliest;
+        let volatile = first.table.words().filter(|word| word.is_volatile());
+        dict.expiry_sum = volatile.filter_map(|word| first.entry(word).expire_at()).map(|at| i128::from(at.0)).sum();
+        let index = dict.segments.add(first);
+        dict.directory.open(index);
+        dict
+    }
+
+    /// Takes the one segment that holds everything out, if there is only one.
+    pub(super) fn take_single(&mut self) -> Option<Segment> {
+        if self.segments.live() != 1 {
+            return None;
+        }
+        // Alone, it covers all positions, whatever it covered when it was joined.
+        let segment = Segment { span: Span::ALL, ..self.segments.pop()? };
+        *self = Self::new(self.hasher.clone(), self.owned());
+        Some(segment)
+    }
+
     /// The hash of a key of this dict.
     #[inline]
     pub(super) fn hash(&self, key: &[u8]) -> KeyHash {
-        self.hasher.hash(key)
+        if SEGMENTS == SMALL_CHUNK { self.hasher.element(key) } else { self.hasher.hash(key) }
     }
 
     /// The entry of a word.
@@ -170,6 +199,13 @@ impl Dict {
         // this module and its siblings, pass words that they just read from a table of this dict, which owns the
         // entry. Taking an entry out or changing it needs `&mut self`.
         unsafe { word.entry() }
+    }
+
+    /// Puts in an entry whose key is not there.
+    #[inline]
+    pub(super) fn insert(&mut self, hash: KeyHash, entry: OwnedEntry) {
+        let index = self.segment_for(hash);
+        self.insert_new(index, hash, entry);
     }
 
     /// The segment of a number.
@@ -219,8 +255,7 @@ impl Dict {
 
     #[inline(always)]
     fn locate(&self, index: u32, key: &Key<'_>) -> Option<(Place, Word)> {
-        let table = &self.segments.get(index).table;
-        table.find(key.hash.tag(), |word| self.entry(word).has_key(key.bytes))
+        self.segments.get(index).locate(key)
     }
 
     /// The entry of a key.
@@ -272,28 +307,22 @@ impl Dict {
         }
         let index = self.segment_for(key.hash);
         let entry = make(None);
-        self.insert_new(index, key, entry);
+        assert_eq!(entry.as_ref().key(), key.bytes, "an entry goes under its own key");
+        self.insert_new(index, key.hash, entry);
         false
     }
 
-    fn insert_new(&mut self, index: u32, key: &Key<'_>, entry: OwnedEntry) {
-        assert_eq!(entry.as_ref().key(), key.bytes, "an entry goes under its own key");
-        let index = self.with_room(index, key.hash);
+    fn insert_new(&mut self, index: u32, hash: KeyHash, entry: OwnedEntry) {
+        let index = self.with_room(index, hash);
         let expire = entry.as_ref().expire_at();
-        self.segments.get_mut(index).table.insert(entry.into_word(key.hash.tag()));
+        self.segments.get_mut(index).table.insert(entry.into_word(hash.tag()));
         self.len += 1;
         self.account(index, None, expire);
     }
 
     #[inline]
     fn change<R>(&mut self, index: u32, place: Place, change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R)) -> R {
-        let word = self.segments.get_mut(index).table.vacate(place);
-        // SAFETY: the word was this dict's and has just left its table.
-        let old = unsafe { word.into_entry() };
-        let before = old.as_ref().expire_at();
-        let (new, result) = change(old);
-        let after = new.as_ref().expire_at();
-        self.segments.get_mut(index).table.set(place, new.into_word(word.tag()));
+        let (before, after, result) = self.segments.get_mut(index).change(place, change);
         if before != after {
             self.account(index, before, after);
         }
@@ -308,19 +337,28 @@ impl Dict {
         Some(entry)
     }
 
+    /// Takes a random entry out; every one is as likely as any other.
+    pub(super) fn take_random(&mut self, prng: &mut Prng) -> Option<OwnedEntry> {
+        let (index, place) = self.random_place(prng)?;
+        let place = self.segments.get(index).table.place(place)?;
+        let entry = self.take(index, place);
+        self.tidy(index);
+        Some(entry)
+    }
+
     fn take(&mut self, index: u32, place: Place) -> OwnedEntry {
-        let word = self.segments.get_mut(index).table.remove(place);
-        // SAFETY: the word was this dict's and has just left its table.
-        let entry = unsafe { word.into_entry() };
+        let entry = self.segments.get_mut(index).take(place);
         self.len -= 1;
         self.account(index, entry.as_ref().expire_at(), None);
         entry
     }
 
-    /// Notes a large value that is to be freed later.
+    /// Notes a large value that is to be freed later, unless that is as quickly done.
     #[cold]
     pub(super) fn bury(&mut self, large: Large) {
-        self.buried.push(large);
+        if large.len() > FREED_AT_ONCE_MAX {
+            self.buried.push(large);
+        }
     }
 
     /// Keeps the counts of keys that expire, and the hints of when.
@@ -329,20 +367,15 @@ impl Dict {
         if before.is_none() && after.is_none() {
             return;
         }
-        let segment = self.segments.get_mut(index);
+        self.segments.get_mut(index).account(before, after);
         if let Some(at) = before {
-            segment.volatile -= 1;
             self.volatile -= 1;
             self.expiry_sum -= i128::from(at.0);
         }
         if let Some(at) = after {
-            segment.volatile += 1;
-            segment.earliest = segment.earliest.min(at);
             self.volatile += 1;
             self.expiry_sum += i128::from(at.0);
             self.note_earliest(at);
-        } else if segment.volatile == 0 {
-            segment.earliest = NEVER;
         }
     }
 
@@ -419,7 +452,7 @@ impl Dict {
     }
 
     /// Joins a segment with the other half of its range, and the result again, as long as both are small.
-    fn join(&mut self, index: u32) {
+    fn join(&mut self, mut index: u32) {
         loop {
             self.widen(index);
             let span = self.segments.get(index).span;
@@ -434,7 +467,10 @@ impl Dict {
             if self.segments.get(other).span != buddy || joined > JOIN_WORDS_MAX {
                 return;
             }
-            let from = self.segments.take(other);
+            let from = self.take_segment(other);
+            if index == self.segments.bound() {
+                index = other;
+            }
             let into = self.segments.get_mut(index);
             let words: Words = into.table.words().chain(from.table.words()).collect();
             let earliest = into.earliest.min(from.earliest);
@@ -444,6 +480,18 @@ impl Dict {
             self.directory.point(span.parent(), index);
             self.earliest_changed = self.earliest_changed.min(earliest);
         }
+    }
+
+    /// Takes a segment out of the numbered ones; that with the highest number gets its number, so that all stay in use.
+    fn take_segment(&mut self, index: u32) -> Segment {
+        let (taken, has_moved) = self.segments.swap_remove(index);
+        if has_moved {
+            let moved = self.segments.get(index);
+            self.directory.point(moved.span, index);
+            // A sweep may have passed this number, and then will not come to the one it had.
+            self.earliest_changed = self.earliest_changed.min(moved.earliest);
+        }
+        taken
     }
 
     /// Lets a segment cover the other half of its range where no slot of this shard is.
@@ -457,28 +505,19 @@ impl Dict {
 
     /// Removes the expired keys of a segment, and says how many entries it looked at. `removed` sees each first.
     pub(super) fn expire_segment(&mut self, index: u32, now: Millis, removed: &mut dyn FnMut(&EntryRef<'_>)) -> usize {
-        let words: Words = self.segments.get(index).table.words().filter(|word| word.is_volatile()).collect();
-        let mut earliest = NEVER;
-        for (at, word) in words.iter().enumerate() {
-            if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
-                ahead.prefetch();
-            }
-            let entry = self.entry(*word);
-            if !entry.is_expired(now) {
-                earliest = earliest.min(entry.expire_at().unwrap_or(NEVER));
-                continue;
-            }
-            removed(&entry);
-            let table = &self.segments.get(index).table;
-            let (place, _) = table.find(word.tag(), |other| other == *word).expect("the word was just read there");
-            if let Some(large) = self.take(index, place).take_large() {
-                self.bury(large);
-            }
-        }
-        self.segments.get_mut(index).earliest = earliest;
+        let (mut taken, mut sum, mut larges) = (0, 0, Vec::new());
+        let looked_at = self.segments.get_mut(index).expire(now, removed, &mut |mut entry| {
+            taken += 1;
+            sum += entry.as_ref().expire_at().map_or(0, |at| i128::from(at.0));
+            larges.extend(entry.take_large());
+        });
+        larges.into_iter().for_each(|large| self.bury(large));
+        self.len -= taken;
+        self.volatile -= taken;
+        self.expiry_sum -= sum;
         self.lines_bytes -= self.segments.get_mut(index).table.shrink_if_roomy();
         self.join_if_small(index);
-        words.len()
+        looked_at
     }
 
     fn join_if_small(&mut self, index: u32) {
@@ -590,15 +629,26 @@ impl Dict {
     }
 
     /// Empties the dict at once; what was in it is freed later, in slices or elsewhere.
-    pub fn clear(&mut self) -> Remains {
+    pub fn clear(&mut self) -> Remains<SEGMENTS> {
         let remains = self.take_segments();
         *self = Self::new(self.hasher.clone(), self.owned());
         remains
     }
 
-    fn take_segments(&mut self) -> Remains {
+    fn take_segments(&mut self) -> Remains<SEGMENTS> {
         let segments = std::mem::replace(&mut self.segments, Chunks::new());
         Remains { entries: self.len, segments, larges: std::mem::take(&mut self.buried) }
+    }
+
+    /// Frees about so many entries; the dict may be asked for its length and for this afterwards, until it is freed.
+    /// The answer: is everything freed?
+    pub(super) fn free_some(&mut self, budget_entries: usize) -> bool {
+        let mut remains = self.take_segments();
+        let is_done = remains.free_some(budget_entries);
+        let (len, segments) = (remains.entries, std::mem::replace(&mut remains.segments, Chunks::new()));
+        *self = Self::new(self.hasher.clone(), self.owned());
+        (self.len, self.segments) = (len, segments);
+        is_done
     }
 
     /// Checks all invariants; for tests.
@@ -622,21 +672,9 @@ impl Dict {
     }
 
     fn check_segment(&self, segment: &Segment) {
-        segment.table.check();
-        let mut volatile = 0;
-        for word in segment.table.words() {
-            let entry = self.entry(word);
-            let hash = self.hash(entry.key());
-            assert_eq!(word.tag(), hash.tag(), "the word carries the tag of its key");
-            assert!(segment.span.contains(hash.position()), "a key is in the segment of its position");
-            assert_eq!(word.is_volatile(), entry.expire_at().is_some());
-            if let Some(at) = entry.expire_at() {
-                volatile += 1;
-                assert!(segment.earliest <= at, "no key expires before the hint");
-                assert!(self.earliest <= at, "no key expires before the hint of all");
-            }
-        }
-        assert_eq!(segment.volatile, volatile, "keys that expire are counted");
+        segment.check(|key| self.hash(key));
+        let first = segment.table.words().filter_map(|word| self.entry(word).expire_at()).min();
+        assert!(first.is_none_or(|at| self.earliest <= at), "no key expires before the hint of all");
         assert!(u32::from(SLOT_COUNT) >= segment.span.slots().count() as u32);
     }
 }
@@ -652,8 +690,118 @@ impl Segment {
         Self { table, span, volatile, earliest: if volatile == 0 { NEVER } else { earliest }, version }
     }
 
+    /// Checks what a segment promises about its keys, whose hashes the caller knows.
+    pub(super) fn check(&self, hash: impl Fn(&[u8]) -> KeyHash) {
+        self.table.check();
+        let mut volatile = 0;
+        for word in self.table.words() {
+            let entry = self.entry(word);
+            let hash = hash(entry.key());
+            assert_eq!(word.tag(), hash.tag(), "the word carries the tag of its key");
+            assert!(self.span.contains(hash.position()), "a key is in the segment of its position");
+            assert_eq!(word.is_volatile(), entry.expire_at().is_some());
+            if let Some(at) = entry.expire_at() {
+                volatile += 1;
+                assert!(self.earliest <= at, "no key expires before the hint");
+            }
+        }
+        assert_eq!(self.volatile, volatile, "keys that expire are counted");
+    }
+
+    /// The place of a random word; each is as likely as any other.
+    pub(super) fn random_place(&self, prng: &mut Prng) -> Option<Place> {
+        let places = self.table.places() as u64;
+        if self.table.len() == 0 {
+            return None;
+        }
+        let tried = (0..RANDOM_TRIES).find_map(|_| self.table.place(prng.below(places) as usize));
+        let nth = |prng: &mut Prng| {
+            let nth = prng.below(self.table.len() as u64) as usize;
+            (0..self.table.places()).filter_map(|place| self.table.place(place)).nth(nth)
+        };
+        tried.or_else(|| nth(prng))
+    }
+
+    /// The entry of a word of this segment's table.
+    #[inline]
+    pub(super) fn entry(&self, word: Word) -> EntryRef<'_> {
+        // SAFETY: the callers, in this module and its siblings, pass words that they just read from this segment's table,
+        // which owns the entry. Taking an entry out or changing it needs `&mut self`.
+        unsafe { word.entry() }
+    }
+
+    /// Where a key is.
+    #[inline(always)]
+    pub(super) fn locate(&self, key: &Key<'_>) -> Option<(Place, Word)> {
+        self.table.find(key.hash.tag(), |word| self.entry(word).has_key(key.bytes))
+    }
+
+    /// Changes the entry at a place, whose key must stay the same, and says when it expired before and expires now. The
+    /// caller accounts for that.
+    #[inline]
+    pub(super) fn change<R>(
+        &mut self,
+        place: Place,
+        change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R),
+    ) -> (Option<Millis>, Option<Millis>, R) {
+        let word = self.table.vacate(place);
+        // SAFETY: the word was this segment's and has just left its table.
+        let old = unsafe { word.into_entry() };
+        let before = old.as_ref().expire_at();
+        let (new, result) = change(old);
+        let after = new.as_ref().expire_at();
+        self.table.set(place, new.into_word(word.tag()));
+        (before, after, result)
+    }
+
+    /// Takes the entry at a place out. The caller accounts for its expiry.
+    #[inline]
+    pub(super) fn take(&mut self, place: Place) -> OwnedEntry {
+        let word = self.table.remove(place);
+        // SAFETY: the word was this segment's and has just left its table.
+        unsafe { word.into_entry() }
+    }
+
+    /// Keeps the count of keys that expire, and the hint of when.
+    #[inline]
+    pub(super) fn account(&mut self, before: Option<Millis>, after: Option<Millis>) {
+        self.volatile = self.volatile + u32::from(after.is_some()) - u32::from(before.is_some());
+        if let Some(at) = after {
+            self.earliest = self.earliest.min(at);
+        } else if self.volatile == 0 {
+            self.earliest = NEVER;
+        }
+    }
+
+    /// Removes the expired keys, and says how many entries it looked at. `removed` sees each first, `taken` gets it.
+    pub(super) fn expire(
+        &mut self,
+        now: Millis,
+        removed: &mut dyn FnMut(&EntryRef<'_>),
+        taken: &mut dyn FnMut(OwnedEntry),
+    ) -> usize {
+        let words: Words = self.table.words().filter(|word| word.is_volatile()).collect();
+        let mut earliest = NEVER;
+        for (at, word) in words.iter().enumerate() {
+            if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
+                ahead.prefetch();
+            }
+            let entry = self.entry(*word);
+            if !entry.is_expired(now) {
+                earliest = earliest.min(entry.expire_at().unwrap_or(NEVER));
+                continue;
+            }
+            removed(&entry);
+            let (place, _) = self.table.find(word.tag(), |other| other == *word).expect("the word was just read there");
+            taken(self.take(place));
+            self.volatile -= 1;
+        }
+        self.earliest = earliest;
+        words.len()
+    }
+
     /// Frees the entries, but for large values, which come to `larges`; says how many there were.
-    fn free(self, larges: &mut Vec<Large>) -> usize {
+    pub(super) fn free(self, larges: &mut Vec<Large>) -> usize {
         for word in self.table.words() {
             // SAFETY: the segment owned the entry, has left its dict, and is consumed here.
             larges.extend(unsafe { word.into_entry() }.take_large());
@@ -662,7 +810,7 @@ impl Segment {
     }
 }
 
-impl Drop for Dict {
+impl<const SEGMENTS: usize> Drop for Dict<SEGMENTS> {
     fn drop(&mut self) {
         drop(self.take_segments());
     }
@@ -670,10 +818,10 @@ impl Drop for Dict {
 
 /// What was in a dict that was cleared, or large values alone. Dropping it frees everything at once.
 #[derive(Debug)]
-pub struct Remains {
+pub struct Remains<const SEGMENTS: usize = CHUNK> {
     /// Those in the segments.
     entries: usize,
-    segments: Chunks<Segment>,
+    segments: Chunks<Segment, SEGMENTS>,
     /// What is freed before the next segment is.
     larges: Vec<Large>,
 }
@@ -681,7 +829,7 @@ pub struct Remains {
 /// So many elements of a large value are freed for one entry of the budget: they are small and lie together.
 const ELEMENTS_PER_ENTRY: usize = 2;
 
-impl Remains {
+impl<const SEGMENTS: usize> Remains<SEGMENTS> {
     /// Large values that are to be freed.
     pub(super) fn of_values(larges: Vec<Large>) -> Self {
         Self { entries: 0, segments: Chunks::new(), larges }
@@ -720,7 +868,7 @@ impl Remains {
     }
 }
 
-impl Drop for Remains {
+impl<const SEGMENTS: usize> Drop for Remains<SEGMENTS> {
     fn drop(&mut self) {
         while !self.free_some(usize::MAX) {}
     }

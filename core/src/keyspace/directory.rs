@@ -5,7 +5,7 @@
 //! nothing here is ever doubled or copied. Small ones keep the whole directory of a database of ten million keys, most
 //! of whose slots have two segments, in a core's own cache.
 
-use super::chunks::Chunks;
+use super::chunks::{CHUNK, Chunks};
 use super::slot::{KeyHash, POSITION_BITS, SPREAD_BITS};
 use std::ops::Range;
 
@@ -79,16 +79,16 @@ enum Site {
     Node(u32, usize),
 }
 
-/// The directory of one database.
+/// The directory of one database, or of the elements of one value.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(super) struct Directory<const NODES: usize = CHUNK> {
     owned: Range<u16>,
     /// Empty until the first key comes.
     slots: Box<[u32]>,
-    nodes: Chunks<Words>,
+    nodes: Chunks<Words, NODES>,
 }
 
-impl Directory {
+impl<const NODES: usize> Directory<NODES> {
     pub(super) fn new(owned: Range<u16>) -> Self {
         assert!(!owned.is_empty(), "a shard owns at least one slot");
         Self { owned, slots: Box::default(), nodes: Chunks::new() }

@@ -5,7 +5,7 @@
 //! lies ahead. Hints may be too early, never too late.
 
 use super::database::Database;
-use super::dict::NEVER;
+use super::dict::{Dict, NEVER};
 use super::entry::EntryRef;
 use crate::units::Millis;
 
@@ -45,6 +45,17 @@ pub fn expire_some(
     expired: &mut dyn FnMut(&EntryRef<'_>),
 ) -> Progress {
     let Database { dict, sweep } = database;
+    sweep_some(dict, sweep, now, budget_entries, expired)
+}
+
+/// The same for a table of keys, or of elements.
+pub(super) fn sweep_some<const SEGMENTS: usize>(
+    dict: &mut Dict<SEGMENTS>,
+    sweep: &mut Sweep,
+    now: Millis,
+    budget_entries: usize,
+    expired: &mut dyn FnMut(&EntryRef<'_>),
+) -> Progress {
     if sweep.segment == 0 {
         if dict.earliest >= now {
             return Progress::Done;
@@ -57,16 +68,21 @@ pub fn expire_some(
         if sweep.segment >= dict.segment_bound() {
             dict.earliest = sweep.earliest.min(dict.earliest_changed);
             *sweep = Sweep::default();
-            return Progress::Done;
+            // A segment that is due may have taken a number that the sweep had passed.
+            return if dict.earliest < now { Progress::More } else { Progress::Done };
         }
         if dict.segment(sweep.segment).earliest < now {
             entries += dict.expire_segment(sweep.segment, now, expired);
         }
+        headers += 1;
         if sweep.segment < dict.segment_bound() {
+            if dict.segment(sweep.segment).earliest < now {
+                // Another segment joined it or took its number.
+                continue;
+            }
             sweep.earliest = sweep.earliest.min(dict.segment(sweep.segment).earliest);
         }
         sweep.segment += 1;
-        headers += 1;
     }
     Progress::More
 }

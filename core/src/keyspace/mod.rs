@@ -7,23 +7,26 @@
 
 pub mod database;
 pub mod dict;
+pub mod elements;
 pub mod entry;
 pub mod expiry;
 pub mod scan;
 pub mod shard;
 pub mod slot;
+pub mod waiting;
 
 mod chunks;
 mod directory;
 mod kinds;
+pub mod ordered;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
 pub use database::Database;
+pub use elements::Elements;
 pub use entry::{EntryRef, Form, Large, NewValue, OwnedEntry, PackedMut, Value, ValueKind, ValueMut};
-
 pub use scan::Cursor;
 pub use shard::Shard;
 pub use slot::{Key, KeyHash, KeyHasher, ShardMap};

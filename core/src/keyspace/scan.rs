@@ -5,10 +5,11 @@
 //! `next`. Position and tag of a key never change, so whatever splits or joins happen between two calls, a key that
 //! is there all the time is given exactly once; keys that come or go are given at most once.
 
-use super::dict::{Dict, Words};
+use super::dict::{Dict, Segment, Words};
 use super::entry::EntryRef;
 use super::slot::{POSITION_BITS, SPREAD_BITS};
 use crate::units::Slot;
+use std::ops::Range;
 
 /// How many segments one call looks at beyond those that give it keys.
 const EMPTY_SEGMENTS_MAX: usize = 64;
@@ -60,10 +61,33 @@ impl Cursor {
     }
 }
 
-impl Dict {
+impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     /// Shows about `count` entries, and says where to go on, unless that was all.
     pub fn scan(&self, cursor: Cursor, count: usize, visit: &mut dyn FnMut(EntryRef<'_>)) -> Option<Cursor> {
-        let owned = self.positions();
+        let segment_at = |position| self.segment_at(position);
+        Walk::new(self.positions(), segment_at, |key| self.hash(key).position()).scan(cursor, count, visit)
+    }
+}
+
+/// What a scan walks over: the segments of a dict, or the one segment of few elements.
+pub(super) struct Walk<S, P> {
+    /// The positions there are.
+    owned: Range<u64>,
+    /// The segment that covers one of these positions.
+    segment_at: S,
+    /// The position of a key.
+    position: P,
+}
+
+impl<'a, S: Fn(u64) -> Option<&'a Segment>, P: Fn(&[u8]) -> u64> Walk<S, P> {
+    /// A walk over the positions that are owned, in the segments that cover them.
+    pub(super) fn new(owned: Range<u64>, segment_at: S, position: P) -> Self {
+        Self { owned, segment_at, position }
+    }
+
+    /// Shows about `count` entries, and says where to go on, unless that was all.
+    pub(super) fn scan(&self, cursor: Cursor, count: usize, visit: &mut dyn FnMut(EntryRef<'_>)) -> Option<Cursor> {
+        let owned = &self.owned;
         let mut cursor = cursor;
         if cursor.start < owned.start {
             cursor = Cursor { start: owned.start, bits: 0, next: 0 };
@@ -73,9 +97,9 @@ impl Dict {
             if given >= count.max(1) || segments >= given + EMPTY_SEGMENTS_MAX {
                 return Some(cursor);
             }
-            let end = self.segment_at(cursor.start)?.span.end();
+            let end = (self.segment_at)(cursor.start)?.span.end();
             if cursor.next == 0 {
-                cursor.bits = self.segment_at(cursor.start)?.span.bits;
+                cursor.bits = (self.segment_at)(cursor.start)?.span.bits;
             }
             // A part of the range must be given whole, or there would be two places to go on from.
             let whole = end < cursor.end();
@@ -99,12 +123,12 @@ impl Dict {
         given: &mut usize,
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> Option<u32> {
-        let segment = self.segment_at(cursor.start)?;
+        let segment = (self.segment_at)(cursor.start)?;
         let left = |word: &super::entry::Word| u32::from(word.tag()) >= cursor.next;
         let mut words: Words = segment.table.words().filter(left).collect();
         let range = cursor.start..cursor.end();
         if segment.span.start < range.start || segment.span.end() > range.end {
-            words.retain(|word| range.contains(&self.hash(self.entry(*word).key()).position()));
+            words.retain(|word| range.contains(&(self.position)(segment.entry(*word).key())));
         }
         let count = count.max(1);
         let mut bound = None;
@@ -115,7 +139,7 @@ impl Dict {
             bound = Some(u32::from(last) + 1);
         }
         for word in &words {
-            visit(self.entry(*word));
+            visit(segment.entry(*word));
         }
         *given += words.len();
         bound

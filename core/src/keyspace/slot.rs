@@ -167,6 +167,14 @@ impl KeyHasher {
         KeyHash { hash: hasher.finish(), slot: slot_of(bytes), trail: Trail::NONE }
     }
 
+    /// The hash of an element of a collection; all elements are of slot 0.
+    #[inline]
+    pub fn element(&self, bytes: &[u8]) -> KeyHash {
+        let mut hasher = self.state.build_hasher();
+        hasher.write(bytes);
+        KeyHash { hash: hasher.finish(), slot: Slot(0), trail: Trail::NONE }
+    }
+
     /// A key with its hash.
     #[inline]
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {

@@ -303,6 +303,31 @@ impl Table {
         (!word.is_empty()).then_some(word)
     }
 
+    /// The place of a number below [`Table::places`], if a word stands there.
+    #[inline]
+    pub(super) fn place(&self, place: usize) -> Option<Place> {
+        self.at(place).map(|_| Place { line: place / WIDTH, index: place % WIDTH })
+    }
+
+    /// The next word at or after a place, which moves behind it. Asks for the entries of the next line ahead.
+    #[inline]
+    pub(super) fn next_word(&self, place: &mut usize) -> Option<Word> {
+        loop {
+            let at = *place / WIDTH;
+            let line = self.lines.get(at)?;
+            if place.is_multiple_of(WIDTH) {
+                let ahead = self.lines.get(at + 1).into_iter().chain((at == 0).then_some(line));
+                ahead.flat_map(|line| line.0).filter(|word| !word.is_empty()).for_each(Word::prefetch);
+            }
+            let word = line.0[*place % WIDTH];
+            if !word.is_empty() {
+                *place += 1;
+                return Some(word);
+            }
+            *place = (at + 1) * WIDTH;
+        }
+    }
+
     /// Asks the processor to load the line where a tag is looked for first.
     #[inline]
     pub(super) fn prefetch_line(&self, tag: u16) {

@@ -13,15 +13,27 @@
 //! ```
 
 use crate::number::parse_integer;
+use smallvec::SmallVec;
 
 /// Longest text whose length fits the first byte.
 const SHORT_TEXT_BYTES_MAX: usize = 63;
+
+/// Shortest text whose length does not.
+const MORE_TEXT_BYTES: usize = SHORT_TEXT_BYTES_MAX + 1;
 
 /// Longest text whose length fits two bytes.
 const MEDIUM_TEXT_BYTES_MAX: usize = 4095;
 
 /// Longest text that may be an integer.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
+
+/// The longest head of a text, or the longest integer.
+const HEAD_BYTES_MAX: usize = 9;
+
+type Head = [u8; HEAD_BYTES_MAX];
+
+/// An element as it is packed, for a search or a splice.
+pub type Encoded = SmallVec<[u8; 72]>;
 
 /// An element where it lies, or on its way there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +62,7 @@ impl<'a> Element<'a> {
                 text.len()
                     + match text.len() {
                         0..=SHORT_TEXT_BYTES_MAX => 1,
-                        0..=MEDIUM_TEXT_BYTES_MAX => 2,
+                        MORE_TEXT_BYTES..=MEDIUM_TEXT_BYTES_MAX => 2,
                         _ => 5,
                     }
             }
@@ -66,22 +78,52 @@ impl<'a> Element<'a> {
     /// Appends its encoding.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        match *self {
+        let (head, len) = self.head();
+        out.extend_from_slice(&head[..len]);
+        if let Self::Bytes(text) = self {
+            out.extend_from_slice(text);
+        }
+    }
+
+    /// Its encoding. Equal elements that [`Element::of`] makes have equal bytes.
+    #[inline]
+    pub fn encoded(&self) -> Encoded {
+        let (head, len) = self.head();
+        let mut out = Encoded::from_slice(&head[..len]);
+        if let Self::Bytes(text) = self {
+            out.extend_from_slice(text);
+        }
+        out
+    }
+
+    /// What goes before a text, or all of an integer.
+    #[inline]
+    fn head(&self) -> (Head, usize) {
+        let mut head = [0; HEAD_BYTES_MAX];
+        let (kind, bytes, len) = match *self {
             Self::Bytes(text) => {
                 let len = text.len();
                 match len {
-                    0..=SHORT_TEXT_BYTES_MAX => out.push(0x80 | len as u8),
-                    0..=MEDIUM_TEXT_BYTES_MAX => out.extend_from_slice(&[0xe0 | (len >> 8) as u8, len as u8]),
+                    0..=SHORT_TEXT_BYTES_MAX => (0x80 | len as u8, 0, 0),
+                    MORE_TEXT_BYTES..=MEDIUM_TEXT_BYTES_MAX => (0xe0 | (len >> 8) as u8, len as i64, 1),
                     _ => {
                         assert!(len <= u32::MAX as usize, "strings are bounded far below 4 GiB");
-                        out.push(0xf0);
-                        out.extend_from_slice(&(len as u32).to_le_bytes());
+                        (0xf0, len as i64, 4)
                     }
                 }
-                out.extend_from_slice(text);
             }
-            Self::Int(value) => write_integer(value, out),
-        }
+            Self::Int(value) => match value {
+                0..=127 => (value as u8, 0, 0),
+                -4096..=4095 => (0xc0 | (value >> 8 & 0x1f) as u8, value, 1),
+                -0x8000..=0x7fff => (0xf1, value, 2),
+                -0x80_0000..=0x7f_ffff => (0xf2, value, 3),
+                -0x8000_0000..=0x7fff_ffff => (0xf3, value, 4),
+                _ => (0xf4, value, 8),
+            },
+        };
+        head[0] = kind;
+        head[1..].copy_from_slice(&bytes.to_le_bytes());
+        (head, 1 + len)
     }
 
     /// The element whose encoding begins at `at`, and where the next one begins.
@@ -153,20 +195,6 @@ impl<'a> Element<'a> {
             Self::Int(value) => itoa::Buffer::new().format(value).len(),
         }
     }
-}
-
-fn write_integer(value: i64, out: &mut Vec<u8>) {
-    let bytes = value.to_le_bytes();
-    let (kind, len) = match value {
-        0..=127 => return out.push(value as u8),
-        -4096..=4095 => return out.extend_from_slice(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8]),
-        -0x8000..=0x7fff => (0xf1, 2),
-        -0x80_0000..=0x7f_ffff => (0xf2, 3),
-        -0x8000_0000..=0x7fff_ffff => (0xf3, 4),
-        _ => (0xf4, 8),
-    };
-    out.push(kind);
-    out.extend_from_slice(&bytes[..len]);
 }
 
 #[cfg(test)]

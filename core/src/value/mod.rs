@@ -6,6 +6,7 @@
 
 pub mod element;
 pub mod hash;
+pub mod intset;
 pub mod list;
 pub mod set;
 pub mod splice;

@@ -1,6 +1,7 @@
 //! One run of one case on one server, and what is done to the server before: filling it and weighing the keys.
 
 use super::figure::Figure;
+use super::hand_over;
 use super::outside;
 use super::record::Raw;
 use super::suite::{Case, ClientKind, Measure};
@@ -8,7 +9,7 @@ use crate::client::Client;
 use crate::error::PerfError;
 use crate::load::{self, Plan, Target};
 use crate::machine::stolen_seconds;
-use crate::servers::{CpuClock, Programs, Server, raise_open_files};
+use crate::servers::{CpuClock, Programs, Server, on_cpus, raise_open_files};
 use crate::workload::{Distribution, WeightedCommand, Workload};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,14 +17,20 @@ use std::time::{Duration, Instant};
 /// Bytes of requests under way on a connection while a server is filled.
 const FILL_BYTES: usize = 256 * 1024;
 
+/// The part of a run that comes before it as a warm-up.
+const WARM_UP_PART: u64 = 5;
+
 /// Open files besides those of the connections that are counted.
 pub const FILES_BESIDE: u64 = 1000;
 
 /// What a run found.
 pub type Figures = BTreeMap<Figure, f64>;
 
-/// Sets all keys of the case once, in order, and returns what each costs.
+/// Sets all keys of the case once, in order, and returns what each costs. Or fills in what the case says.
 pub fn fill(programs: &Programs, server: &Server, case: &Case) -> Result<Figures, PerfError> {
+    if !case.refill {
+        fill_in(server, case)?;
+    }
     if !case.prefill {
         return Ok(Figures::new());
     }
@@ -44,6 +51,14 @@ pub fn fill(programs: &Programs, server: &Server, case: &Case) -> Result<Figures
         (Figure::UsedPerKey, each(used, used_before)),
         (Figure::ResidentPerKey, each(resident, resident_before)),
     ]))
+}
+
+fn fill_in(server: &Server, case: &Case) -> Result<(), PerfError> {
+    if case.fill.is_empty() {
+        return Ok(());
+    }
+    case.fill.iter().try_for_each(|step| step.run(server, case.workload.value.max()))?;
+    server.settled_memory().map(|_| ())
 }
 
 fn fill_ourselves(server: &Server, case: &Case) -> Result<(), PerfError> {
@@ -76,9 +91,14 @@ fn target(server: &Server) -> Target {
 
 /// Runs the case once, after a warm-up that is not measured.
 pub fn run(programs: &Programs, server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw), PerfError> {
+    if case.refill {
+        server.client()?.command(&["FLUSHALL", "SYNC"])?;
+        fill_in(server, case)?;
+    }
     match case.measure {
         Measure::Idle => idle(server, case),
         Measure::Connections => connections(server, case),
+        Measure::HandOver => hand_over(server, case),
         Measure::Load => match case.client {
             ClientKind::Ringkey => with_ours(server, case, round),
             ClientKind::ValkeyBenchmark => with_theirs(programs, server, case),
@@ -128,7 +148,13 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         ..Plan::default()
     };
     let target = target(server);
-    let warm_up = Plan { duration: Some(warm_up_of(case)), ..plan.clone() };
+    let warm_up = Plan {
+        duration: Some(warm_up_of(case)),
+        requests: case.requests.map(|requests| requests / WARM_UP_PART),
+        // Other keys than those of the run: what is added to a collection must not be there already.
+        seed: !plan.seed,
+        ..plan.clone()
+    };
     load::run(&target, &case.workload, &warm_up, &mut |_| {})?;
     let before = Before::read(server)?;
     let report = load::run(&target, &case.workload, &plan, &mut |_| {})?;
@@ -171,7 +197,7 @@ fn with_theirs(programs: &Programs, server: &Server, case: &Case) -> Result<(Fig
 
 /// A fifth of the run: enough for caches, tables and the adaptive waiting to settle.
 fn warm_up_of(case: &Case) -> Duration {
-    case.duration / 5
+    case.duration / WARM_UP_PART as u32
 }
 
 fn of_requests(raw: &Raw) -> Figures {
@@ -184,6 +210,30 @@ fn of_requests(raw: &Raw) -> Figures {
         figures.insert(Figure::CallsPerHop, raw.cores.calls_out as f64 / raw.cores.hops_out as f64);
     }
     figures
+}
+
+fn hand_over(server: &Server, case: &Case) -> Result<(Figures, Raw), PerfError> {
+    let pairs = case.connections / 2;
+    let handed = |duration| {
+        let running = || hand_over::run(server.address(), pairs, duration);
+        on_cpus(case.client_cpus.as_deref(), running).and_then(|found| found)
+    };
+    handed(warm_up_of(case))?;
+    let before = Before::read(server)?;
+    let found = handed(case.duration)?;
+    let (mut raw, _) = before.until_now(server)?;
+    raw.requests = found.handed_over;
+    raw.elapsed_s = found.elapsed.as_secs_f64();
+    let micros = |quantile: f64| found.latency.value_at_quantile(quantile) as f64 / 1e3;
+    let mut figures = of_requests(&raw);
+    figures.extend([
+        (Figure::Throughput, raw.requests as f64 / raw.elapsed_s),
+        (Figure::P50, micros(0.5)),
+        (Figure::P99, micros(0.99)),
+        (Figure::P999, micros(0.999)),
+        (Figure::Max, found.latency.max() as f64 / 1e3),
+    ]);
+    Ok((figures, raw))
 }
 
 fn idle(server: &Server, case: &Case) -> Result<(Figures, Raw), PerfError> {

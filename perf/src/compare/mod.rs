@@ -1,10 +1,14 @@
 //! `ringkey-perf compare`: servers against each other under the same load, interleaved over rounds.
 //!
-//! - `suite` says what is compared, `figure` what is measured;
-//! - `session` goes through rounds and servers, `measure` makes one run, `outside` makes it with valkey-benchmark;
-//! - `record` keeps every run as a line of a file, `summary` says what the runs say.
+//! - `suite` says what is compared, `figure` what is measured, `filling` what is there before;
+//! - `session` goes through rounds and servers, `measure` makes one run, `outside` makes it with valkey-benchmark,
+//!   `hand_over` with pairs of clients that wait for each other;
+//! - `record` keeps every run as a line of a file, `summary` says what the runs say, `mean` what several cases say together.
 
 mod figure;
+mod filling;
+mod hand_over;
+mod mean;
 mod measure;
 mod outside;
 mod record;
@@ -13,6 +17,8 @@ mod suite;
 mod summary;
 
 pub use figure::Figure;
+pub use filling::FillStep;
+pub use mean::Mean;
 pub use record::Record;
 pub use suite::{Case, ClientKind, SHIPPED, Suite};
 pub use summary::{CaseSummary, ServerSummary, Verdict};
@@ -148,7 +154,10 @@ fn prepare(suite: &mut Suite, options: &Options) -> Result<(), PerfError> {
             case.client_cpus.clone_from(cpus);
         }
         if options.quick {
-            case.workload.keys.count = case.workload.keys.count.min(QUICK_KEYS_MAX);
+            // Where there are fillings, the keys are those.
+            if case.fill.is_empty() {
+                case.workload.keys.count = case.workload.keys.count.min(QUICK_KEYS_MAX);
+            }
         }
     }
     Ok(())
@@ -171,6 +180,10 @@ fn report(suite: &Suite, records: &[Record], json: bool) -> String {
     if !ratios.is_empty() {
         let _ =
             write!(text, "\n### Ratios to the baseline\n\nMedian (smallest - largest) over the rounds.\n\n{ratios}");
+    }
+    let means = mean::mean_table(&suite.means, &cases);
+    if !means.is_empty() {
+        let _ = write!(text, "\n### Geometric means of the median ratios\n\n{means}");
     }
     let cores = summary::cores_text(&cases);
     if !cores.is_empty() {

@@ -115,6 +115,9 @@ impl Session<'_> {
         if case.prefill {
             let keys = case.workload.keys.count;
             (self.say)(&format!("round {round} of {}: {name}: {keys} keys are being set", self.rounds));
+        } else if !case.fill.is_empty() && !case.refill {
+            let elements: u64 = case.fill.iter().map(|step| step.keys * step.elements).sum();
+            (self.say)(&format!("round {round} of {}: {name}: {elements} elements are being added", self.rounds));
         }
         let server = Server::start(self.programs, setup)?;
         let version = server.info()?.version();

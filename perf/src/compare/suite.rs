@@ -4,6 +4,8 @@
 //! table of the README is one entry here.
 
 use super::figure::Figure;
+use super::filling::FillStep;
+use super::mean::Mean;
 use crate::error::PerfError;
 use crate::servers::Setup;
 use crate::workload::{Distribution, Keys, ValueSize, WeightedCommand, Workload, builtin};
@@ -15,6 +17,7 @@ use std::time::Duration;
 /// The suites that come with the program.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("figures", include_str!("../../suites/figures.toml")),
+    ("collections", include_str!("../../suites/collections.toml")),
     ("strings", include_str!("../../suites/strings.toml")),
     ("cores", include_str!("../../suites/cores.toml")),
     ("smoke", include_str!("../../suites/smoke.toml")),
@@ -33,6 +36,8 @@ pub struct Suite {
     pub servers: BTreeMap<String, Setup>,
     /// What is run on them.
     pub cases: Vec<Case>,
+    /// What is hoped for of several cases together.
+    pub means: Vec<Mean>,
 }
 
 /// One workload on several servers.
@@ -58,6 +63,10 @@ pub struct Case {
     pub client: ClientKind,
     /// Are all keys set before?
     pub prefill: bool,
+    /// What is filled in before, instead.
+    pub fill: Vec<FillStep>,
+    /// Is everything removed and filled in anew before each run, because the load uses it up?
+    pub refill: bool,
     /// How long a run is.
     pub duration: Duration,
     /// End after so many requests, if that is earlier.
@@ -81,6 +90,8 @@ pub enum Measure {
     Idle,
     /// Memory of connections that do nothing.
     Connections,
+    /// Pairs of clients that hand elements to each other through lists.
+    HandOver,
 }
 
 /// Which program makes the load.
@@ -148,8 +159,13 @@ struct SuiteText {
     #[serde(default = "three_seconds")]
     seconds: f64,
     servers: BTreeMap<String, Setup>,
+    /// Fillings by name, for cases to share.
+    #[serde(default)]
+    fills: Fills,
     #[serde(rename = "case")]
     cases: Vec<CaseText>,
+    #[serde(rename = "mean", default)]
+    means: Vec<Mean>,
 }
 
 fn five() -> usize {
@@ -159,6 +175,8 @@ fn five() -> usize {
 fn three_seconds() -> f64 {
     3.0
 }
+
+type Fills = BTreeMap<String, Vec<FillStep>>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,6 +210,11 @@ struct CaseText {
     client: ClientKind,
     #[serde(default)]
     prefill: Option<bool>,
+    /// Names of fillings.
+    #[serde(default)]
+    fill: Option<OneOrMore<String>>,
+    #[serde(default)]
+    refill: bool,
     #[serde(default)]
     seconds: Option<f64>,
     #[serde(default)]
@@ -224,10 +247,16 @@ impl Suite {
         let read: SuiteText = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let mut cases = Vec::new();
         for case in &read.cases {
-            cases.extend(case.write_out(read.seconds).map_err(wrong)?);
+            cases.extend(case.write_out(read.seconds, &read.fills).map_err(wrong)?);
         }
-        let suite =
-            Self { name: read.name, about: read.about, rounds: read.rounds.max(1), servers: read.servers, cases };
+        let suite = Self {
+            name: read.name,
+            about: read.about,
+            rounds: read.rounds.max(1),
+            servers: read.servers,
+            cases,
+            means: read.means,
+        };
         suite.check().map_err(wrong)?;
         Ok(suite)
     }
@@ -249,9 +278,17 @@ impl Suite {
             if case.targets.iter().any(|target| target.bounds().count() != 1) {
                 return Err(format!("{name}: a target needs one bound"));
             }
+            case.fill.iter().try_for_each(FillStep::check).map_err(|error| format!("{name}: {error}"))?;
+            if case.refill && case.fill.is_empty() {
+                return Err(format!("{name}: is to be filled again, but with nothing"));
+            }
             crate::load::check(&case.workload).map_err(|error| error.to_string())?;
         }
-        Ok(())
+        let matches = |mean: &&Mean| self.cases.iter().any(|case| begins(&case.name, &mean.cases));
+        match self.means.iter().find(|mean| !matches(mean)) {
+            Some(mean) => Err(format!("the mean {} is over no case", mean.name)),
+            None => Ok(()),
+        }
     }
 
     /// Keeps the cases whose names begin like one of the patterns, and only these servers. A case that loses its baseline takes its
@@ -284,7 +321,8 @@ impl Suite {
 }
 
 impl CaseText {
-    fn write_out(&self, seconds: f64) -> Result<Vec<Case>, String> {
+    fn write_out(&self, seconds: f64, fills: &Fills) -> Result<Vec<Case>, String> {
+        let fill = self.filling(fills)?;
         let commands = self.command.as_ref().map_or_else(|| vec![String::new()], OneOrMore::all);
         let pipelines = self.pipeline.as_ref().map_or_else(|| vec![1], OneOrMore::all);
         let values = self.value.as_ref().map_or_else(|| vec![64], OneOrMore::all);
@@ -302,11 +340,22 @@ impl CaseText {
                     if pipelines.len() > 1 {
                         name += &format!("-p{pipeline}");
                     }
-                    cases.push(self.case(name, command, pipeline, value, seconds)?);
+                    let case = self.case(name, command, pipeline, value, seconds)?;
+                    cases.push(Case { fill: fill.clone(), ..case });
                 }
             }
         }
         Ok(cases)
+    }
+
+    /// The fillings that it names, one after the other.
+    fn filling(&self, fills: &Fills) -> Result<Vec<FillStep>, String> {
+        let mut steps = Vec::new();
+        for name in self.fill.iter().flat_map(OneOrMore::all) {
+            let fill = fills.get(&name).ok_or_else(|| format!("{}: no fill is called {name}", self.name))?;
+            steps.extend(fill.iter().cloned());
+        }
+        Ok(steps)
     }
 
     fn case(&self, name: String, command: &str, pipeline: usize, value: usize, seconds: f64) -> Result<Case, String> {
@@ -336,7 +385,9 @@ impl CaseText {
             client_threads: self.client_threads.unwrap_or(1),
             client_cpus: self.client_cpus.clone(),
             client: self.client,
-            prefill: self.prefill.unwrap_or(load),
+            prefill: self.prefill.unwrap_or(load && self.fill.is_none()),
+            fill: Vec::new(),
+            refill: self.refill,
             duration,
             requests: self.requests,
             servers: self.servers.clone(),
@@ -350,10 +401,15 @@ impl CaseText {
 impl Case {
     /// May it run in the same processes as the case before it, on the same filled keys?
     pub fn shares_servers_with(&self, other: &Self) -> bool {
-        let filled = |case: &Self| (case.prefill, case.workload.keys.count, case.workload.value.clone());
+        let filled = |case: &Self| match case.fill.is_empty() {
+            true => (case.prefill, case.workload.keys.count, case.workload.value.clone(), Vec::new()),
+            // With fillings of their own, cases may differ in the keys that they draw.
+            false => (case.prefill, 0, case.workload.value.clone(), case.fill.clone()),
+        };
         let quiet = |case: &Self| case.measure == Measure::Load;
         self.servers == other.servers
             && filled(self) == filled(other)
+            && self.refill == other.refill
             && self.client == other.client
             && quiet(self)
             && quiet(other)
@@ -365,6 +421,7 @@ impl Case {
         match self.measure {
             Measure::Idle => format!("looked at for {:.0} s", self.duration.as_secs_f64()),
             Measure::Connections => format!("{} connections, a PING each", self.connections),
+            Measure::HandOver => format!("{} pairs, LPUSH and BLPOP to and fro", self.connections / 2),
             Measure::Load => format!(
                 "{}, {} connections, pipeline {}, {keys} keys, values of {}",
                 self.commands(),
@@ -411,7 +468,7 @@ pub enum Judged {
 }
 
 /// Does the name begin with the pattern, in which `*` stands for any text?
-fn begins(name: &str, pattern: &str) -> bool {
+pub fn begins(name: &str, pattern: &str) -> bool {
     match pattern.split_once('*') {
         None => name.starts_with(pattern),
         Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {
@@ -489,6 +546,45 @@ mod tests {
         for (from, to) in cases {
             assert!(TEXT.contains(from));
             assert!(parse(&TEXT.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn fillings_are_shared() {
+        let more = r#"
+            [fills]
+            lists = [{ command = "RPUSH list:{number}", each = "{value}", keys = 2, elements = 3 }]
+            sets = [{ command = "SADD set", each = "m:{element}", elements = 3 }]
+            [[case]]
+            name = "pop"
+            command = "RPOP list:{number}"
+            keys = 2
+            servers = ["b"]
+            fill = ["lists", "sets"]
+            refill = true
+            [[case]]
+            name = "read"
+            command = ["SISMEMBER set m", "SCARD set"]
+            servers = ["b"]
+            fill = "sets"
+            [[mean]]
+            name = "reads"
+            cases = "read"
+            figure = "server_cpu"
+            ratio_at_most = 0.8
+        "#;
+        let suite = parse(&format!("{TEXT}{more}")).unwrap();
+        let [pop, read, again] = &suite.cases[5..] else { panic!("{:?}", suite.cases) };
+        assert!(pop.refill && !pop.prefill && pop.fill.len() == 2 && read.fill.len() == 1);
+        assert!(read.shares_servers_with(again) && !pop.shares_servers_with(read));
+        for (from, to) in [
+            ("fill = \"sets\"", "fill = \"hashes\""),
+            ("fill = [\"lists\", \"sets\"]", "fill = []"),
+            ("elements = 3", "elements = 0"),
+            ("cases = \"read\"", "cases = \"write\""),
+        ] {
+            assert!(more.contains(from));
+            assert!(parse(&format!("{TEXT}{}", more.replace(from, to))).is_err(), "{to}");
         }
     }
 

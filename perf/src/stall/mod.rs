@@ -1,4 +1,5 @@
-//! `ringkey-perf stall`: the longest stalls while a table grows, shrinks and is flushed.
+//! `ringkey-perf stall`: the longest stalls while a table grows, shrinks and is flushed, or while a collection of millions
+//! of elements is built and unlinked.
 //!
 //! On a machine that others share, a client sees long waits that the table has nothing to do with. Two things tell them
 //! apart. The probe knows from the kernel who waited for a processor; only the rest of a latency is unexplained. And each
@@ -19,7 +20,7 @@ use phase::Course;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Feels for stalls while a table grows from nothing, is overwritten, shrinks, and is flushed.
+/// Feels for stalls while a table grows from nothing, is overwritten, shrinks, and is flushed; or of large collections.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     #[command(flatten)]
@@ -36,6 +37,12 @@ pub struct Options {
     /// Keys.
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     keys: u64,
+    /// One large hash, set, sorted set and list after the other is built and unlinked, instead of a table of keys.
+    #[arg(long)]
+    collections: bool,
+    /// Elements of each of these collections.
+    #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+    elements: u64,
     /// Bytes of each value.
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     value: usize,
@@ -65,10 +72,33 @@ pub struct Options {
     json: bool,
 }
 
+impl Options {
+    fn all_phases(&self) -> &'static [Phase] {
+        if self.collections { Phase::OF_COLLECTIONS } else { Phase::OF_KEYS }
+    }
+
+    /// Keys or elements.
+    fn count(&self) -> u64 {
+        if self.collections { self.elements } else { self.keys }
+    }
+
+    fn what(&self) -> &'static str {
+        if self.collections { "elements" } else { "keys" }
+    }
+}
+
 /// Feels for stalls and returns what is to be printed. `say` is told what goes on meanwhile.
 pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<String, PerfError> {
     if !(options.rate.is_finite() && options.rate >= 1.0) {
         return Err(PerfError::Usage("--rate: at least one question a second".to_owned()));
+    }
+    if let Some(phase) = options.phases.iter().find(|phase| !options.all_phases().contains(phase)) {
+        let usage = format!(
+            "--phases: {} is a phase only {} --collections",
+            phase.name(),
+            if options.collections { "without" } else { "with" }
+        );
+        return Err(PerfError::Usage(usage));
     }
     let mut results = Vec::new();
     for round in 1..=options.rounds.max(1) {
@@ -80,7 +110,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<String, PerfE
         }
     }
     if options.json {
-        let all = serde_json::json!({ "machine": Machine::here(), "keys": options.keys, "phases": results });
+        let all = serde_json::json!({ "machine": Machine::here(), options.what(): options.count(), "phases": results });
         return Ok(serde_json::to_string_pretty(&all).expect("all keys are strings and all numbers are numbers") + "\n");
     }
     Ok(text(options, &results))
@@ -100,7 +130,7 @@ fn one_server(
     let course = Course {
         server: &server,
         version: &version,
-        keys: options.keys,
+        keys: options.count(),
         value: options.value,
         connections: options.connections,
         pipeline: options.pipeline,
@@ -109,10 +139,11 @@ fn one_server(
         round,
     };
     let mut results = Vec::new();
-    for phase in Phase::ALL {
+    let all = options.all_phases();
+    for phase in all {
         let looked_at = options.phases.is_empty() || options.phases.contains(phase);
         let wanted_later = |later: &&Phase| options.phases.is_empty() || options.phases.contains(later);
-        if !Phase::ALL.iter().skip_while(|other| *other != phase).any(|later| wanted_later(&later)) {
+        if !all.iter().skip_while(|other| *other != phase).any(|later| wanted_later(&later)) {
             break;
         }
         if let Some(result) = course.run(*phase, looked_at)? {
@@ -127,17 +158,19 @@ fn one_server(
 
 fn text(options: &Options, results: &[PhaseResult]) -> String {
     let mut text = format!(
-        "## Stalls, {} keys, values of {} B\n\n{}. A probe asks {} times a second; its latency counts from when a question \
+        "## Stalls, {} {}, values of {} B\n\n{}. A probe asks {} times a second; its latency counts from when a question \
          was due. Unexplained is what is left of it without the time that probe or server waited for a processor. \"Beyond\" \
          is the longest unexplained one less that of the twin phase, which has the same traffic and a table that stays as \
          it is. Milliseconds; medians over {} rounds.\n\n",
-        options.keys,
+        options.count(),
+        options.what(),
         options.value,
         Machine::here().describe(),
         options.rate,
         options.rounds.max(1),
     );
-    text += &summary_table(results).markdown();
+    text += &summary_table(results, options.all_phases()).markdown();
+    let then = format!("{} then", options.what());
     for result in results {
         let _ =
             write!(text, "\n### {}, {}, round {}: the longest\n\n", result.version, result.phase.name(), result.round);
@@ -147,7 +180,7 @@ fn text(options: &Options, results: &[PhaseResult]) -> String {
             ("server waited", Side::Right),
             ("unexplained", Side::Right),
             ("at s", Side::Right),
-            ("keys then", Side::Right),
+            (then.as_str(), Side::Right),
         ]);
         for (stall, keys) in result.longest.iter().zip(&result.keys_at_longest) {
             let ms = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
@@ -165,7 +198,7 @@ fn text(options: &Options, results: &[PhaseResult]) -> String {
     text
 }
 
-fn summary_table(results: &[PhaseResult]) -> Table {
+fn summary_table(results: &[PhaseResult], phases: &[Phase]) -> Table {
     let numbers = [
         "questions",
         "p50",
@@ -184,7 +217,7 @@ fn summary_table(results: &[PhaseResult]) -> Table {
     let mut versions: Vec<&str> = results.iter().map(|result| result.version.as_str()).collect();
     versions.sort_unstable();
     versions.dedup();
-    for phase in Phase::ALL {
+    for phase in phases {
         for version in &versions {
             let of = |phase: Phase| results.iter().filter(move |r| r.version == *version && r.phase == phase);
             if of(*phase).next().is_none() {
@@ -237,7 +270,7 @@ mod tests {
             result("a 1", Phase::Grow, 2, 7.5),
             result("a 1", Phase::Overwrite, 2, 3.0),
         ];
-        let text = summary_table(&results).markdown();
+        let text = summary_table(&results, Phase::OF_KEYS).markdown();
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
         let cells = |line: String| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
         assert_eq!(cells(line("| a 1    | grow"))[10..12], ["5.50", "2.50"], "{text}");

@@ -1,6 +1,7 @@
-//! The phases: what happens to the table, and the probe beside it.
+//! The phases: what happens to the table or to one large collection, and the probe beside it.
 
 use super::probe::{self, Stall};
+use crate::client::Reply;
 use crate::error::PerfError;
 use crate::load::{self, Plan, Target};
 use crate::servers::{Server, WaitClock, on_cpus};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long a quiet server is looked at, and how long before and after a flush.
 const QUIET: Duration = Duration::from_secs(2);
 const AROUND_FLUSH: Duration = Duration::from_secs(1);
+
+/// How long the freeing of a collection that was unlinked is looked at.
+const AFTER_UNLINK: Duration = Duration::from_secs(4);
 
 /// Writers give way to the probe where both share a processor.
 const NICE_OF_WRITERS: i32 = 5;
@@ -33,11 +37,41 @@ pub enum Phase {
     Flush,
     /// FLUSHALL ASYNC of all keys.
     FlushAsync,
+    /// One hash gets all fields.
+    BuildHash,
+    /// UNLINK of it.
+    UnlinkHash,
+    /// One set gets all members.
+    BuildSet,
+    /// UNLINK of it.
+    UnlinkSet,
+    /// One sorted set gets all members.
+    BuildSortedSet,
+    /// UNLINK of it.
+    UnlinkSortedSet,
+    /// One list gets all elements.
+    BuildList,
+    /// UNLINK of it.
+    UnlinkList,
 }
 
 impl Phase {
-    /// All of them in the order in which they come.
-    pub const ALL: &[Self] = &[Self::Quiet, Self::Grow, Self::Overwrite, Self::Shrink, Self::Flush, Self::FlushAsync];
+    /// What happens to the table, in the order in which it comes.
+    pub const OF_KEYS: &[Self] =
+        &[Self::Quiet, Self::Grow, Self::Overwrite, Self::Shrink, Self::Flush, Self::FlushAsync];
+
+    /// What happens to large collections.
+    pub const OF_COLLECTIONS: &[Self] = &[
+        Self::Quiet,
+        Self::BuildHash,
+        Self::UnlinkHash,
+        Self::BuildSet,
+        Self::UnlinkSet,
+        Self::BuildSortedSet,
+        Self::UnlinkSortedSet,
+        Self::BuildList,
+        Self::UnlinkList,
+    ];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
@@ -48,6 +82,14 @@ impl Phase {
             Self::Shrink => "shrink",
             Self::Flush => "flush",
             Self::FlushAsync => "flush-async",
+            Self::BuildHash => "build-hash",
+            Self::UnlinkHash => "unlink-hash",
+            Self::BuildSet => "build-set",
+            Self::UnlinkSet => "unlink-set",
+            Self::BuildSortedSet => "build-sorted-set",
+            Self::UnlinkSortedSet => "unlink-sorted-set",
+            Self::BuildList => "build-list",
+            Self::UnlinkList => "unlink-list",
         }
     }
 
@@ -56,8 +98,24 @@ impl Phase {
         match self {
             Self::Quiet | Self::Overwrite => None,
             Self::Grow | Self::Shrink => Some(Self::Overwrite),
-            Self::Flush | Self::FlushAsync => Some(Self::Quiet),
+            // What builds a collection would have a twin with the same traffic if a list could be written over.
+            _ => Some(Self::Quiet),
         }
+    }
+
+    /// The command that adds an element, if that is what the phase does.
+    fn adds(self) -> Option<&'static str> {
+        Some(match self {
+            Self::BuildHash => "HSET big field:{number} {value}",
+            Self::BuildSet => "SADD big member:{number}",
+            Self::BuildSortedSet => "ZADD big {number} member:{number}",
+            Self::BuildList => "RPUSH big element:{number}",
+            _ => return None,
+        })
+    }
+
+    fn unlinks(self) -> bool {
+        matches!(self, Self::UnlinkHash | Self::UnlinkSet | Self::UnlinkSortedSet | Self::UnlinkList)
     }
 }
 
@@ -90,7 +148,7 @@ pub struct PhaseResult {
     pub requests_per_second: Option<f64>,
     /// The stalls with the longest unexplained part.
     pub longest: Vec<Stall>,
-    /// Keys in the table at each of them.
+    /// Keys in the table or elements in the collection at each of them.
     pub keys_at_longest: Vec<u64>,
     /// What the server itself says of its longest steps.
     pub server_says: Vec<(String, String)>,
@@ -110,7 +168,7 @@ pub struct Course<'a> {
     pub server: &'a Server,
     /// What it is.
     pub version: &'a str,
-    /// Keys of a full table.
+    /// Keys of a full table, or elements of a collection.
     pub keys: u64,
     /// Bytes of a value.
     pub value: usize,
@@ -139,7 +197,7 @@ impl Course<'_> {
             self.write("SET {key} {value}")?;
         }
         if !looked_at {
-            if matches!(phase, Phase::Grow | Phase::Shrink) {
+            if matches!(phase, Phase::Grow | Phase::Shrink) || phase.adds().is_some() || phase.unlinks() {
                 self.act(phase)?;
             }
             return Ok(None);
@@ -192,7 +250,22 @@ impl Course<'_> {
             }
             Phase::Flush => self.flush("SYNC"),
             Phase::FlushAsync => self.flush("ASYNC"),
+            _ => match phase.adds() {
+                Some(command) => self.write(command),
+                None => self.unlink(),
+            },
         }
+    }
+
+    fn unlink(&self) -> Result<Track, PerfError> {
+        let mut client = self.server.client()?;
+        std::thread::sleep(AROUND_FLUSH);
+        match client.command(&["UNLINK", "big"])? {
+            Reply::Integer(1) => {}
+            other => return Err(PerfError::Other(format!("UNLINK gave {other:?}"))),
+        }
+        std::thread::sleep(AFTER_UNLINK);
+        Ok(Track::empty())
     }
 
     fn flush(&self, how: &str) -> Result<Track, PerfError> {
@@ -206,17 +279,19 @@ impl Course<'_> {
 
     /// Sends the command once for each key, in order, at full speed.
     fn write(&self, command: &str) -> Result<Track, PerfError> {
+        // A command with two numbers draws two in turn: out of an odd count, each still comes to all of them.
+        let count = if command.matches("{number}").count() == 2 { self.keys | 1 } else { self.keys };
         let workload = Workload {
             name: "stall".to_owned(),
             commands: vec![WeightedCommand::new(command)],
-            keys: Keys { count: self.keys, distribution: Distribution::Sequential, ..Keys::default() },
+            keys: Keys { count, distribution: Distribution::Sequential, ..Keys::default() },
             value: ValueSize::Fixed(self.value),
             ..Workload::default()
         };
         let plan = Plan {
             connections: self.connections,
             pipeline: self.pipeline,
-            requests: Some(self.keys),
+            requests: Some(count),
             cpus: self.client_cpus.clone(),
             ..Plan::default()
         };
@@ -241,9 +316,10 @@ impl Course<'_> {
     fn keys_at(&self, phase: Phase, track: &Track, moment: Instant) -> u64 {
         match phase {
             Phase::Quiet => 0,
-            Phase::Grow => track.requests_at(moment),
-            Phase::Overwrite | Phase::Flush | Phase::FlushAsync => self.keys,
             Phase::Shrink => self.keys.saturating_sub(track.requests_at(moment)),
+            Phase::Grow => track.requests_at(moment),
+            _ if phase.adds().is_some() => track.requests_at(moment),
+            _ => self.keys,
         }
     }
 }
@@ -290,7 +366,7 @@ mod tests {
 
     #[test]
     fn twins_leave_the_table_alone() {
-        for phase in Phase::ALL {
+        for phase in Phase::OF_KEYS.iter().chain(Phase::OF_COLLECTIONS) {
             assert!(phase.twin().is_none_or(|twin| twin.twin().is_none()), "{}", phase.name());
         }
     }

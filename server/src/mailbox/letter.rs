@@ -1,6 +1,6 @@
 //! What cores write to each other.
 
-use crate::admin::client::Unblock;
+use crate::blocking::Ending;
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
@@ -70,7 +70,7 @@ pub enum Question {
     /// Pause from now on, or no more. The answer comes when nothing that was admitted before is under way.
     Pause(Option<Pause>),
     /// End the waiting of the client with this id.
-    Unblock(u64, Unblock),
+    Unblock(u64, Ending),
     /// All clients together hold too much: evict some. Only core 0 decides.
     EvictClients,
     /// Evict clients of this group until so many bytes are free.

@@ -5,6 +5,7 @@
 
 use crate::commands::Context;
 use crate::keyspace::{EntryRef, ValueKind};
+use crate::value::list::ListRef;
 use sha1::{Digest as _, Sha1};
 
 /// A digest of data.
@@ -48,9 +49,19 @@ const fn type_number(kind: ValueKind) -> u32 {
 
 fn mix_value(digest: &mut Digest, entry: &EntryRef<'_>) {
     mix(digest, &type_number(entry.kind()).to_be_bytes());
-    mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new()));
+    match entry.kind() {
+        ValueKind::List => mix_list(digest, entry),
+        _ => mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new())),
+    }
     if entry.expire_at().is_some() {
         xor(digest, b"!!expire!!");
+    }
+}
+
+fn mix_list(digest: &mut Digest, entry: &EntryRef<'_>) {
+    let list = ListRef::of(entry).expect("the kind was looked at");
+    for item in list.items(0..list.len(), false) {
+        mix(digest, item.text(&mut itoa::Buffer::new()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod rows;
 
+mod blocking;
 mod change;
 mod ends;
 mod moves;
@@ -9,6 +10,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub use blocking::{
+    blmove, blmove_waits, blmpop, blmpop_waits, blpop, blpop_waits, brpop, brpop_waits, brpoplpush, brpoplpush_waits,
+};
 pub use change::{linsert, lrem, lset, ltrim};
 pub use ends::{lmpop, lpop, lpush, lpushx, rpop, rpush, rpushx};
 pub use moves::{lmove, rpoplpush};

@@ -26,6 +26,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("whereto", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::double("timeout"),
         ],
+        run: Run::OnShard(super::blmove),
+        waits: Some(super::blmove_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -46,6 +48,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("where", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::blmpop),
+        waits: Some(super::blmpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -65,6 +69,8 @@ pub static ROWS: &[Command] = &[
         summary: "Takes the head of the first list that is not empty, and waits if all are.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
+        run: Run::OnShard(super::blpop),
+        waits: Some(super::blpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -84,6 +90,8 @@ pub static ROWS: &[Command] = &[
         summary: "Takes the tail of the first list that is not empty, and waits if all are.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
+        run: Run::OnShard(super::brpop),
+        waits: Some(super::brpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -102,6 +110,8 @@ pub static ROWS: &[Command] = &[
         summary: "Moves the tail of one list to the head of another and waits for it if need be.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("source", 0), Argument::key("destination", 1), Argument::double("timeout")],
+        run: Run::OnShard(super::brpoplpush),
+        waits: Some(super::brpoplpush_waits),
         ..Command::DEFAULT
     },
     Command {

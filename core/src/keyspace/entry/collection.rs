@@ -7,6 +7,7 @@ use super::{
 };
 use crate::keyspace::kinds::Form;
 use std::alloc::{handle_alloc_error, realloc};
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -99,6 +100,24 @@ impl OwnedEntry {
     }
 }
 
+impl<'a> EntryRef<'a> {
+    /// Where the entry lies: a name of it for as long as it stays there, in 48 bits.
+    #[inline]
+    pub(in crate::keyspace) fn address(&self) -> u64 {
+        self.start.as_ptr().expose_provenance() as u64
+    }
+
+    /// The entry at an address.
+    ///
+    /// # Safety
+    /// [`EntryRef::address`] gave the address, and the entry lives there, unchanged, for `'a`.
+    #[inline]
+    pub(in crate::keyspace) unsafe fn at_address(address: u64) -> Self {
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(address as usize));
+        Self { start: start.expect("no entry lies at zero"), owner: PhantomData }
+    }
+}
+
 /// The bytes of a packed collection, to be changed.
 #[derive(Debug)]
 pub struct PackedMut<'a> {
@@ -168,9 +187,10 @@ impl Splice for PackedMut<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::keyspace::{Value, ValueKind};
+    use crate::keyspace::{KeyHasher, Value, ValueKind};
     use crate::prng::Prng;
     use crate::units::Millis;
+    use crate::value::set::Set;
 
     fn packed(entry: &OwnedEntry) -> Vec<u8> {
         match entry.as_ref().value() {
@@ -210,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_large_value_is_moved_and_taken() {
-        let large = || NewValue::Large(Large::Set(Box::default()));
+        let large = || NewValue::Large(Large::Set(Set::with_room(&KeyHasher::new([0; 4]), 0)));
         let entry = OwnedEntry::new(b"key", large(), None).with_expiry(Some(Millis(9))).renamed(&[b'k'; 300]);
         assert_eq!(entry.as_ref().kind(), ValueKind::Set);
         assert_eq!(entry.as_ref().encoding(), "hashtable");
