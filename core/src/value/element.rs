@@ -23,6 +23,30 @@ const MEDIUM_TEXT_BYTES_MAX: usize = 4095;
 /// Longest text that may be an integer.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
 
+/// Longest head of an encoding.
+const HEAD_BYTES_MAX: usize = 9;
+
+/// The bytes of an encoding before the text.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    bytes: [u8; HEAD_BYTES_MAX],
+    len: u8,
+}
+
+impl Head {
+    #[inline]
+    fn set(&mut self, bytes: &[u8]) {
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.len = bytes.len() as u8;
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
 /// An element where it lies, or on its way there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Element<'a> {
@@ -61,6 +85,37 @@ impl<'a> Element<'a> {
             Self::Int(-0x8000_0000..=0x7fff_ffff) => 5,
             Self::Int(_) => 9,
         }
+    }
+
+    /// What its encoding has before the text, or all of an integer's.
+    #[inline]
+    pub fn head(&self) -> Head {
+        let mut head = Head { bytes: [0; HEAD_BYTES_MAX], len: 1 };
+        match *self {
+            Self::Bytes(text) => match text.len() {
+                len @ 0..=SHORT_TEXT_BYTES_MAX => head.bytes[0] = 0x80 | len as u8,
+                len @ 0..=MEDIUM_TEXT_BYTES_MAX => head.set(&[0xe0 | (len >> 8) as u8, len as u8]),
+                len => {
+                    assert!(len <= u32::MAX as usize, "strings are bounded far below 4 GiB");
+                    let [a, b, c, d] = (len as u32).to_le_bytes();
+                    head.set(&[0xf0, a, b, c, d]);
+                }
+            },
+            Self::Int(value @ 0..=127) => head.bytes[0] = value as u8,
+            Self::Int(value @ -4096..=4095) => head.set(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8]),
+            Self::Int(value) => {
+                let kind = match self.encoded_len() {
+                    3 => 0xf1,
+                    4 => 0xf2,
+                    5 => 0xf3,
+                    _ => 0xf4,
+                };
+                head.bytes[0] = kind;
+                head.bytes[1..].copy_from_slice(&value.to_le_bytes());
+                head.len = self.encoded_len() as u8;
+            }
+        }
+        head
     }
 
     /// Appends its encoding.
@@ -178,6 +233,8 @@ mod tests {
         let mut bytes = vec![0xaa; 3];
         element.write(&mut bytes);
         assert_eq!(bytes.len(), 3 + element.encoded_len(), "{text:?}");
+        let text_len = if let Element::Bytes(text) = element { text.len() } else { 0 };
+        assert_eq!(element.head().as_bytes(), &bytes[3..bytes.len() - text_len]);
         bytes.push(0xff);
         let (read, next) = Element::read(&bytes, 3);
         assert_eq!(read, element);
