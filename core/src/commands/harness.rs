@@ -104,7 +104,7 @@ fn readable(mut bytes: &[u8]) -> String {
 
 /// The handler that a call names.
 pub(crate) fn handler(words: &[&[u8]]) -> Handler {
-    use super::{key, list, string};
+    use super::{key, list, set, string};
     let name = String::from_utf8_lossy(words[0]).to_ascii_lowercase();
     match name.as_str() {
         "append" => string::append,
@@ -176,6 +176,23 @@ pub(crate) fn handler(words: &[&[u8]]) -> Handler {
         "rpoplpush" => list::rpoplpush,
         "rpush" => list::rpush,
         "rpushx" => list::rpushx,
+        "sadd" => set::sadd,
+        "scard" => set::scard,
+        "sdiff" => set::sdiff,
+        "sdiffstore" => set::sdiffstore,
+        "sinter" => set::sinter,
+        "sintercard" => set::sintercard,
+        "sinterstore" => set::sinterstore,
+        "sismember" => set::sismember,
+        "smembers" => set::smembers,
+        "smismember" => set::smismember,
+        "smove" => set::smove,
+        "spop" => set::spop,
+        "srandmember" => set::srandmember,
+        "srem" => set::srem,
+        "sscan" => set::sscan,
+        "sunion" => set::sunion,
+        "sunionstore" => set::sunionstore,
         _ => panic!("no handler for {name}"),
     }
 }
