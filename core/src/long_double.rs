@@ -57,6 +57,28 @@ impl LongDouble {
         (!parsed.infinite).then_some(parsed)
     }
 
+    /// A thousand times the number, rounded up to a whole one; `None` for what does not fit. Seconds become milliseconds so.
+    pub fn thousandfold(self) -> Option<i64> {
+        if self.infinite {
+            return None;
+        }
+        let product = Self::rounded(self.negative, u128::from(self.mantissa) * 1000, self.exponent, false);
+        if product.infinite || product.exponent > 0 && product.mantissa != 0 {
+            return None;
+        }
+        let shift = product.exponent.unsigned_abs().min(127) as u32;
+        let whole = u128::from(product.mantissa) >> shift;
+        let is_cut = whole << shift != u128::from(product.mantissa);
+        // Up is towards zero for what is negative.
+        let signed = if product.negative { -(whole as i128) } else { whole as i128 + i128::from(is_cut) };
+        i64::try_from(signed).ok()
+    }
+
+    /// Is it negative and no zero?
+    pub fn is_negative(self) -> bool {
+        self.negative && (self.infinite || self.mantissa != 0)
+    }
+
     /// Is it an infinity? Sums of parsed numbers may be.
     pub fn is_infinite(self) -> bool {
         self.infinite

@@ -2,6 +2,7 @@
 //! post what goes to other cores, send what is owed, and wait for more - all with one entry into the kernel.
 
 use crate::aside::Aside;
+use crate::blocking::Ending;
 use crate::clock;
 use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
@@ -336,8 +337,8 @@ impl CoreLoop {
     /// `true` if the session is over and nothing of it is left in the kernel.
     fn tend(&mut self, session: &mut Session) -> bool {
         self.check_limits(session);
-        if session.is_deaf && matches!(session.pending, Pending::Paused) {
-            // Who does not wait for the end of the pause is not served after it.
+        if session.is_deaf && matches!(session.pending, Pending::Paused | Pending::Blocked(_)) {
+            // Who does not wait for the end of a pause, or for keys, is not served any more.
             session.closing = Closing::Now;
         }
         let token = |operation| Token { operation, index: session.index, generation: session.generation };
@@ -366,8 +367,9 @@ impl CoreLoop {
             match session.pending {
                 Pending::Paused => self.state.leave_pause(session),
                 Pending::Clients(_) => session.pending = Pending::Nothing,
-                _ => {}
+                _ => self.state.give_up(session, Ending::Gone),
             }
+            self.state.put_back_unsent(session);
             session.output.abandon();
             listen::shut_down(&session.fd, libc::SHUT_RDWR);
             if session.is_receiving {
@@ -378,6 +380,9 @@ impl CoreLoop {
             return !session.is_receiving && !session.output.is_sending && session.pending.is_nothing();
         }
         session.output.submit(&mut self.ring, fd, send);
+        if !session.returnable.is_empty() && session.output.pending.is_empty() {
+            session.returnable.clear();
+        }
         let too_much = self.has_sent_too_much(session);
         let wants_direct = session.big.as_ref().is_some_and(|big| big.wants_direct(session.is_bulky));
         let must_stop = too_much || (wants_direct && !session.is_direct);
@@ -539,7 +544,7 @@ impl CoreLoop {
         let mut owes = self.state.mesh.is_clogged();
         for index in 0..self.state.sessions.len() {
             let Some(session) = self.state.sessions[index].as_deref_mut() else { continue };
-            if matches!(session.pending, Pending::Paused) && session.closing != Closing::Now {
+            if matches!(session.pending, Pending::Paused | Pending::Blocked(_)) && session.closing != Closing::Now {
                 session.closing = Closing::Now;
                 self.state.dirty.push(index as u32);
             } else if session.closing == Closing::No {
@@ -567,7 +572,7 @@ impl CoreLoop {
     /// Waits for the next thing to do.
     fn wait(&mut self) {
         let pause = self.state.paused.pause.map_or(i64::MAX, |pause| pause.until.0);
-        let next = self.next_tick_ms.min(self.next_slice_ms).min(pause);
+        let next = self.next_tick_ms.min(self.next_slice_ms).min(pause).min(self.state.next_deadline());
         let until_tick = (next - clock::now().0).clamp(0, 1000) as u64;
         let mut wait = self.state.batch_wait.wait(Duration::from_millis(until_tick.max(1)));
         if self.has_more_upkeep || self.state.has_more() {
@@ -644,6 +649,7 @@ impl Core for CoreLoop {
             }
         }
         self.state.check_pause();
+        self.state.check_deadlines();
         self.state.work_later();
         let executing = clock::instant();
         self.execute_arrivals();

@@ -1,12 +1,13 @@
 //! From bytes to execution: requests are parsed in place, those for this core run at once, and stretches of a pipeline
 //! that touch other cores become jobs or flights.
 
+use crate::blocking::Blocked;
 use crate::observe::calls::{Measure, request_bytes};
 use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
+use ringkey_core::command::{Admin, Command, Flags, Run, Spread, Wait};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -42,13 +43,15 @@ pub struct Read {
 enum Plan {
     /// It runs on one shard, with its reply as it comes.
     On(ShardId),
+    /// It may block the client, which ends the stretch.
+    Wait(Wait),
     /// Something that ends the stretch: it is carried out on its own.
     Alone,
 }
 
 /// What became of a request.
 #[derive(PartialEq, Eq)]
-enum Done {
+pub enum Done {
     /// The next one may follow.
     Next,
     /// The session waits, or ends.
@@ -244,6 +247,7 @@ impl State {
             }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
+            Ok(Plan::Wait(wait)) => self.begin_wait(session, parsed, row, wait, input),
             Err(error) => self.refuse(session, parsed, &error, input),
         }
     }
@@ -336,6 +340,9 @@ impl State {
         if let Some((_, hash)) = key {
             return Ok(Plan::On(self.map.shard_of(hash.slot)));
         }
+        if let Some(wait) = row.waits.and_then(|rule| rule(args, self.now)) {
+            return Ok(Plan::Wait(wait));
+        }
         let mut shard = None;
         let mut several = false;
         let fits = row.visit_keys(args, |index, _: &KeySpec| {
@@ -352,7 +359,8 @@ impl State {
         }
     }
 
-    fn shard_of_key(&self, key: &[u8]) -> ShardId {
+    /// The shard of a key.
+    pub fn shard_of_key(&self, key: &[u8]) -> ShardId {
         if self.map.shards() == 1 { self.me } else { self.map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) }
     }
 
@@ -598,7 +606,8 @@ impl State {
             }
             (_, Spread::Gather) => {
                 session.tracked.leaves(row);
-                self.gather(session, row, &request);
+                let owner = self.new_owner();
+                self.gather(session, owner, row, request, None);
                 crash::done();
                 return Done::Stop;
             }
@@ -744,8 +753,16 @@ impl State {
         self.take_off(session, flight, None);
     }
 
-    /// Has the entries of all keys lent to this core and runs the command over them.
-    fn gather(&mut self, session: &mut Session, row: &'static Command, request: &ringkey_core::resp::Request) {
+    /// Has the entries of all keys lent to this core and runs the command over them. If it finds nothing then and may block, it
+    /// goes back to `blocked`.
+    pub fn gather(
+        &mut self,
+        session: &mut Session,
+        owner: Owner,
+        row: &'static Command,
+        request: ringkey_core::resp::Request,
+        blocked: Option<Box<Blocked>>,
+    ) {
         let args = request.args();
         let mut keys: Vec<(ShardId, usize)> = Vec::new();
         row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));
@@ -754,7 +771,9 @@ impl State {
         keys.dedup_by(|a, b| args.get(a.1) == args.get(b.1));
         let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
         shards.dedup();
-        let mut flight = self.new_flight(session, Shape::Gather, Reach::Keys, &shards);
+        let shape = Shape::Gather;
+        let mut flight =
+            Box::new(Flight::new(owner, session.ticket(), shape, Reach::Keys, &shards, || self.take_batch()));
         let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
         if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
             && other != session.db
@@ -772,7 +791,7 @@ impl State {
             }
         }
         call.db = session.db;
-        let gathered = Box::new(GatheredCall { request: request.clone(), call });
+        let gathered = Box::new(GatheredCall { request, call, blocked });
         self.take_off(session, flight, Some(gathered));
     }
 
@@ -819,13 +838,14 @@ fn is_of_the_web(args: &Args<'_>) -> bool {
     !args.is_empty() && (args.get(0).eq_ignore_ascii_case(b"post") || args.get(0).eq_ignore_ascii_case(b"host:"))
 }
 
-fn in_place<'a>(spans: &'a [ringkey_core::resp::Span], parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
+/// The words of a request that lies in the input.
+pub fn in_place<'a>(spans: &'a [ringkey_core::resp::Span], parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
     Args::new(&input[parsed.start..parsed.end], &spans[parsed.words.0 as usize..parsed.words.1 as usize], &[])
 }
 
 impl Session {
     /// The words of the next parsed request.
-    fn args_of<'a>(&'a self, parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
+    pub fn args_of<'a>(&'a self, parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
         self.args_at(parsed, input, 0)
     }
 
@@ -838,14 +858,15 @@ impl Session {
     }
 
     /// Moves behind a request whose words have been copied.
-    fn leave_behind(&mut self, parsed: &Parsed) {
+    pub fn leave_behind(&mut self, parsed: &Parsed) {
         self.next_parsed += 1;
         if parsed.is_owned {
             self.owned.pop_front();
         }
     }
 
-    fn note_command(&mut self, row: &'static Command) {
+    /// Notes that a command was begun.
+    pub fn note_command(&mut self, row: &'static Command) {
         self.last_command = Some(row);
         self.commands += 1;
     }

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod aside;
 pub mod batch_wait;
+pub mod blocking;
 pub mod boot;
 pub mod census;
 pub mod clock;

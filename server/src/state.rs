@@ -30,7 +30,7 @@ use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -269,8 +269,10 @@ pub struct State {
     pub is_evicting: bool,
     /// Answers that wait for the end of that.
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
-    /// Clients that a command has blocked, by id, and their places in the table of sessions. No command blocks yet.
+    /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
+    /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
+    pub deadlines: BTreeSet<(i64, u64)>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
     /// Questions about the data that wait until no transaction has the shard half done.
@@ -394,6 +396,7 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             blocked: HashMap::new(),
+            deadlines: BTreeSet::new(),
             notices: VecDeque::new(),
             visits: HashMap::new(),
             admitted: VecDeque::new(),
@@ -537,8 +540,7 @@ impl State {
         self.batch_wait.arrived();
         match letter {
             Letter::Batch(batch) if batch.is_answer => {
-                // A job that had to wait comes home by itself, besides the batch that it left with.
-                self.away = self.away.saturating_sub(1);
+                self.away -= usize::from(!batch.is_extra && self.away > 0);
                 self.homecoming.push_back((from, batch));
             }
             Letter::Batch(mut batch) => {
@@ -586,6 +588,11 @@ impl State {
         loop {
             if self.outgoing[self.me.index()].is_some() {
                 self.flush_own();
+            }
+            if self.site.has_served() {
+                let mut done = std::mem::take(&mut self.done);
+                self.site.take_served(&mut done);
+                self.send_done(done);
             }
             if let Some(batch) = self.inbound.pop_front() {
                 self.deliver(batch);
@@ -668,7 +675,9 @@ impl State {
     }
 
     fn come_home(&mut self, from: usize, batch: Box<Batch>) {
-        if let [job] = batch.jobs.as_slice() {
+        if let [job] = batch.jobs.as_slice()
+            && job.is_of_calls()
+        {
             let (index, generation) = Session::place_of(job.ticket);
             if let Some(session) = self.session(index, generation)
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
@@ -679,6 +688,10 @@ impl State {
             }
         }
         for (at, job) in batch.jobs.iter().enumerate() {
+            if !job.is_of_calls() {
+                self.take_news(&batch, at);
+                continue;
+            }
             let (index, generation) = Session::place_of(job.ticket);
             if self.session(index, generation).is_none() {
                 continue;
@@ -718,25 +731,9 @@ impl State {
             session.pending = Pending::Flight(flight, gathered);
             return;
         }
+        let mut waiting = None;
         match gathered {
-            Some(gathered) => {
-                let mut out = ringkey_core::resp::ReplyBuffer::default();
-                let args = gathered.request.args();
-                let mut lent = flight.lent_batches();
-                self.site.watch.start();
-                let tally = self.workbench.run(&self.site.rules, self.now, &gathered.call, &args, &mut lent, &mut out);
-                drop(lent);
-                let ticks = self.site.watch.lap();
-                self.site.tally(tally);
-                let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
-                self.site.shard.stats.add(&stats);
-                flight.give_back(&mut self.steps);
-                let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-                session.append_replies(&out, ringkey_core::resp::reply::Mark::default(), out.mark());
-                let GatheredCall { request, call } = *gathered;
-                session.tracked.request = request;
-                self.conclude_at(index, call.row, ticks, out.len(), tally.error.is_some());
-            }
+            Some(gathered) => waiting = self.run_gathered(&mut flight, gathered, index),
             None => {
                 let random = self.random.u64(..);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
@@ -751,13 +748,16 @@ impl State {
             }
         }
         self.carry_out_steps(&mut flight);
+        for batch in flight.into_batches() {
+            self.recycle(batch);
+        }
+        if let Some(blocked) = waiting {
+            return self.wait_on(index, blocked);
+        }
         let session = self.sessions[index as usize].as_mut().expect("it was found just now");
         session.pending = Pending::Nothing;
         self.requests_answered(index);
         self.ready.push_back(index);
-        for batch in flight.into_batches() {
-            self.recycle(batch);
-        }
     }
 
     /// A command of several steps, of the session at `index`, is over.
@@ -841,7 +841,7 @@ impl State {
     }
 
     /// Takes a session out of the table, for as long as something is done with it and the rest of the core.
-    fn take_session(&mut self, index: u32, generation: u32) -> Option<Box<Session>> {
+    pub fn take_session(&mut self, index: u32, generation: u32) -> Option<Box<Session>> {
         let place = self.sessions.get_mut(index as usize)?;
         if place.as_deref()?.generation != generation { None } else { place.take() }
     }
@@ -877,7 +877,9 @@ impl State {
 
     /// Has the shard and the handlers act by the settings in force.
     pub fn apply_rules(&mut self) {
+        let list_plain_from = self.site.rules.limits.list_plain_from;
         self.site.rules = Tuning::rules(&self.settings);
+        self.site.rules.limits.list_plain_from = list_plain_from;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
             self.site.rules.hold = Hold::Paused;
         }
@@ -898,12 +900,5 @@ impl State {
         let is_paused = self.paused.pause.is_some();
         self.is_plain = self.serves_all && !is_paused;
         self.stretches_plainly = self.seat.is_none() && !is_paused;
-    }
-
-    /// Ends the waiting of a client that a command has blocked. `false` if this core has none with this id.
-    pub fn unblock(&mut self, id: u64, _how: crate::admin::client::Unblock) -> bool {
-        let Some(index) = self.blocked.remove(&id) else { return false };
-        self.ready.push_back(index);
-        true
     }
 }

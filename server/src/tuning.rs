@@ -142,6 +142,7 @@ impl Tuning {
             zset_entries: size(Setting::ZsetMaxListpackEntries),
             zset_value_bytes: size(Setting::ZsetMaxListpackValue),
             list_size: settings.int(Setting::ListMaxListpackSize),
+            list_plain_from: 0,
         }
     }
 

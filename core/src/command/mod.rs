@@ -7,6 +7,8 @@ pub mod names;
 pub mod options;
 pub mod row;
 pub mod table;
+pub mod wait;
 
 pub use names::{Names, RenameError};
 pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread};
+pub use wait::{Undo, Wait};

@@ -4,6 +4,7 @@
 //! table and COMMAND can answer from it.
 
 use super::keys::{KeyRule, KeySpec};
+use super::wait::WaitRule;
 use crate::commands::Context;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -49,6 +50,8 @@ pub struct Command {
     pub spread: Spread,
     /// Who carries it out.
     pub run: Run,
+    /// What a call waits for that finds nothing, for commands that block their clients.
+    pub waits: Option<WaitRule>,
 }
 
 impl Command {
@@ -100,6 +103,7 @@ impl Command {
         subcommands: &[],
         spread: Spread::Gather,
         run: Run::Missing,
+        waits: None,
     };
 }
 

@@ -124,6 +124,10 @@ pub struct Context<'a> {
     pub expiry: Expiry,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
+    /// May the call make its client wait?
+    pub may_block: bool,
+    /// Does it?
+    pub waits: bool,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
     expired: Vec<(DbIndex, Box<[u8]>)>,
     /// How many of them have been removed already.
@@ -142,6 +146,8 @@ impl<'a> Context<'a> {
             first_key: None,
             expiry: Expiry::Remove,
             no_touch: false,
+            may_block: false,
+            waits: false,
             expired: Vec::new(),
             removed: 0,
         }
@@ -251,11 +257,13 @@ impl<'a> Context<'a> {
     /// arrived in an allocation of its own.
     #[inline]
     pub fn value<'k>(&self, args: &Args<'k>, index: usize) -> NewValue<'k> {
-        match args.shared(index) {
-            None => NewValue::from_bytes(args.get(index)),
-            Some(bytes) if bytes.len() < SHARED_VALUE_BYTES_MIN => NewValue::from_bytes(args.get(index)),
-            Some(bytes) => NewValue::from_shared(Bytes::clone(bytes)),
-        }
+        value(args, index)
+    }
+
+    /// The time that tells which fields of hashes have expired; for those who see expired keys, none has.
+    #[inline]
+    pub fn field_time(&self) -> Millis {
+        if self.expiry.shows() { crate::value::hash::BEFORE_ALL } else { self.now }
     }
 
     /// Looks up a key in order to read it: counts a hit or a miss and is a use of the key.
@@ -328,6 +336,15 @@ impl<'a> Context<'a> {
                     database.touch(key, fresh);
                 }
             }
+        }
+        self.free_unless(self.shard.lazy_free.server_del);
+    }
+
+    /// Frees what was removed or replaced at once, unless that is to be done `lazily`.
+    #[inline]
+    pub fn free_unless(&mut self, lazily: bool) {
+        if !lazily && self.database().buried() > 0 {
+            self.database().free_buried();
         }
     }
 
@@ -403,7 +420,24 @@ impl<'a> Context<'a> {
 
     /// Tells that a key has got elements, for which somebody may wait.
     #[inline]
-    pub fn note_filled(&mut self, _key: &Key<'_>) {}
+    pub fn note_filled(&mut self, key: &Key<'_>) {
+        self.shard.waiting.fill(self.db, key);
+    }
+
+    /// The same for a key of any database.
+    #[inline]
+    pub fn note_filled_in(&mut self, db: DbIndex, key: &Key<'_>) {
+        self.shard.waiting.fill(db, key);
+    }
+
+    /// A call has found nothing that it could take: its client waits if it may, and else gets `nothing` as its reply.
+    pub fn wait_or(&mut self, reply: &mut Reply<'_>, nothing: impl FnOnce(&mut Reply<'_>)) -> Outcome {
+        self.waits = self.may_block;
+        if !self.waits {
+            nothing(reply);
+        }
+        Outcome::unchanged()
+    }
 
     /// Has this time passed, so that a key is removed rather than given it?
     #[inline]
@@ -437,5 +471,16 @@ impl<'a> Context<'a> {
 
     fn removal_of(&self, name: &[u8]) -> EffectCall {
         EffectCall::new([if self.shard.lazy_free.expire { &b"UNLINK"[..] } else { b"DEL" }, name])
+    }
+}
+
+/// An argument as a value to store: as an integer where it looks like one, without a copy where it arrived in an
+/// allocation of its own.
+#[inline]
+pub fn value<'k>(args: &Args<'k>, index: usize) -> NewValue<'k> {
+    match args.shared(index) {
+        None => NewValue::from_bytes(args.get(index)),
+        Some(bytes) if bytes.len() < SHARED_VALUE_BYTES_MIN => NewValue::from_bytes(args.get(index)),
+        Some(bytes) => NewValue::from_shared(Bytes::clone(bytes)),
     }
 }

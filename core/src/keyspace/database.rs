@@ -204,8 +204,20 @@ impl Database {
         }
     }
 
+    /// Frees the large values that wait for it at once: somebody set the directive that says so.
+    #[cold]
+    pub fn free_buried(&mut self) {
+        drop(self.take_buried());
+    }
+
+    /// Has a part of a large value that left it freed later.
+    pub fn discard_part(&mut self, part: Large) {
+        self.dict.bury(part);
+    }
+
     /// How many large values wait to be freed.
-    pub(super) fn buried(&self) -> usize {
+    #[inline]
+    pub fn buried(&self) -> usize {
         self.dict.buried.len()
     }
 

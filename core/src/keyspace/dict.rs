@@ -35,6 +35,9 @@ pub(super) const PREFETCH_AHEAD: usize = 12;
 /// Tries of random places before a random key is looked for in another way.
 const RANDOM_TRIES: u32 = 128;
 
+/// Large values of at most so many elements are freed at once, as in Valkey.
+const FREED_AT_ONCE_MAX: usize = 64;
+
 /// No expiry is earlier than this.
 pub(super) const NEVER: Millis = Millis(i64::MAX);
 
@@ -350,10 +353,12 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         entry
     }
 
-    /// Notes a large value that is to be freed later.
+    /// Notes a large value that is to be freed later, unless that is as quickly done.
     #[cold]
     pub(super) fn bury(&mut self, large: Large) {
-        self.buried.push(large);
+        if large.len() > FREED_AT_ONCE_MAX {
+            self.buried.push(large);
+        }
     }
 
     /// Keeps the counts of keys that expire, and the hints of when.

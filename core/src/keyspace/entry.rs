@@ -428,7 +428,10 @@ impl<'a> EntryRef<'a> {
         let meta = self.meta();
         if meta.shape() >= PACKED {
             match meta.shape() {
-                LARGE => "quicklist",
+                LARGE => match self.value() {
+                    Value::List(list) => list.encoding(),
+                    _ => "quicklist",
+                },
                 LARGE_SET | LARGE_HASH => "hashtable",
                 LARGE_SORTED_SET => "skiplist",
                 packed => Form::ALL[usize::from(packed - PACKED)].encoding(),

@@ -13,6 +13,7 @@ pub mod expiry;
 pub mod scan;
 pub mod shard;
 pub mod slot;
+pub mod waiting;
 
 mod chunks;
 mod directory;

@@ -5,6 +5,7 @@ use super::dict::Remains;
 use super::entry::EntryRef;
 use super::expiry::{Progress, expire_some};
 use super::slot::{Key, KeyHasher, ShardMap};
+use super::waiting::Waiting;
 use crate::prng::Prng;
 use crate::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
@@ -77,6 +78,8 @@ pub struct Shard {
     pub holds_expired: bool,
     /// Which removals leave the freeing for later.
     pub lazy_free: LazyFree,
+    /// Who waits for keys.
+    pub waiting: Waiting,
     pub(crate) databases: Vec<Database>,
     remains: VecDeque<Remains>,
     /// The database that the next tick begins with.
@@ -105,6 +108,7 @@ impl Shard {
             active_expire: true,
             holds_expired: false,
             lazy_free: LazyFree::default(),
+            waiting: Waiting::default(),
             remains: VecDeque::new(),
             next: 0,
         }
@@ -164,6 +168,9 @@ impl Shard {
     /// Exchanges the contents of two databases.
     pub fn swap_databases(&mut self, one: DbIndex, other: DbIndex) {
         self.databases.swap(one.index(), other.index());
+        // Who waits for a key waits for whatever the database of that number holds.
+        self.waiting.fill_database(one);
+        self.waiting.fill_database(other);
     }
 
     /// Empties one database or all. `lazily` leaves the freeing to [`Shard::tick`]. The answer: how many keys went.
@@ -205,6 +212,9 @@ impl Shard {
         let mut more = false;
         if self.active_expire && !self.holds_expired {
             more |= self.expire(now, budget_entries, expired);
+            if !self.lazy_free.expire {
+                self.databases.iter_mut().filter(|database| database.buried() > 0).for_each(Database::free_buried);
+            }
         }
         self.collect_buried();
         if let Some(remains) = self.remains.front_mut() {

@@ -30,6 +30,26 @@ pub enum Order {
     Return,
     /// Keep the locks: the core itself looks at the shard between transactions, and releases them.
     Visit,
+    /// Note who waits for the keys of its call that this shard owns, and tell its core when one of them has got something.
+    /// Nobody waits for an answer.
+    Watch,
+    /// An answer to [`Order::Watch`]: a key has got something.
+    Poke,
+}
+
+/// How a job that may block its client stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blocking {
+    /// It may not.
+    No,
+    /// It waits if it finds nothing.
+    May,
+    /// It waits at the shard, and the reply comes later.
+    Parked,
+    /// It has been carried out.
+    Served,
+    /// Nobody waits for it any more, or: it was given up, and nothing was done.
+    Cancelled,
 }
 
 /// What a job locks.
@@ -95,6 +115,16 @@ pub struct Job {
     pub replies_from: Mark,
     /// How long its calls took that are parts, in ticks.
     pub part_ticks: u64,
+    /// May it wait for keys, or does it?
+    pub blocking: Blocking,
+}
+
+impl Job {
+    /// Does its return bring replies or entries for whoever sent it, and no news of somebody who waits for keys?
+    #[inline]
+    pub fn is_of_calls(&self) -> bool {
+        self.blocking == Blocking::No && !matches!(self.order, Order::Watch | Order::Poke)
+    }
 }
 
 /// An entry that travels: its database, its key's word, and what the shard had there.
@@ -135,6 +165,10 @@ pub struct Batch {
     pub lent: Vec<Lent>,
     /// Owners whose locks are to be released before anything else is done.
     pub releases: Vec<Owner>,
+    /// Jobs that wait for keys and are given up, after everything else is done.
+    pub cancels: Vec<Owner>,
+    /// Does it come home besides the batch that brought its job?
+    pub is_extra: bool,
     /// Calls that were slow, and how long they took, in ticks.
     pub slow: Vec<(u32, u64)>,
     /// When it left its home core, in ticks.
@@ -156,6 +190,8 @@ impl Batch {
     /// Empties it for its next use; lets go of overlarge buffers.
     pub fn recycle(&mut self) {
         self.is_answer = false;
+        self.is_extra = false;
+        self.cancels.clear();
         self.shared.clear();
         self.spans.clear();
         self.calls.clear();
@@ -182,12 +218,12 @@ impl Batch {
 
     /// Nothing to do and nothing to release?
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.releases.is_empty()
+        self.jobs.is_empty() && self.releases.is_empty() && self.cancels.is_empty()
     }
 
-    /// Does anybody wait for its return? Not of releases and returned entries.
+    /// Does anybody wait for its return? Not of releases, returned entries, and those who want to be told later.
     pub fn is_awaited(&self) -> bool {
-        self.jobs.iter().any(|job| job.order != Order::Return)
+        self.jobs.iter().any(|job| !matches!(job.order, Order::Return | Order::Watch))
     }
 
     /// Opens a job; the calls pushed from now on are its calls.
@@ -195,8 +231,8 @@ impl Batch {
         let at = self.calls.len() as u32;
         let locks = (0, 0);
         let replies_from = Mark::default();
-        let (calls, refused, part_ticks) = ((at, at), false, 0);
-        self.jobs.push(Job { ticket, owner, order, reach, calls, locks, refused, replies_from, part_ticks });
+        let (calls, refused, part_ticks, blocking) = ((at, at), false, 0, Blocking::No);
+        self.jobs.push(Job { ticket, owner, order, reach, calls, locks, refused, replies_from, part_ticks, blocking });
     }
 
     /// Copies the calls of `other` into the job opened last.
@@ -308,7 +344,9 @@ impl Batch {
         let job = &self.jobs[index];
         let mut alone = Box::new(Batch::new(self.home));
         alone.sent_at = self.sent_at;
+        alone.is_extra = true;
         alone.open_job(job.ticket, job.owner, job.order, job.reach);
+        alone.jobs[0].blocking = job.blocking;
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));
         }

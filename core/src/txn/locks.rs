@@ -233,6 +233,30 @@ impl LockTable {
         }
     }
 
+    /// Does anybody hold one of these keys, or the whole shard, in a way that keeps the requests out? Who waits does not
+    /// count, nor does `except`.
+    pub fn is_held(&self, requests: &[Request], except: Option<Owner>) -> bool {
+        let holds = |live: u32| self.live[live].unclear == 0 && Some(self.live[live].owner) != except;
+        let wants = strongest(requests);
+        let keeps_out = |whole: &Whole| holds(whole.live) && !whole.mode.admits(wants);
+        if self.wholes.iter().take(self.wholes_clear).any(keeps_out) {
+            return true;
+        }
+        requests.iter().any(|request| {
+            let hash = request.fingerprint.0;
+            let Some(object) = self.objects.find(hash, |object| object.fingerprint == hash) else { return false };
+            let mut next = object.first;
+            while next != NONE && next != object.first_unclear {
+                let place = &self.places[next];
+                if holds(place.live) && !place.mode.admits(request.mode) {
+                    return true;
+                }
+                next = place.behind;
+            }
+            false
+        })
+    }
+
     /// Takes all of `scope`, or gives the owner its place in all the queues of it.
     ///
     /// # Panics

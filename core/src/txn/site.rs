@@ -3,7 +3,10 @@
 //! A pure state machine: batches and releases come in, batches that are done come out. The only queue is that of the
 //! lock table, so what does not conflict never waits, and a shard without locks pays one check.
 
-use super::batch::{Batch, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
+mod parked;
+
+use self::parked::Parked;
+use super::batch::{Batch, Blocking, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
 use crate::command::Run;
 use crate::commands::{Context, Hold, Rules};
@@ -27,6 +30,16 @@ pub struct Site {
     locks: LockTable,
     waiting: HashMap<Owner, Box<Batch>, ahash::RandomState>,
     granted: Vec<Owner>,
+    /// Jobs that wait for keys.
+    parked: HashMap<Owner, Parked, ahash::RandomState>,
+    /// How many have been parked so far.
+    arrivals: u64,
+    /// Keys are kept for so many of the parked, whose cores were told.
+    poked: usize,
+    /// Jobs that were served by calls of others, and news for those who wait; to be sent home.
+    served: Vec<Box<Batch>>,
+    /// Whose locks are no obstacle, because what it did here is done.
+    acting: Option<Owner>,
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
@@ -47,6 +60,11 @@ impl Site {
             // Owners are made by cores, not by clients: fixed keys are no risk.
             waiting: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             granted: Vec::new(),
+            parked: HashMap::with_hasher(ahash::RandomState::with_seeds(5, 6, 7, 8)),
+            arrivals: 0,
+            poked: 0,
+            served: Vec::new(),
+            acting: None,
             changes: 0,
             errors: ErrorCounts::default(),
             lock_waits: 0,
@@ -134,6 +152,9 @@ impl Site {
         if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
+        if self.shard.waiting.has_ready() {
+            self.serve(now);
+        }
         ticks
     }
 
@@ -148,9 +169,16 @@ impl Site {
 
     /// Carries out a batch as far as locks permit. Batches that are done are appended to `done`: the given one with the
     /// jobs that could run, and those whose turn came by what it released.
-    pub fn deliver(&mut self, now: Millis, mut batch: Box<Batch>, done: &mut Vec<Box<Batch>>) {
+    pub fn deliver(&mut self, now: Millis, batch: Box<Batch>, done: &mut Vec<Box<Batch>>) {
+        self.work_through(now, batch, done);
+        // Behind the batch that tells their cores that they wait.
+        done.append(&mut self.served);
+    }
+
+    #[allow(clippy::vec_box)]
+    fn work_through(&mut self, now: Millis, mut batch: Box<Batch>, done: &mut Vec<Box<Batch>>) {
         for index in 0..batch.releases.len() {
-            self.release(now, batch.releases[index], done);
+            self.end_locks(now, batch.releases[index], done);
         }
         batch.releases.clear();
         let alone = batch.jobs.len() == 1;
@@ -161,18 +189,26 @@ impl Site {
                 foreseen = self.prefetch(&mut batch, from as usize);
             }
             if self.admit(&mut batch, index) {
-                self.carry_out(now, &mut batch, index, done);
+                if batch.jobs[index].blocking == Blocking::May && self.try_job(now, &mut batch, index) {
+                    batch = self.park_job(now, batch, index);
+                } else {
+                    self.carry_out(now, &mut batch, index, done);
+                }
                 index += 1;
                 continue;
             }
             self.lock_waits += 1;
             let owner = batch.jobs[index].owner;
             if alone {
+                let cancels = std::mem::take(&mut batch.cancels);
                 self.waiting.insert(owner, batch);
-                return;
+                return cancels.into_iter().for_each(|owner| self.cancel(now, owner));
             }
             self.waiting.insert(owner, batch.split_off(index));
             batch.jobs.remove(index);
+        }
+        for index in 0..batch.cancels.len() {
+            self.cancel(now, batch.cancels[index]);
         }
         batch.is_answer = true;
         done.push(batch);
@@ -180,6 +216,14 @@ impl Site {
 
     /// Ends the locks of `owner` and carries out what waited for them.
     pub fn release(&mut self, now: Millis, owner: Owner, done: &mut Vec<Box<Batch>>) {
+        self.end_locks(now, owner, done);
+        done.append(&mut self.served);
+    }
+
+    #[allow(clippy::vec_box)]
+    fn end_locks(&mut self, now: Millis, owner: Owner, done: &mut Vec<Box<Batch>>) {
+        // What the owner brought belongs to those who wait for it, before anybody who waits for the lock.
+        self.serve_beside(now, Some(owner));
         let mut granted = std::mem::take(&mut self.granted);
         self.locks.release(owner, &mut granted);
         let mut next = 0;
@@ -187,15 +231,28 @@ impl Site {
             let owner = granted[next];
             next += 1;
             let mut batch = self.waiting.remove(&owner).expect("who waits for a lock is in the list of those who wait");
-            self.run_order(now, &mut batch, 0);
-            if matches!(batch.jobs[0].order, Order::Run) {
+            let runs = batch.jobs[0].order == Order::Run;
+            self.acting = runs.then_some(owner);
+            let waits = match batch.jobs[0].blocking {
+                Blocking::No => {
+                    self.run_order(now, &mut batch, 0);
+                    false
+                }
+                _ => self.try_job(now, &mut batch, 0),
+            };
+            self.acting = None;
+            if runs {
                 self.locks.release(owner, &mut granted);
+            }
+            if waits {
+                batch = self.park_job(now, batch, 0);
             }
             batch.is_answer = true;
             done.push(batch);
         }
         granted.clear();
         self.granted = granted;
+        self.serve_beside(now, None);
     }
 
     /// Decides whether a job may be carried out now, and takes the locks that it keeps.
@@ -204,7 +261,7 @@ impl Site {
         let idle = self.locks.is_idle();
         match job.order {
             Order::Run if idle => return true,
-            Order::RunHeld | Order::Return => return true,
+            Order::RunHeld | Order::Return | Order::Watch | Order::Poke => return true,
             Order::Run if job.reach == Reach::Keys && self.are_free(batch, job) => return true,
             _ => {}
         }
@@ -240,17 +297,23 @@ impl Site {
     // The boxes are what travels; they come and go as they are.
     #[allow(clippy::vec_box)]
     fn carry_out(&mut self, now: Millis, batch: &mut Batch, index: usize, done: &mut Vec<Box<Batch>>) {
+        let (order, owner) = (batch.jobs[index].order, batch.jobs[index].owner);
+        if order == Order::RunHeld {
+            self.acting = Some(owner);
+        }
         self.run_order(now, batch, index);
-        let job = &batch.jobs[index];
-        if matches!(job.order, Order::RunHeld | Order::Return) {
-            self.release(now, job.owner, done);
+        self.acting = None;
+        if matches!(order, Order::RunHeld | Order::Return) {
+            self.end_locks(now, owner, done);
         }
     }
 
     fn run_order(&mut self, now: Millis, batch: &mut Batch, index: usize) {
         match batch.jobs[index].order {
+            _ if batch.jobs[index].blocking == Blocking::Served => {}
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
-            Order::TryLock | Order::Visit => {}
+            Order::TryLock | Order::Visit | Order::Poke => {}
+            Order::Watch => self.keep_watch(now, batch.split_off(index)),
             Order::Lend => self.lend(batch, index),
             Order::Return => self.take_back(batch),
         }
@@ -292,6 +355,7 @@ impl Site {
     fn take_back(&mut self, batch: &mut Batch) {
         lay_out(&mut self.shard, batch);
         batch.lent.clear();
+        self.attempt_is_over(batch.jobs[0].owner);
     }
 }
 
@@ -306,6 +370,7 @@ fn lay_out(shard: &mut Shard, batch: &mut Batch) {
         if let Some(entry) = batch.lent[at].entry.take() {
             let key = shard.key(batch.word(key));
             shard.database_mut(db).put(&key, entry);
+            shard.waiting.fill(db, &key);
         }
     }
 }
@@ -329,13 +394,39 @@ fn run_call(
     args: &Args<'_>,
     out: &mut ReplyBuffer,
 ) -> Tally {
-    let Run::OnShard(handler) = call.row.run else { return refuse(out, call.protocol) };
+    let mut context = context_of(shard, rules, now, call);
+    run_in(&mut context, call, args, out)
+}
+
+/// The same for a call that may block its client. Tells whether it waits; then it has written nothing.
+fn try_call(
+    shard: &mut Shard,
+    rules: &Rules,
+    now: Millis,
+    call: &Call,
+    args: &Args<'_>,
+    out: &mut ReplyBuffer,
+) -> (Tally, bool) {
+    let mut context = context_of(shard, rules, now, call);
+    context.may_block = true;
+    let tally = run_in(&mut context, call, args, out);
+    (tally, context.waits)
+}
+
+#[inline]
+fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Call) -> Context<'a> {
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
     context.no_touch = call.no_touch;
     if rules.hold != Hold::No {
         context.expiry = rules.expiry(call.is_source);
     }
+    context
+}
+
+#[inline]
+fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Tally {
+    let Run::OnShard(handler) = call.row.run else { return refuse(out, call.protocol) };
     let before = out.mark();
     let (outcome, result) = context.run(handler, args, &mut Reply::new(out, call.protocol));
     if let Err(error) = &result {
@@ -364,18 +455,24 @@ impl Workbench {
         Self { shard: scratch }
     }
 
-    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home.
+    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. Tells also whether the call
+    /// waits, which it does only if it may block; then it has written nothing.
+    #[allow(clippy::too_many_arguments)]
     pub fn run(
         &mut self,
         rules: &Rules,
         now: Millis,
+        may_block: bool,
         call: &Call,
         args: &Args<'_>,
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
-    ) -> Tally {
+    ) -> (Tally, bool) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
-        let tally = run_call(&mut self.shard, rules, now, call, args, out);
+        let (tally, waits) = match may_block {
+            true => try_call(&mut self.shard, rules, now, call, args, out),
+            false => (run_call(&mut self.shard, rules, now, call, args, out), false),
+        };
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
                 let Lent { db, key, .. } = batch.lent[at];
@@ -387,7 +484,7 @@ impl Workbench {
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
         );
-        tally
+        (tally, waits)
     }
 
     /// The shard behind it, for its counters and settings.

@@ -13,15 +13,46 @@
 //! ```
 
 use crate::number::parse_integer;
+use smallvec::SmallVec;
 
 /// Longest text whose length fits the first byte.
 const SHORT_TEXT_BYTES_MAX: usize = 63;
+
+/// Shortest text whose length does not.
+const MORE_TEXT_BYTES: usize = SHORT_TEXT_BYTES_MAX + 1;
 
 /// Longest text whose length fits two bytes.
 const MEDIUM_TEXT_BYTES_MAX: usize = 4095;
 
 /// Longest text that may be an integer.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
+
+/// The longest head of a text, or the longest integer.
+const HEAD_BYTES_MAX: usize = 9;
+
+/// The bytes of an encoding before the text.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    bytes: [u8; HEAD_BYTES_MAX],
+    len: u8,
+}
+
+impl Head {
+    #[inline]
+    fn set(&mut self, bytes: &[u8]) {
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.len = bytes.len() as u8;
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// An element as it is packed, for a search or a splice.
+pub type Encoded = SmallVec<[u8; 72]>;
 
 /// An element where it lies, or on its way there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +81,7 @@ impl<'a> Element<'a> {
                 text.len()
                     + match text.len() {
                         0..=SHORT_TEXT_BYTES_MAX => 1,
-                        0..=MEDIUM_TEXT_BYTES_MAX => 2,
+                        MORE_TEXT_BYTES..=MEDIUM_TEXT_BYTES_MAX => 2,
                         _ => 5,
                     }
             }
@@ -66,22 +97,51 @@ impl<'a> Element<'a> {
     /// Appends its encoding.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        match *self {
-            Self::Bytes(text) => {
-                let len = text.len();
-                match len {
-                    0..=SHORT_TEXT_BYTES_MAX => out.push(0x80 | len as u8),
-                    0..=MEDIUM_TEXT_BYTES_MAX => out.extend_from_slice(&[0xe0 | (len >> 8) as u8, len as u8]),
-                    _ => {
-                        assert!(len <= u32::MAX as usize, "strings are bounded far below 4 GiB");
-                        out.push(0xf0);
-                        out.extend_from_slice(&(len as u32).to_le_bytes());
-                    }
-                }
-                out.extend_from_slice(text);
-            }
-            Self::Int(value) => write_integer(value, out),
+        out.extend_from_slice(self.head().as_bytes());
+        if let Self::Bytes(text) = self {
+            out.extend_from_slice(text);
         }
+    }
+
+    /// Its encoding. Equal elements that [`Element::of`] makes have equal bytes.
+    #[inline]
+    pub fn encoded(&self) -> Encoded {
+        let mut out = Encoded::from_slice(self.head().as_bytes());
+        if let Self::Bytes(text) = self {
+            out.extend_from_slice(text);
+        }
+        out
+    }
+
+    /// What its encoding has before the text, or all of an integer's.
+    #[inline]
+    pub fn head(&self) -> Head {
+        let mut head = Head { bytes: [0; HEAD_BYTES_MAX], len: 1 };
+        match *self {
+            Self::Bytes(text) => match text.len() {
+                len @ 0..=SHORT_TEXT_BYTES_MAX => head.bytes[0] = 0x80 | len as u8,
+                len @ MORE_TEXT_BYTES..=MEDIUM_TEXT_BYTES_MAX => head.set(&[0xe0 | (len >> 8) as u8, len as u8]),
+                len => {
+                    assert!(len <= u32::MAX as usize, "strings are bounded far below 4 GiB");
+                    let [a, b, c, d] = (len as u32).to_le_bytes();
+                    head.set(&[0xf0, a, b, c, d]);
+                }
+            },
+            Self::Int(value @ 0..=127) => head.bytes[0] = value as u8,
+            Self::Int(value @ -4096..=4095) => head.set(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8]),
+            Self::Int(value) => {
+                let kind = match self.encoded_len() {
+                    3 => 0xf1,
+                    4 => 0xf2,
+                    5 => 0xf3,
+                    _ => 0xf4,
+                };
+                head.bytes[0] = kind;
+                head.bytes[1..].copy_from_slice(&value.to_le_bytes());
+                head.len = self.encoded_len() as u8;
+            }
+        }
+        head
     }
 
     /// The element whose encoding begins at `at`, and where the next one begins.
@@ -153,20 +213,6 @@ impl<'a> Element<'a> {
             Self::Int(value) => itoa::Buffer::new().format(value).len(),
         }
     }
-}
-
-fn write_integer(value: i64, out: &mut Vec<u8>) {
-    let bytes = value.to_le_bytes();
-    let (kind, len) = match value {
-        0..=127 => return out.push(value as u8),
-        -4096..=4095 => return out.extend_from_slice(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8]),
-        -0x8000..=0x7fff => (0xf1, 2),
-        -0x80_0000..=0x7f_ffff => (0xf2, 3),
-        -0x8000_0000..=0x7fff_ffff => (0xf3, 4),
-        _ => (0xf4, 8),
-    };
-    out.push(kind);
-    out.extend_from_slice(&bytes[..len]);
 }
 
 #[cfg(test)]

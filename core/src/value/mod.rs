@@ -6,6 +6,7 @@
 
 pub mod element;
 pub mod hash;
+pub mod intset;
 pub mod list;
 pub mod set;
 pub mod splice;
@@ -43,6 +44,8 @@ pub struct Limits {
     pub zset_value_bytes: usize,
     /// `list-max-listpack-size`: elements of a node if positive, else -1 to -5 for 4 to 64 KiB.
     pub list_size: i64,
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD: elements of a large list from this length on lie alone; 0: those that exceed a node.
+    pub list_plain_from: usize,
 }
 
 impl Default for Limits {
@@ -56,6 +59,7 @@ impl Default for Limits {
             zset_entries: 128,
             zset_value_bytes: 64,
             list_size: -2,
+            list_plain_from: 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What cores write to each other.
 
-use crate::admin::client::Unblock;
+use crate::blocking::Ending;
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
@@ -70,7 +70,7 @@ pub enum Question {
     /// Pause from now on, or no more. The answer comes when nothing that was admitted before is under way.
     Pause(Option<Pause>),
     /// End the waiting of the client with this id.
-    Unblock(u64, Unblock),
+    Unblock(u64, Ending),
     /// All clients together hold too much: evict some. Only core 0 decides.
     EvictClients,
     /// Evict clients of this group until so many bytes are free.
@@ -126,6 +126,7 @@ impl Question {
                 | DebugOrder::Sleep(_)
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
+                | DebugOrder::ListPlainFrom(_)
                 | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
@@ -181,6 +182,8 @@ pub enum DebugOrder {
     ReplyRoom(crate::session::output::RoomRule),
     /// Stop or resume periodic work.
     PauseCron(bool),
+    /// From this length on elements of large lists lie alone; 0: as the settings say.
+    ListPlainFrom(usize),
     /// Create keys.
     Populate {
         /// In this database.

@@ -144,7 +144,9 @@ impl State {
             self.note_hops(index, batch, job);
         }
         if !batch.slow.is_empty() || batch.replies.len() >= self.tuning.observed.reply_bytes {
-            self.remember_calls(index, batch, job);
+            let Some(session) = self.sessions[index as usize].take() else { return };
+            self.remember_calls(&session, batch, job);
+            self.sessions[index as usize] = Some(session);
         }
     }
 
@@ -166,8 +168,7 @@ impl State {
 
     /// Remembers those calls of a job that were slow or have large replies.
     #[cold]
-    fn remember_calls(&mut self, index: u32, batch: &Batch, job: &Job) {
-        let Some(session) = self.sessions[index as usize].take() else { return };
+    pub fn remember_calls(&mut self, session: &Session, batch: &Batch, job: &Job) {
         for at in job.calls.0..job.calls.1 {
             let call = &batch.calls[at as usize];
             if call.is_part {
@@ -176,9 +177,8 @@ impl State {
             let ticks = batch.slow.iter().find(|(slow, _)| *slow == at).map_or(0, |(_, ticks)| *ticks);
             let (from, to) = batch.reply_range(job, at);
             let reply = batch.replies.len_between(from, to);
-            self.remember(&session, call.row, &batch.args(call), Measure { ticks, request: 0, reply });
+            self.remember(session, call.row, &batch.args(call), Measure { ticks, request: 0, reply });
         }
-        self.sessions[index as usize] = Some(session);
     }
 }
 

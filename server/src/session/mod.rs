@@ -9,6 +9,7 @@ pub mod view;
 
 use crate::admin::client::ClientKind;
 use crate::admin::client::walk::Walk;
+use crate::blocking::{Blocked, Returnable};
 use crate::listen::Ends;
 use crate::mailbox::letter::{Answer, NewConnection};
 use crate::observe::calls::Tracked;
@@ -69,6 +70,8 @@ pub enum Pending {
     Clients(Box<Walk>),
     /// The end of a pause (CLIENT PAUSE).
     Paused,
+    /// Keys that have nothing for it, or the news whether they have.
+    Blocked(Box<Blocked>),
 }
 
 impl Pending {
@@ -85,6 +88,8 @@ pub struct GatheredCall {
     pub request: Request,
     /// The call.
     pub call: ringkey_core::txn::batch::Call,
+    /// What it goes back to if it finds nothing and may wait.
+    pub blocked: Option<Box<Blocked>>,
 }
 
 /// Questions to other cores whose answers are still to come.
@@ -192,6 +197,8 @@ pub struct Session {
     pub spans: Vec<Span>,
     /// What is owed and being sent.
     pub output: Output,
+    /// What of it blocking commands took out of the data set.
+    pub returnable: Vec<Returnable>,
     /// Is a receive operation under way?
     pub is_receiving: bool,
     /// Does the operation write to the large argument under way?
@@ -278,6 +285,7 @@ impl Session {
             parsed: Vec::new(),
             spans: Vec::new(),
             output: Output::default(),
+            returnable: Vec::new(),
             is_receiving: false,
             is_direct: false,
             pace: Pace::Swift,

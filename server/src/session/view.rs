@@ -28,7 +28,7 @@ impl Session {
     pub fn flags(&self) -> String {
         let facts = &self.facts;
         let all = [
-            ('b', matches!(self.pending, Pending::Paused)),
+            ('b', self.is_blocked()),
             ('c', self.closing == Closing::AfterReplies),
             ('A', self.closing == Closing::Now),
             ('U', facts.ends.is_unix),
@@ -39,6 +39,15 @@ impl Session {
         ];
         let flags: String = all.iter().filter(|(_, is_set)| *is_set).map(|(letter, _)| *letter).collect();
         if flags.is_empty() { "N".to_owned() } else { flags }
+    }
+
+    /// Does it wait for keys, or for the end of a pause?
+    fn is_blocked(&self) -> bool {
+        match &self.pending {
+            Pending::Paused => true,
+            Pending::Blocked(blocked) => blocked.is_waiting(),
+            _ => false,
+        }
     }
 
     /// What it is capable of, as letters.

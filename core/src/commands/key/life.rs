@@ -8,6 +8,13 @@ use crate::units::DbIndex;
 
 /// `DEL key [key ...]`
 pub fn del(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let outcome = unlink(ctx, args, reply);
+    ctx.free_unless(ctx.shard.lazy_free.user_del);
+    outcome
+}
+
+/// `UNLINK key [key ...]`
+pub fn unlink(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let mut removed = 0;
     for index in 1..args.len() {
         let key = ctx.key(args, index);
@@ -15,11 +22,6 @@ pub fn del(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Res
     }
     reply.integer(removed.into());
     Ok(Outcome::changed(removed))
-}
-
-/// `UNLINK key [key ...]`
-pub fn unlink(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    del(ctx, args, reply)
 }
 
 /// `EXISTS key [key ...]`

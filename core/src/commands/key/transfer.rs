@@ -42,6 +42,8 @@ fn carry_over(ctx: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Result<R
     }
     let entry = ctx.database().remove(&from).expect("the key has just been found");
     ctx.database().put(&to, Database::rename_entry(entry, to.bytes));
+    ctx.free_unless(ctx.shard.lazy_free.server_del);
+    ctx.note_filled(&to);
     Ok(Renamed::Moved)
 }
 
@@ -56,6 +58,7 @@ pub fn move_key(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     if moves {
         let entry = ctx.database().remove(&key).expect("the key has just been found");
         ctx.shard.database_mut(target).put(&key, entry);
+        ctx.note_filled_in(target, &key);
     }
     reply.integer(moves.into());
     Ok(Outcome::changed(moves.into()))
@@ -111,6 +114,7 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     }
     copy.as_ref().touch(ctx.fresh_access());
     ctx.shard.database_mut(target).put(&to, copy);
+    ctx.note_filled_in(target, &to);
     reply.integer(1);
     Ok(Outcome::changed(1))
 }

@@ -1,7 +1,7 @@
 //! Rows of the commands for lists.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -26,6 +26,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("whereto", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::double("timeout"),
         ],
+        run: Run::OnShard(super::blmove),
+        waits: Some(super::blmove_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -46,6 +48,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("where", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::blmpop),
+        waits: Some(super::blmpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -65,6 +69,8 @@ pub static ROWS: &[Command] = &[
         summary: "Takes the head of the first list that is not empty, and waits if all are.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
+        run: Run::OnShard(super::blpop),
+        waits: Some(super::blpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -84,6 +90,8 @@ pub static ROWS: &[Command] = &[
         summary: "Takes the tail of the first list that is not empty, and waits if all are.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
+        run: Run::OnShard(super::brpop),
+        waits: Some(super::brpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -102,6 +110,8 @@ pub static ROWS: &[Command] = &[
         summary: "Moves the tail of one list to the head of another and waits for it if need be.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("source", 0), Argument::key("destination", 1), Argument::double("timeout")],
+        run: Run::OnShard(super::brpoplpush),
+        waits: Some(super::brpoplpush_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -116,6 +126,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = elements on the way; O(1) at the ends",
         summary: "Reads the element at a position of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("index")],
+        run: Run::OnShard(super::lindex),
         ..Command::DEFAULT
     },
     Command {
@@ -135,6 +146,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("pivot"),
             Argument::string("element"),
         ],
+        run: Run::OnShard(super::linsert),
         ..Command::DEFAULT
     },
     Command {
@@ -149,6 +161,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the elements of a list.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::llen),
         ..Command::DEFAULT
     },
     Command {
@@ -171,6 +184,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("wherefrom", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::one_of("whereto", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
         ],
+        run: Run::OnShard(super::lmove),
         ..Command::DEFAULT
     },
     Command {
@@ -190,6 +204,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("where", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::lmpop),
         ..Command::DEFAULT
     },
     Command {
@@ -205,6 +220,7 @@ pub static ROWS: &[Command] = &[
         summary: "Takes elements from the head of a list.",
         history: &[("6.2.0", "A count.")],
         arguments: &[Argument::key("key", 0), Argument::integer("count").since("6.2.0").optional()],
+        run: Run::OnShard(super::lpop),
         ..Command::DEFAULT
     },
     Command {
@@ -225,6 +241,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("num-matches").after("COUNT").optional(),
             Argument::integer("len").after("MAXLEN").optional(),
         ],
+        run: Run::OnShard(super::lpos),
         ..Command::DEFAULT
     },
     Command {
@@ -240,6 +257,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the head of a list, which is made if it was absent.",
         history: &[("2.4.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::lpush),
         ..Command::DEFAULT
     },
     Command {
@@ -255,6 +273,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the head of a list that exists.",
         history: &[("4.0.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::lpushx),
         ..Command::DEFAULT
     },
     Command {
@@ -269,6 +288,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(S+N), S = distance to the first element, N = elements returned",
         summary: "Reads a stretch of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("start"), Argument::integer("stop")],
+        run: Run::OnShard(super::lrange),
         ..Command::DEFAULT
     },
     Command {
@@ -283,6 +303,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N+M), N = elements of the list, M = elements removed",
         summary: "Removes elements that equal a given one.",
         arguments: &[Argument::key("key", 0), Argument::integer("count"), Argument::string("element")],
+        run: Run::OnShard(super::lrem),
         ..Command::DEFAULT
     },
     Command {
@@ -297,6 +318,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = elements of the list; O(1) at the ends",
         summary: "Replaces the element at a position of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("index"), Argument::string("element")],
+        run: Run::OnShard(super::lset),
         ..Command::DEFAULT
     },
     Command {
@@ -311,6 +333,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = elements dropped",
         summary: "Keeps only a stretch of a list.",
         arguments: &[Argument::key("key", 0), Argument::integer("start"), Argument::integer("stop")],
+        run: Run::OnShard(super::ltrim),
         ..Command::DEFAULT
     },
     Command {
@@ -326,6 +349,7 @@ pub static ROWS: &[Command] = &[
         summary: "Takes elements from the tail of a list.",
         history: &[("6.2.0", "A count.")],
         arguments: &[Argument::key("key", 0), Argument::integer("count").since("6.2.0").optional()],
+        run: Run::OnShard(super::rpop),
         ..Command::DEFAULT
     },
     Command {
@@ -343,6 +367,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Moves the tail of one list to the head of another.",
         arguments: &[Argument::key("source", 0), Argument::key("destination", 1)],
+        run: Run::OnShard(super::rpoplpush),
         ..Command::DEFAULT
     },
     Command {
@@ -358,6 +383,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the tail of a list, which is made if it was absent.",
         history: &[("2.4.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::rpush),
         ..Command::DEFAULT
     },
     Command {
@@ -373,6 +399,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds elements at the tail of a list that exists.",
         history: &[("4.0.0", "Several elements in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("element").multiple()],
+        run: Run::OnShard(super::rpushx),
         ..Command::DEFAULT
     },
 ];

@@ -187,9 +187,10 @@ impl Splice for PackedMut<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::keyspace::{Value, ValueKind};
+    use crate::keyspace::{KeyHasher, Value, ValueKind};
     use crate::prng::Prng;
     use crate::units::Millis;
+    use crate::value::set::Set;
 
     fn packed(entry: &OwnedEntry) -> Vec<u8> {
         match entry.as_ref().value() {
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_large_value_is_moved_and_taken() {
-        let large = || NewValue::Large(Large::Set(Box::default()));
+        let large = || NewValue::Large(Large::Set(Set::with_room(&KeyHasher::new([0; 4]), 0)));
         let entry = OwnedEntry::new(b"key", large(), None).with_expiry(Some(Millis(9))).renamed(&[b'k'; 300]);
         assert_eq!(entry.as_ref().kind(), ValueKind::Set);
         assert_eq!(entry.as_ref().encoding(), "hashtable");

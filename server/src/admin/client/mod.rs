@@ -6,6 +6,7 @@ pub mod pause;
 pub mod walk;
 
 use super::{Then, write_help};
+use crate::blocking::Ending;
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::view::Asker;
 use crate::session::{ReplyMode, Session};
@@ -134,23 +135,14 @@ fn pause(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<()
     Ok(())
 }
 
-/// How CLIENT UNBLOCK ends the waiting of a client.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unblock {
-    /// As if the time were over.
-    TimeOut,
-    /// With an error.
-    Error,
-}
-
 fn unblock(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
     let how = match args.len() {
         4 => match args.get(3).to_ascii_lowercase().as_slice() {
-            b"timeout" => Unblock::TimeOut,
-            b"error" => Unblock::Error,
+            b"timeout" => Ending::TimeOut,
+            b"error" => Ending::Error,
             _ => return Err(CommandError::text("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         },
-        _ => Unblock::TimeOut,
+        _ => Ending::TimeOut,
     };
     let id = parse_integer(args.get(2)).ok_or(CommandError::NotAnInteger)?;
     state.gather_from_all(session, &Question::Unblock(id as u64, how), Then::Sum);

@@ -72,6 +72,8 @@ fn is_under_way(session: &Session) -> bool {
         Pending::Remote | Pending::Flight(..) => true,
         // Such as SWAPDB.
         Pending::Answers(_) => session.last_command.is_some_and(|row| row.flags.has(Flags::WRITE)),
+        // Who waits takes nothing while nothing is written, and is not tried before the end of the pause.
+        Pending::Blocked(blocked) => !blocked.is_waiting(),
         Pending::Nothing | Pending::Clients(_) | Pending::Paused => false,
     }
 }
@@ -109,6 +111,7 @@ impl State {
             }
         }
         self.paused.count = 0;
+        self.try_what_is_due();
     }
 
     /// Has the flags of the data path say what is paused.

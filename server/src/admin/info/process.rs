@@ -73,12 +73,12 @@ pub fn clients(text: &mut String, state: &State, samples: &[Sample]) {
             "tracking_clients",
             "pubsub_clients",
             "watching_clients",
-            "clients_in_timeout_table",
-            "total_watched_keys",
-            "total_blocking_keys",
-            "total_blocking_keys_on_nokey",
         ],
     );
+    fields!(text, "clients_in_timeout_table": total(samples, |s| s.deadlines as u64));
+    zeros(text, &["total_watched_keys"]);
+    fields!(text, "total_blocking_keys": total(samples, |s| s.blocking_keys as u64));
+    zeros(text, &["total_blocking_keys_on_nokey"]);
     let pause = state.paused.pause;
     fields!(text,
         "paused_reason": if pause.is_some() { "client_pause" } else { "none" },

@@ -26,6 +26,10 @@ pub struct Sample {
     pub paths: Vec<PathReport>,
     /// Clients that wait until something lets them go on.
     pub blocked: usize,
+    /// Those of them that do not wait for ever.
+    pub deadlines: usize,
+    /// Keys for which somebody waits.
+    pub blocking_keys: usize,
     /// Sessions, the asker included.
     pub sessions: usize,
     /// The sums over them.
@@ -124,6 +128,8 @@ impl Sample {
             },
             paths: if details.paths { state.paths.report() } else { Vec::new() },
             blocked: state.paused.count + state.blocked.len(),
+            deadlines: state.deadlines.len(),
+            blocking_keys: shard.waiting.keys(),
             clients: Clients::of(state),
             wait: state.batch_wait.wait(Duration::ZERO),
             active: state.batch_wait.active(),

@@ -1,16 +1,11 @@
-//! The same random commands on our server and on a real Valkey: every reply must be the same, and the
-//! digest of all data at the end too. Finds what nobody thought of writing into `cases/`.
-//!
-//! `RINGKEY_SECONDS` makes it longer, `RINGKEY_SEED` repeats a run exactly.
+//! Random commands on strings and keys, batch by batch, and the digest of all data at the end of each round.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
+use crate::Pair;
 use ringkey_tests::client::encoded;
 use ringkey_tests::reply::escaped;
 use ringkey_tests::rng::Rng;
-use ringkey_tests::server::{Kind, Setup, peer, skip};
-use ringkey_tests::{Client, Reply, Server};
-use std::time::{Duration, Instant, SystemTime};
+use ringkey_tests::{Client, Reply};
+use std::time::{Duration, Instant};
 
 const KEYS: &[&str] = &["a", "b", "c", "d", "{t}1", "{t}2", "", "e\r\n"];
 
@@ -230,12 +225,13 @@ fn exchange(client: &mut Client, batch: &[Vec<String>]) -> Vec<Reply> {
     batch.iter().map(|_| client.read_reply().unwrap()).collect()
 }
 
-fn compare(ours: &Server, reference: &Server, seed: u64, time: Duration) {
+/// Compares for so long, and returns how many commands were compared.
+pub fn compare(pair: &Pair, seed: u64, time: Duration) -> u64 {
     let mut maker = Maker { rng: Rng::new(seed) };
     let end = Instant::now() + time;
-    let mut compared = 0;
+    let mut compared = 0_u64;
     while Instant::now() < end {
-        let mut clients = [ours.client(), reference.client()];
+        let mut clients = pair.clients();
         clients.iter_mut().for_each(|client| assert_eq!(client.run("FLUSHALL").lines(), ["+OK"]));
         if maker.rng.chance(50) {
             clients.iter_mut().for_each(|client| drop(client.run("HELLO 3")));
@@ -257,33 +253,5 @@ fn compare(ours: &Server, reference: &Server, seed: u64, time: Duration) {
         let digests = clients.each_mut().map(|client| client.run("DEBUG DIGEST"));
         assert_eq!(digests[0], digests[1], "seed {seed}: the data differ after\n{}", before.join("\n"));
     }
-    assert!(compared > 500, "only {compared} commands were compared");
-}
-
-fn judge(cores: usize) {
-    if peer("valkey-server").is_none() {
-        skip("no valkey-server to compare with");
-        return;
-    }
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let start = |kind| Setup::of(kind).cores(cores).option("enable-debug-command", "yes").start();
-    let (ours, reference) = (start(Kind::under_test()), start(Kind::Reference));
-    for server in [&ours, &reference] {
-        // A key stored with a time that is past counts in DBSIZE and in the digest until the next sweep removes it.
-        assert_eq!(server.client().run("DEBUG SET-ACTIVE-EXPIRE 0").lines(), ["+OK"]);
-    }
-    let seed = std::env::var("RINGKEY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(clock);
-    let seconds = std::env::var("RINGKEY_SECONDS").ok().and_then(|text| text.parse().ok());
-    let time = Duration::from_secs_f64(seconds.unwrap_or(4.0));
-    compare(&ours, &reference, seed, time);
-}
-
-#[test]
-fn on_one_core() {
-    judge(1);
-}
-
-#[test]
-fn on_four_cores() {
-    judge(4);
+    compared
 }
