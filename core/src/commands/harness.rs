@@ -104,7 +104,7 @@ fn readable(mut bytes: &[u8]) -> String {
 
 /// The handler that a call names.
 pub(crate) fn handler(words: &[&[u8]]) -> Handler {
-    use super::{key, list, string};
+    use super::{hash, key, list, string};
     let name = String::from_utf8_lossy(words[0]).to_ascii_lowercase();
     match name.as_str() {
         "append" => string::append,
@@ -131,6 +131,34 @@ pub(crate) fn handler(words: &[&[u8]]) -> Handler {
         "setrange" => string::setrange,
         "strlen" => string::strlen,
         "substr" => string::substr,
+        "hdel" => hash::hdel,
+        "hexists" => hash::hexists,
+        "hexpire" => hash::hexpire,
+        "hexpireat" => hash::hexpireat,
+        "hexpiretime" => hash::hexpiretime,
+        "hget" => hash::hget,
+        "hgetall" => hash::hgetall,
+        "hgetdel" => hash::hgetdel,
+        "hgetex" => hash::hgetex,
+        "hincrby" => hash::hincrby,
+        "hincrbyfloat" => hash::hincrbyfloat,
+        "hkeys" => hash::hkeys,
+        "hlen" => hash::hlen,
+        "hmget" => hash::hmget,
+        "hmset" => hash::hmset,
+        "hpersist" => hash::hpersist,
+        "hpexpire" => hash::hpexpire,
+        "hpexpireat" => hash::hpexpireat,
+        "hpexpiretime" => hash::hpexpiretime,
+        "hpttl" => hash::hpttl,
+        "hrandfield" => hash::hrandfield,
+        "hscan" => hash::hscan,
+        "hset" => hash::hset,
+        "hsetex" => hash::hsetex,
+        "hsetnx" => hash::hsetnx,
+        "hstrlen" => hash::hstrlen,
+        "httl" => hash::httl,
+        "hvals" => hash::hvals,
         "copy" => key::copy,
         "dbsize" => key::dbsize,
         "del" => key::del,

@@ -212,23 +212,28 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// Is there a member that is no integer, or one that may not be packed, so that a set of all these members would be
-    /// stored in this form?
+    /// In which form a set is to which all these members are added, one after the other.
     pub fn form_of_copy(self, limits: &Limits) -> SetForm {
         if let Self::Integers(_) = self {
             return if self.len() <= integers_max(limits) { SetForm::Integers } else { SetForm::Large };
         }
-        let (mut integers, mut fits) = (true, true);
-        for member in self.iter() {
-            integers &= match member {
+        let (mut first_text, mut fits) = (None, true);
+        for (index, member) in self.iter().enumerate() {
+            let is_integer = match member {
                 Member::Int(_) => true,
                 Member::Bytes(text) => parse_integer(text).is_some(),
             };
+            if !is_integer {
+                first_text.get_or_insert(index);
+            }
             fits &= member.text_len() <= limits.set_value_bytes;
         }
-        if integers && self.len() <= integers_max(limits) {
+        // The integers before the first text are added to a set of integers, which may become too large for one.
+        if first_text.unwrap_or(self.len()) > integers_max(limits) {
+            SetForm::Large
+        } else if first_text.is_none() {
             SetForm::Integers
-        } else if fits && !integers && self.len() <= packed_max(limits) {
+        } else if fits && self.len() <= packed_max(limits) {
             SetForm::Packed
         } else {
             SetForm::Large

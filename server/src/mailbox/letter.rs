@@ -126,6 +126,7 @@ impl Question {
                 | DebugOrder::Sleep(_)
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
+                | DebugOrder::ListPlainFrom(_)
                 | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
@@ -181,6 +182,8 @@ pub enum DebugOrder {
     ReplyRoom(crate::session::output::RoomRule),
     /// Stop or resume periodic work.
     PauseCron(bool),
+    /// From this length on elements of large lists lie alone; 0: as the settings say.
+    ListPlainFrom(usize),
     /// Create keys.
     Populate {
         /// In this database.

@@ -12,7 +12,9 @@ mod tests;
 mod transfer;
 
 pub use digest::{DatabaseDigest, combine_digests, database_digests, value_digest};
-pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
+pub use expire::{
+    Conditions, Scale, expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
+};
 pub use inspect::{
     TableStats, debug_object, debug_string_lengths, memory_usage, object_encoding, object_freq, object_idletime,
     object_refcount, populate,
