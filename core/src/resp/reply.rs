@@ -4,6 +4,7 @@
 //! place in the stream ([`ReplyBuffer::shared`]) and sent from where they lie.
 
 use super::error::CommandError;
+use crate::double::DoubleText;
 use crate::limits::SHARED_VALUE_BYTES_MIN;
 use bytes::Bytes;
 use std::io::Write as _;
@@ -275,6 +276,12 @@ impl<'a> Reply<'a> {
                 self.out.bytes.extend_from_slice(b"\r\n");
             }
         }
+    }
+
+    /// A floating point number; a bulk string in RESP2.
+    #[inline]
+    pub fn double(&mut self, value: f64) {
+        self.double_text(DoubleText::of(value).as_str());
     }
 
     /// A text with a three-letter format name (`txt`, `mkd`); a bulk string in RESP2.
