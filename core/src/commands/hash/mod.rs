@@ -55,6 +55,7 @@ fn fill<R>(
     change: impl FnOnce(HashMut<'_, '_>) -> R,
 ) -> Result<R, CommandError> {
     let made = ctx.change(key, ValueKind::Hash, Some(|| NEW), |entry| change(HashMut::new(entry, terms)))?;
+    ctx.shard.stats.expired_fields += terms.outlived();
     Ok(made.expect("a key that is missing is made"))
 }
 
