@@ -1,11 +1,11 @@
 //! Commands for sorted sets.
 
+pub mod pop;
 pub mod rows;
 
 mod add;
 mod combine;
 mod look;
-mod pop;
 mod random;
 mod range;
 mod remove;
@@ -17,14 +17,12 @@ pub use add::{zadd, zincrby};
 pub use combine::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
 pub use look::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscore};
 pub use pop::{zmpop, zpopmax, zpopmin};
-pub(crate) use pop::{End, PopCall, PopShape, pop, pop_effect};
 pub use random::zrandmember;
 pub use range::{zrange, zrangebylex, zrangebyscore, zrangestore, zrevrange, zrevrangebylex, zrevrangebyscore};
 pub use remove::{zrem, zremrangebylex, zremrangebyrank, zremrangebyscore};
 pub use scan::zscan;
 
 use crate::commands::Context;
-use crate::double::DoubleText;
 use crate::keyspace::{EntryRef, Form, Key, KeyHasher, NewValue};
 use crate::outcome::Outcome;
 use crate::resp::{CommandError, Reply};
