@@ -296,6 +296,8 @@ impl State {
         if is_meant && let Pending::Blocked(mut blocked) = std::mem::take(&mut session.pending) {
             match (job.order, job.blocking) {
                 (Order::Poke, _) => self.try_again(&mut session, blocked),
+                // The batch that took its name to a shard had other jobs, too.
+                (Order::Watch, _) => session.pending = Pending::Blocked(blocked),
                 (_, Blocking::Parked) => {
                     if blocked.ending.is_none() {
                         self.note_waiting(session.id, index, job.ticket, &mut blocked);
