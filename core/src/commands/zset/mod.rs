@@ -3,6 +3,7 @@
 pub mod rows;
 
 mod add;
+mod blocking;
 mod combine;
 mod look;
 mod pop;
@@ -14,17 +15,16 @@ mod scan;
 mod tests;
 
 pub use add::{zadd, zincrby};
+pub use blocking::{bzmpop, bzmpop_waits, bzpop_waits, bzpopmax, bzpopmin};
 pub use combine::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
 pub use look::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscore};
 pub use pop::{zmpop, zpopmax, zpopmin};
-pub(crate) use pop::{End, PopCall, PopShape, pop, pop_effect};
 pub use random::zrandmember;
 pub use range::{zrange, zrangebylex, zrangebyscore, zrangestore, zrevrange, zrevrangebylex, zrevrangebyscore};
 pub use remove::{zrem, zremrangebylex, zremrangebyrank, zremrangebyscore};
 pub use scan::zscan;
 
 use crate::commands::Context;
-use crate::double::DoubleText;
 use crate::keyspace::{EntryRef, Form, Key, KeyHasher, NewValue};
 use crate::outcome::Outcome;
 use crate::resp::{CommandError, Reply};
