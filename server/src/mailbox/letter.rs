@@ -1,11 +1,11 @@
 //! What cores write to each other.
 
-use crate::blocking::Ending;
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
 use crate::admin::info::commands::Details;
 use crate::admin::latency::LatencyOrder;
+use crate::blocking::Ending;
 use crate::listen::Ends;
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};

@@ -4,6 +4,7 @@ pub mod pop;
 pub mod rows;
 
 mod add;
+mod blocking;
 mod combine;
 mod look;
 mod random;
@@ -14,6 +15,7 @@ mod scan;
 mod tests;
 
 pub use add::{zadd, zincrby};
+pub use blocking::{bzmpop, bzmpop_waits, bzpop_waits, bzpopmax, bzpopmin};
 pub use combine::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
 pub use look::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscore};
 pub use pop::{zmpop, zpopmax, zpopmin};
