@@ -93,6 +93,7 @@ impl Expiry {
 pub mod bitmap;
 pub mod cluster;
 pub mod connection;
+pub(crate) mod element_scan;
 pub mod geo;
 pub mod hash;
 pub mod hll;

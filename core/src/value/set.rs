@@ -449,6 +449,44 @@ impl<'e> SetMut<'e> {
         }
     }
 
+    /// Takes so many random members out of a packed set, which has more, and shows each.
+    pub fn take_some(&mut self, count: usize, prng: &mut Prng, show: &mut impl FnMut(Member<'_>)) {
+        let ValueMut::Packed(form, mut set) = self.entry.value_mut() else {
+            unreachable!("a table's members are taken one by one")
+        };
+        let bytes = set.bytes();
+        let (mut rest, members) = match form {
+            Form::IntSet => (vec![bytes[0], 0], Members::Integers(bytes, 0)),
+            _ => (EMPTY.to_vec(), Members::Packed(bytes, PACKED_HEAD_BYTES)),
+        };
+        let mut left = if form == Form::IntSet { intset::len(bytes) } else { self::count(bytes) };
+        let mut needed = count;
+        for member in members {
+            if prng.below(left as u64) < needed as u64 {
+                show(member);
+                needed -= 1;
+            } else if let (Form::IntSet, Member::Int(value)) = (form, member) {
+                intset::insert(&mut rest, value);
+            } else {
+                append(&mut rest, &member.encoded());
+            }
+            left -= 1;
+        }
+        let all = 0..bytes.len();
+        set.splice(all, &rest);
+    }
+
+    /// Hands the value of an entry over that is no longer needed.
+    pub fn take_value<R>(entry: &mut OwnedEntry, store: impl FnOnce(NewValue<'_>) -> R) -> R {
+        match entry.take_large() {
+            Some(large) => store(NewValue::Large(large)),
+            None => match entry.as_ref().value() {
+                Value::Packed(form, bytes) => store(NewValue::Packed(form, bytes)),
+                other => unreachable!("the entry holds a set, not {other:?}"),
+            },
+        }
+    }
+
     /// Becomes a set of integers if all members are, and there are not too many. Only sets that commands have put together
     /// do this.
     pub fn settle(&mut self) {

@@ -83,7 +83,7 @@ fn xor_set(digest: &mut Digest, entry: &EntryRef<'_>) {
 
 fn xor_sorted_set(digest: &mut Digest, entry: &EntryRef<'_>) {
     let set = SortedSetRef::of(entry).expect("the kind was looked at");
-    set.visit_all(&mut |member, score| {
+    set.visit(0, set.len(), false, &mut |member, score| {
         let mut one = Digest::default();
         mix(&mut one, member.text(&mut itoa::Buffer::new()));
         mix(&mut one, DoubleText::of(score.value()).as_bytes());
