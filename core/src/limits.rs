@@ -15,6 +15,9 @@ pub const ARGS_MAX: i64 = i32::MAX as i64;
 /// From this size on a value is reference-counted and sent without copying, in bytes.
 pub const SHARED_VALUE_BYTES_MIN: usize = 16 * 1024;
 
+/// From this number of elements on a reply is written piece by piece.
+pub const LONG_REPLY_ELEMENTS_MIN: usize = 64 * 1024;
+
 /// From this size on an argument that is still under way is read into an allocation of its own, in bytes.
 pub const BIG_ARGUMENT_BYTES_MIN: usize = 32 * 1024;
 
