@@ -18,6 +18,10 @@ pub const SHARED_VALUE_BYTES_MIN: usize = 16 * 1024;
 /// From this number of elements on a reply is written piece by piece.
 pub const LONG_REPLY_ELEMENTS_MIN: usize = 64 * 1024;
 
+/// Most elements that one call may draw with repetition (`HRANDFIELD key -count`): more would keep a core busy for seconds and
+/// fill its memory with one reply.
+pub const DRAWN_ELEMENTS_MAX: u64 = 1 << 24;
+
 /// From this size on an argument that is still under way is read into an allocation of its own, in bytes.
 pub const BIG_ARGUMENT_BYTES_MIN: usize = 32 * 1024;
 

@@ -102,7 +102,8 @@ impl State {
     pub fn resume_put_off(&mut self, index: u32, batch: &Batch, job: &Job, at: u32) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
         let request = |call: &Call| Request::copy_of(&batch.args(call));
-        let (call, rest) = batch.calls[at as usize..job.calls.1 as usize].split_first().expect("it is one of the job's");
+        let (call, rest) =
+            batch.calls[at as usize..job.calls.1 as usize].split_first().expect("it is one of the job's");
         session.put_back_requests(rest.iter().map(|call| (call.row, call.first_key, request(call))));
         // They are counted when they are executed.
         let again = rest.len() as u64;
@@ -114,8 +115,7 @@ impl State {
 
     /// The lock for a long reply is there: its pieces follow.
     pub fn open_source(&mut self, owner: Owner, batch: Box<Batch>) {
-        let source =
-            Source { batch, reply: None, room: WINDOW_BYTES, is_stalled: false, is_hurried: false, ticks: 0 };
+        let source = Source { batch, reply: None, room: WINDOW_BYTES, is_stalled: false, is_hurried: false, ticks: 0 };
         self.sources.insert(owner, source);
         self.later.push_back(Later::Source(owner));
     }

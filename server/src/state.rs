@@ -899,7 +899,9 @@ impl State {
 
     /// Has the shard and the handlers act by the settings in force.
     pub fn apply_rules(&mut self) {
+        let list_plain_from = self.site.rules.limits.list_plain_from;
         self.site.rules = Tuning::rules(&self.settings);
+        self.site.rules.limits.list_plain_from = list_plain_from;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
             self.site.rules.hold = Hold::Paused;
         }

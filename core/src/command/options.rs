@@ -9,20 +9,27 @@ use crate::units::Millis;
 pub struct Options<'a> {
     args: Args<'a>,
     next: usize,
+    end: usize,
 }
 
 impl<'a> Options<'a> {
     /// The options from argument `first` on.
     #[inline]
     pub fn new(args: &Args<'a>, first: usize) -> Self {
-        Self { args: *args, next: first }
+        Self { args: *args, next: first, end: args.len() }
+    }
+
+    /// The options from argument `first` on, which end before argument `end`.
+    #[inline]
+    pub fn between(args: &Args<'a>, first: usize, end: usize) -> Self {
+        Self { args: *args, next: first, end: end.min(args.len()) }
     }
 
     /// The word of the next option.
     #[inline]
     pub fn word(&mut self) -> Option<&'a [u8]> {
         let index = self.next;
-        (index < self.args.len()).then(|| {
+        (index < self.end).then(|| {
             self.next += 1;
             self.args.get(index)
         })
@@ -31,7 +38,7 @@ impl<'a> Options<'a> {
     /// The index of the value that belongs to the option just read. An option without its value is a syntax error.
     pub fn value_index(&mut self) -> Result<usize, CommandError> {
         let index = self.next;
-        if index >= self.args.len() {
+        if index >= self.end {
             return Err(CommandError::Syntax);
         }
         self.next += 1;
@@ -98,6 +105,17 @@ impl ExpiryArgument {
 
     /// The point in time that it means, for the command of this name.
     pub fn resolve(self, args: &Args<'_>, now: Millis, command: &'static str) -> Result<Millis, CommandError> {
+        self.resolve_from(1, args, now, command)
+    }
+
+    /// The same; no number may be less than `least`.
+    pub fn resolve_from(
+        self,
+        least: i64,
+        args: &Args<'_>,
+        now: Millis,
+        command: &'static str,
+    ) -> Result<Millis, CommandError> {
         let given = integer(args.get(self.index))?;
         let millis = match self.unit {
             ExpiryUnit::Seconds | ExpiryUnit::AtSeconds => given.checked_mul(1000),
@@ -108,7 +126,7 @@ impl ExpiryArgument {
             ExpiryUnit::AtSeconds | ExpiryUnit::AtMillis => millis,
         };
         match when {
-            Some(when) if given > 0 => Ok(Millis(when)),
+            Some(when) if given >= least => Ok(Millis(when)),
             _ => Err(CommandError::InvalidExpire(command)),
         }
     }

@@ -122,20 +122,38 @@ mod tests {
 
     #[test]
     fn seconds_become_deadlines() {
-        let after = |text: &str| deadline(text.as_bytes(), Millis(1000)).map(|when| when.map_or(0, |when| when.0 - 1000));
+        let after =
+            |text: &str| deadline(text.as_bytes(), Millis(1000)).map(|when| when.map_or(0, |when| when.0 - 1000));
         for (text, millis) in [
-            ("0", 0), ("-0.0", 0), ("-0.0001", 0), ("1", 1000), ("0.001", 1), ("0.0000001", 1), ("1.5", 1500), ("0.1", 100),
-            ("1e-400", 1), ("0x10", 16_000), ("2.0005", 2001), ("1e15", 1_000_000_000_000_000_000),
+            ("0", 0),
+            ("-0.0", 0),
+            ("-0.0001", 0),
+            ("1", 1000),
+            ("0.001", 1),
+            ("0.0000001", 1),
+            ("1.5", 1500),
+            ("0.1", 100),
+            ("1e-400", 1),
+            ("0x10", 16_000),
+            ("2.0005", 2001),
+            ("1e15", 1_000_000_000_000_000_000),
         ] {
             assert_eq!(after(text), Ok(millis), "{text}");
         }
         let refused = |text: &str| after(text).err().map(|error| error.to_string());
         for (text, error) in [
-            ("-1", "timeout is negative"), ("-0.1", "timeout is negative"), ("-inf", "timeout is negative"),
-            ("-1e30", "timeout is negative"), ("inf", "timeout is out of range"), ("1e20", "timeout is out of range"),
-            ("9223372036854775", "timeout is out of range"), ("9223372036854776", "timeout is out of range"),
-            ("", "timeout is not a float or out of range"), ("nan", "timeout is not a float or out of range"),
-            (" 1", "timeout is not a float or out of range"), ("0x10x", "timeout is not a float or out of range"),
+            ("-1", "timeout is negative"),
+            ("-0.1", "timeout is negative"),
+            ("-inf", "timeout is negative"),
+            ("-1e30", "timeout is negative"),
+            ("inf", "timeout is out of range"),
+            ("1e20", "timeout is out of range"),
+            ("9223372036854775", "timeout is out of range"),
+            ("9223372036854776", "timeout is out of range"),
+            ("", "timeout is not a float or out of range"),
+            ("nan", "timeout is not a float or out of range"),
+            (" 1", "timeout is not a float or out of range"),
+            ("0x10x", "timeout is not a float or out of range"),
         ] {
             assert_eq!(refused(text).as_deref(), Some(error), "{text}");
         }

@@ -1,7 +1,7 @@
 //! Runs commands on a shard in tests, as text.
 
 use super::{Context, Rules};
-use crate::command::Handler;
+use crate::command::{Handler, Run, table};
 use crate::keyspace::{KeyHasher, Shard};
 use crate::outcome::{Outcome, Propagate};
 use crate::resp::{Protocol, Reply, ReplyBuffer, Request};
@@ -102,80 +102,18 @@ fn readable(mut bytes: &[u8]) -> String {
     words.join(" ")
 }
 
-/// The handler that a call names.
+/// The handler that a call names; the table has it.
 pub(crate) fn handler(words: &[&[u8]]) -> Handler {
-    use super::{key, list, string};
-    let name = String::from_utf8_lossy(words[0]).to_ascii_lowercase();
-    match name.as_str() {
-        "append" => string::append,
-        "decr" => string::decr,
-        "decrby" => string::decrby,
-        "delifeq" => string::delifeq,
-        "get" => string::get,
-        "getdel" => string::getdel,
-        "getex" => string::getex,
-        "getrange" => string::getrange,
-        "getset" => string::getset,
-        "incr" => string::incr,
-        "incrby" => string::incrby,
-        "incrbyfloat" => string::incrbyfloat,
-        "lcs" => string::lcs,
-        "mget" => string::mget,
-        "mset" => string::mset,
-        "msetex" => string::msetex,
-        "msetnx" => string::msetnx,
-        "psetex" => string::psetex,
-        "set" => string::set,
-        "setex" => string::setex,
-        "setnx" => string::setnx,
-        "setrange" => string::setrange,
-        "strlen" => string::strlen,
-        "substr" => string::substr,
-        "copy" => key::copy,
-        "dbsize" => key::dbsize,
-        "del" => key::del,
-        "exists" => key::exists,
-        "expire" => key::expire,
-        "expireat" => key::expireat,
-        "expiretime" => key::expiretime,
-        "flushall" => key::flushall,
-        "flushdb" => key::flushdb,
-        "keys" => key::keys,
-        "move" => key::move_key,
-        "object" => match words[1] {
-            b"encoding" => key::object_encoding,
-            b"freq" => key::object_freq,
-            b"idletime" => key::object_idletime,
-            _ => key::object_refcount,
-        },
-        "persist" => key::persist,
-        "pexpire" => key::pexpire,
-        "pexpireat" => key::pexpireat,
-        "pexpiretime" => key::pexpiretime,
-        "pttl" => key::pttl,
-        "rename" => key::rename,
-        "renamenx" => key::renamenx,
-        "touch" => key::touch,
-        "ttl" => key::ttl,
-        "type" => key::key_type,
-        "unlink" => key::unlink,
-        "lindex" => list::lindex,
-        "linsert" => list::linsert,
-        "llen" => list::llen,
-        "lmove" => list::lmove,
-        "lmpop" => list::lmpop,
-        "lpop" => list::lpop,
-        "lpos" => list::lpos,
-        "lpush" => list::lpush,
-        "lpushx" => list::lpushx,
-        "lrange" => list::lrange,
-        "lrem" => list::lrem,
-        "lset" => list::lset,
-        "ltrim" => list::ltrim,
-        "rpop" => list::rpop,
-        "rpoplpush" => list::rpoplpush,
-        "rpush" => list::rpush,
-        "rpushx" => list::rpushx,
-        _ => panic!("no handler for {name}"),
+    let name = |word: &[u8]| String::from_utf8_lossy(word).to_ascii_lowercase();
+    let row = table::lookup(words[0]).unwrap_or_else(|| panic!("no command {}", name(words[0])));
+    let row = match (row.subcommands, words.get(1)) {
+        ([], _) | (_, None) => row,
+        (_, Some(word)) => {
+            table::lookup_subcommand(row, word).unwrap_or_else(|| panic!("no subcommand {}", name(word)))
+        }
+    };
+    match row.run {
+        Run::OnShard(handler) => handler,
+        _ => panic!("{} does not run on a shard", row.name),
     }
 }

@@ -4,11 +4,14 @@
 //! ([`super::Context::put_off`]). The core of the shard then holds a shared lock on the key and has pieces written as the
 //! client reads them, so that nobody else waits for long, and memory holds no copy of the collection.
 
+use crate::commands::hash::Part;
 use crate::commands::list::reply_segments;
-use crate::keyspace::{KeyHash, Shard};
+use crate::keyspace::{Cursor, EntryRef, Key, KeyHash, Shard};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
+use crate::value::hash::{BEFORE_ALL, HashRef};
 use crate::value::list::ListRef;
+use crate::value::set::SetRef;
 use std::ops::Range;
 
 /// A piece has about so many elements at most: some 100 microseconds.
@@ -25,6 +28,10 @@ const STEP_ELEMENTS: usize = 128;
 pub enum Walk {
     /// These elements of a list.
     List(Range<usize>),
+    /// The members of a large set, from here on.
+    Members(Cursor),
+    /// The fields of a large hash of which none expires, from here on, and what is shown of them.
+    Fields(Cursor, Part),
 }
 
 /// What became of a piece.
@@ -66,31 +73,71 @@ impl LongReply {
 
     /// Writes the next piece.
     pub fn write_piece(&mut self, shard: &Shard, out: &mut ReplyBuffer) -> Piece {
-        let key = crate::keyspace::Key { bytes: &self.key, hash: self.hash };
+        let key = Key { bytes: &self.key, hash: self.hash };
         let Some(entry) = shard.database(self.db).find(&key) else { return Piece::Lost };
         let mut reply = Reply::new(out, self.protocol);
-        let is_first = !std::mem::replace(&mut self.has_head, true);
+        if !std::mem::replace(&mut self.has_head, true) {
+            self.walk.write_head(&entry, &mut reply);
+        }
         let before = reply.buffer().len();
         let mut written = 0;
         while written < PIECE_ELEMENTS && reply.buffer().len() - before < PIECE_BYTES {
-            match &mut self.walk {
-                Walk::List(range) => {
-                    let Some(list) = ListRef::of(&entry).filter(|list| range.end <= list.len()) else {
-                        return Piece::Lost;
-                    };
-                    if is_first && written == 0 {
-                        reply.array(range.len());
-                    }
-                    let step = range.start..range.end.min(range.start + STEP_ELEMENTS);
-                    range.start = step.end;
-                    written += step.len();
-                    reply_segments(&mut reply, list.segments(step, false));
-                    if range.start == range.end {
-                        return Piece::Last;
-                    }
-                }
+            match self.walk.write_step(&entry, &mut reply, &mut written) {
+                Piece::More => {}
+                end => return end,
             }
         }
         Piece::More
+    }
+}
+
+impl Walk {
+    fn write_head(&self, entry: &EntryRef<'_>, reply: &mut Reply<'_>) {
+        match self {
+            Self::List(range) => reply.array(range.len()),
+            Self::Members(_) => reply.set(SetRef::of(entry).map_or(0, SetRef::len)),
+            Self::Fields(_, part) => part.reply_head(reply, HashRef::of(entry.value()).map_or(0, HashRef::len)),
+        }
+    }
+
+    /// Writes some elements and adds their number to `written`.
+    fn write_step(&mut self, entry: &EntryRef<'_>, reply: &mut Reply<'_>, written: &mut usize) -> Piece {
+        match self {
+            Self::List(range) => {
+                let Some(list) = ListRef::of(entry).filter(|list| range.end <= list.len()) else { return Piece::Lost };
+                let step = range.start..range.end.min(range.start + STEP_ELEMENTS);
+                range.start = step.end;
+                *written += step.len();
+                reply_segments(reply, list.segments(step, false));
+                if range.start == range.end { Piece::Last } else { Piece::More }
+            }
+            Self::Members(cursor) => {
+                let Some(SetRef::Large(set)) = SetRef::of(entry) else { return Piece::Lost };
+                let next = set.members().scan(*cursor, STEP_ELEMENTS, &mut |member| {
+                    *written += 1;
+                    reply.bulk(member.key());
+                });
+                follow(cursor, next)
+            }
+            Self::Fields(cursor, part) => {
+                let Some(hash) = HashRef::of(entry.value()) else { return Piece::Lost };
+                let next = hash.scan(*cursor, STEP_ELEMENTS, BEFORE_ALL, &mut |field, value| {
+                    *written += 1;
+                    part.reply(reply, &field, &value);
+                });
+                follow(cursor, next)
+            }
+        }
+    }
+}
+
+/// Moves a cursor to where the walk goes on, if it does.
+fn follow(cursor: &mut Cursor, next: Option<Cursor>) -> Piece {
+    match next {
+        Some(next) => {
+            *cursor = next;
+            Piece::More
+        }
+        None => Piece::Last,
     }
 }

@@ -93,6 +93,7 @@ impl Expiry {
 pub mod bitmap;
 pub mod cluster;
 pub mod connection;
+pub(crate) mod element_scan;
 pub mod geo;
 pub mod hash;
 pub mod hll;
@@ -266,11 +267,13 @@ impl<'a> Context<'a> {
     /// arrived in an allocation of its own.
     #[inline]
     pub fn value<'k>(&self, args: &Args<'k>, index: usize) -> NewValue<'k> {
-        match args.shared(index) {
-            None => NewValue::from_bytes(args.get(index)),
-            Some(bytes) if bytes.len() < SHARED_VALUE_BYTES_MIN => NewValue::from_bytes(args.get(index)),
-            Some(bytes) => NewValue::from_shared(Bytes::clone(bytes)),
-        }
+        value(args, index)
+    }
+
+    /// The time that tells which fields of hashes have expired; for those who see expired keys, none has.
+    #[inline]
+    pub fn field_time(&self) -> Millis {
+        if self.expiry.shows() { crate::value::hash::BEFORE_ALL } else { self.now }
     }
 
     /// Looks up a key in order to read it: counts a hit or a miss and is a use of the key.
@@ -495,5 +498,16 @@ impl<'a> Context<'a> {
 
     fn removal_of(&self, name: &[u8]) -> EffectCall {
         EffectCall::new([if self.shard.lazy_free.expire { &b"UNLINK"[..] } else { b"DEL" }, name])
+    }
+}
+
+/// An argument as a value to store: as an integer where it looks like one, without a copy where it arrived in an
+/// allocation of its own.
+#[inline]
+pub fn value<'k>(args: &Args<'k>, index: usize) -> NewValue<'k> {
+    match args.shared(index) {
+        None => NewValue::from_bytes(args.get(index)),
+        Some(bytes) if bytes.len() < SHARED_VALUE_BYTES_MIN => NewValue::from_bytes(args.get(index)),
+        Some(bytes) => NewValue::from_shared(Bytes::clone(bytes)),
     }
 }

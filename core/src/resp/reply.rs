@@ -4,6 +4,7 @@
 //! place in the stream ([`ReplyBuffer::shared`]) and sent from where they lie.
 
 use super::error::CommandError;
+use crate::double::DoubleText;
 use crate::limits::SHARED_VALUE_BYTES_MIN;
 use bytes::Bytes;
 use std::io::Write as _;
@@ -120,6 +121,17 @@ impl ReplyBuffer {
         all.extend_from_slice(&self.bytes[at..]);
         all
     }
+}
+
+/// The head of a reply whose length is still to come.
+#[derive(Debug)]
+#[must_use = "a head needs its length"]
+pub struct Unsettled {
+    mark: Mark,
+    kind: u8,
+    expected: usize,
+    /// Where the elements begin.
+    end: usize,
 }
 
 /// Longest line of a number: its kind, sign, digits and end.
@@ -250,6 +262,30 @@ impl<'a> Reply<'a> {
         self.number_line(if self.is_resp3() { b'~' } else { b'*' }, len as i64);
     }
 
+    /// The head of an array or a set of which only [`Reply::settle`] will know the length; `expected` is a guess, which saves
+    /// work where it has as many digits. In between come the elements.
+    pub fn unsettled(&mut self, is_set: bool, expected: usize) -> Unsettled {
+        let mark = self.out.mark();
+        let kind = if is_set && self.is_resp3() { b'~' } else { b'*' };
+        self.number_line(kind, expected as i64);
+        Unsettled { mark, kind, expected, end: self.out.bytes.len() }
+    }
+
+    /// Tells how many elements have followed a head.
+    pub fn settle(&mut self, head: Unsettled, len: usize) {
+        let Unsettled { mark, kind, expected, end } = head;
+        if len == expected {
+            return;
+        }
+        let mut digits = itoa::Buffer::new();
+        let line = [&[kind], digits.format(len).as_bytes(), b"\r\n"].concat();
+        let (old, new) = (end - mark.bytes, line.len());
+        self.out.bytes.splice(mark.bytes..end, line);
+        for part in &mut self.out.shared[mark.shared..] {
+            part.at = part.at - old + new;
+        }
+    }
+
     /// The head of a push message of `len` elements; an array in RESP2.
     pub fn push(&mut self, len: usize) {
         self.number_line(if self.is_resp3() { b'>' } else { b'*' }, len as i64);
@@ -275,6 +311,12 @@ impl<'a> Reply<'a> {
                 self.out.bytes.extend_from_slice(b"\r\n");
             }
         }
+    }
+
+    /// A floating point number; a bulk string in RESP2.
+    #[inline]
+    pub fn double(&mut self, value: f64) {
+        self.double_text(DoubleText::of(value).as_str());
     }
 
     /// A text with a three-letter format name (`txt`, `mkd`); a bulk string in RESP2.
@@ -348,6 +390,33 @@ mod tests {
     #[test]
     fn an_error_stays_on_its_line() {
         assert_eq!(written(Protocol::Resp2, |r| r.error(&CommandError::owned("a\r\nb"))), "-ERR a  b\r\n");
+    }
+
+    #[test]
+    fn lengths_may_come_after_the_elements() {
+        for (expected, len) in [(0, 0), (2, 2), (9, 2), (2, 100), (1_000, 7)] {
+            for protocol in [Protocol::Resp2, Protocol::Resp3] {
+                let (mut out, mut plain) = (ReplyBuffer::default(), ReplyBuffer::default());
+                let large = Bytes::from(vec![b'l'; SHARED_VALUE_BYTES_MIN]);
+                let elements = |reply: &mut Reply<'_>| {
+                    reply.bulk_shared(&large);
+                    reply.integer(1);
+                    reply.bulk_shared(&large);
+                };
+                let mut reply = Reply::new(&mut out, protocol);
+                reply.bulk_shared(&large);
+                let head = reply.unsettled(true, expected);
+                elements(&mut reply);
+                reply.settle(head, len);
+                reply.ok();
+                let mut reply = Reply::new(&mut plain, protocol);
+                reply.bulk_shared(&large);
+                reply.set(len);
+                elements(&mut reply);
+                reply.ok();
+                assert_eq!(out.to_vec(), plain.to_vec(), "{expected} {len}");
+            }
+        }
     }
 
     #[test]

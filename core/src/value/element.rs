@@ -30,7 +30,26 @@ const INTEGER_TEXT_BYTES_MAX: usize = 20;
 /// The longest head of a text, or the longest integer.
 const HEAD_BYTES_MAX: usize = 9;
 
-type Head = [u8; HEAD_BYTES_MAX];
+/// The bytes of an encoding before the text.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    bytes: [u8; HEAD_BYTES_MAX],
+    len: u8,
+}
+
+impl Head {
+    #[inline]
+    fn set(&mut self, bytes: &[u8]) {
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.len = bytes.len() as u8;
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
 
 /// An element as it is packed, for a search or a splice.
 pub type Encoded = SmallVec<[u8; 72]>;
@@ -78,8 +97,7 @@ impl<'a> Element<'a> {
     /// Appends its encoding.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        let (head, len) = self.head();
-        out.extend_from_slice(&head[..len]);
+        out.extend_from_slice(self.head().as_bytes());
         if let Self::Bytes(text) = self {
             out.extend_from_slice(text);
         }
@@ -88,42 +106,42 @@ impl<'a> Element<'a> {
     /// Its encoding. Equal elements that [`Element::of`] makes have equal bytes.
     #[inline]
     pub fn encoded(&self) -> Encoded {
-        let (head, len) = self.head();
-        let mut out = Encoded::from_slice(&head[..len]);
+        let mut out = Encoded::from_slice(self.head().as_bytes());
         if let Self::Bytes(text) = self {
             out.extend_from_slice(text);
         }
         out
     }
 
-    /// What goes before a text, or all of an integer.
+    /// What its encoding has before the text, or all of an integer's.
     #[inline]
-    fn head(&self) -> (Head, usize) {
-        let mut head = [0; HEAD_BYTES_MAX];
-        let (kind, bytes, len) = match *self {
-            Self::Bytes(text) => {
-                let len = text.len();
-                match len {
-                    0..=SHORT_TEXT_BYTES_MAX => (0x80 | len as u8, 0, 0),
-                    MORE_TEXT_BYTES..=MEDIUM_TEXT_BYTES_MAX => (0xe0 | (len >> 8) as u8, len as i64, 1),
-                    _ => {
-                        assert!(len <= u32::MAX as usize, "strings are bounded far below 4 GiB");
-                        (0xf0, len as i64, 4)
-                    }
+    pub fn head(&self) -> Head {
+        let mut head = Head { bytes: [0; HEAD_BYTES_MAX], len: 1 };
+        match *self {
+            Self::Bytes(text) => match text.len() {
+                len @ 0..=SHORT_TEXT_BYTES_MAX => head.bytes[0] = 0x80 | len as u8,
+                len @ MORE_TEXT_BYTES..=MEDIUM_TEXT_BYTES_MAX => head.set(&[0xe0 | (len >> 8) as u8, len as u8]),
+                len => {
+                    assert!(len <= u32::MAX as usize, "strings are bounded far below 4 GiB");
+                    let [a, b, c, d] = (len as u32).to_le_bytes();
+                    head.set(&[0xf0, a, b, c, d]);
                 }
-            }
-            Self::Int(value) => match value {
-                0..=127 => (value as u8, 0, 0),
-                -4096..=4095 => (0xc0 | (value >> 8 & 0x1f) as u8, value, 1),
-                -0x8000..=0x7fff => (0xf1, value, 2),
-                -0x80_0000..=0x7f_ffff => (0xf2, value, 3),
-                -0x8000_0000..=0x7fff_ffff => (0xf3, value, 4),
-                _ => (0xf4, value, 8),
             },
-        };
-        head[0] = kind;
-        head[1..].copy_from_slice(&bytes.to_le_bytes());
-        (head, 1 + len)
+            Self::Int(value @ 0..=127) => head.bytes[0] = value as u8,
+            Self::Int(value @ -4096..=4095) => head.set(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8]),
+            Self::Int(value) => {
+                let kind = match self.encoded_len() {
+                    3 => 0xf1,
+                    4 => 0xf2,
+                    5 => 0xf3,
+                    _ => 0xf4,
+                };
+                head.bytes[0] = kind;
+                head.bytes[1..].copy_from_slice(&value.to_le_bytes());
+                head.len = self.encoded_len() as u8;
+            }
+        }
+        head
     }
 
     /// The element whose encoding begins at `at`, and where the next one begins.

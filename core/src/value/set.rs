@@ -212,23 +212,28 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// Is there a member that is no integer, or one that may not be packed, so that a set of all these members would be
-    /// stored in this form?
+    /// In which form a set is to which all these members are added, one after the other.
     pub fn form_of_copy(self, limits: &Limits) -> SetForm {
         if let Self::Integers(_) = self {
             return if self.len() <= integers_max(limits) { SetForm::Integers } else { SetForm::Large };
         }
-        let (mut integers, mut fits) = (true, true);
-        for member in self.iter() {
-            integers &= match member {
+        let (mut first_text, mut fits) = (None, true);
+        for (index, member) in self.iter().enumerate() {
+            let is_integer = match member {
                 Member::Int(_) => true,
                 Member::Bytes(text) => parse_integer(text).is_some(),
             };
+            if !is_integer {
+                first_text.get_or_insert(index);
+            }
             fits &= member.text_len() <= limits.set_value_bytes;
         }
-        if integers && self.len() <= integers_max(limits) {
+        // The integers before the first text are added to a set of integers, which may become too large for one.
+        if first_text.unwrap_or(self.len()) > integers_max(limits) {
+            SetForm::Large
+        } else if first_text.is_none() {
             SetForm::Integers
-        } else if fits && !integers && self.len() <= packed_max(limits) {
+        } else if fits && self.len() <= packed_max(limits) {
             SetForm::Packed
         } else {
             SetForm::Large
@@ -441,6 +446,44 @@ impl<'e> SetMut<'e> {
                 Some(shown)
             }
             other => unreachable!("the entry holds a set, not {other:?}"),
+        }
+    }
+
+    /// Takes so many random members out of a packed set, which has more, and shows each.
+    pub fn take_some(&mut self, count: usize, prng: &mut Prng, show: &mut impl FnMut(Member<'_>)) {
+        let ValueMut::Packed(form, mut set) = self.entry.value_mut() else {
+            unreachable!("a table's members are taken one by one")
+        };
+        let bytes = set.bytes();
+        let (mut rest, members) = match form {
+            Form::IntSet => (vec![bytes[0], 0], Members::Integers(bytes, 0)),
+            _ => (EMPTY.to_vec(), Members::Packed(bytes, PACKED_HEAD_BYTES)),
+        };
+        let mut left = if form == Form::IntSet { intset::len(bytes) } else { self::count(bytes) };
+        let mut needed = count;
+        for member in members {
+            if prng.below(left as u64) < needed as u64 {
+                show(member);
+                needed -= 1;
+            } else if let (Form::IntSet, Member::Int(value)) = (form, member) {
+                intset::insert(&mut rest, value);
+            } else {
+                append(&mut rest, &member.encoded());
+            }
+            left -= 1;
+        }
+        let all = 0..bytes.len();
+        set.splice(all, &rest);
+    }
+
+    /// Hands the value of an entry over that is no longer needed.
+    pub fn take_value<R>(entry: &mut OwnedEntry, store: impl FnOnce(NewValue<'_>) -> R) -> R {
+        match entry.take_large() {
+            Some(large) => store(NewValue::Large(large)),
+            None => match entry.as_ref().value() {
+                Value::Packed(form, bytes) => store(NewValue::Packed(form, bytes)),
+                other => unreachable!("the entry holds a set, not {other:?}"),
+            },
         }
     }
 

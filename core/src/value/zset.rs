@@ -115,12 +115,12 @@ impl<'a> SortedSetRef<'a> {
         }
     }
 
-    /// Gives all members, in any order, the quickest way.
-    pub fn visit_all(&self, visit: &mut impl FnMut(Element<'a>, Score<'a>)) {
-        match self {
-            Self::Packed(packed) => packed.visit(0, packed.len(), false, visit),
+    /// Gives all members, in any order, as long as `visit` says to go on: the quickest way through all of them.
+    pub fn visit_while(&self, visit: &mut impl FnMut(Element<'a>, Score<'a>) -> bool) {
+        match *self {
+            Self::Packed(packed) => packed.visit_while(visit),
             Self::Large(set) => {
-                set.iter().for_each(|(member, score)| visit(Element::Bytes(member), Score::Double(score)))
+                set.iter().all(|(member, score)| visit(Element::Bytes(member), Score::Double(score)));
             }
         }
     }

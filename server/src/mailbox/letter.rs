@@ -1,11 +1,11 @@
 //! What cores write to each other.
 
-use crate::blocking::Ending;
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
 use crate::admin::info::commands::Details;
 use crate::admin::latency::LatencyOrder;
+use crate::blocking::Ending;
 use crate::listen::Ends;
 use crate::long_reply::{Part, SourceOrder};
 use ringkey_cluster::{Change, Node};
@@ -129,6 +129,7 @@ impl Question {
                 | DebugOrder::Sleep(_)
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
+                | DebugOrder::ListPlainFrom(_)
                 | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
@@ -184,6 +185,8 @@ pub enum DebugOrder {
     ReplyRoom(crate::session::output::RoomRule),
     /// Stop or resume periodic work.
     PauseCron(bool),
+    /// From this length on elements of large lists lie alone; 0: as the settings say.
+    ListPlainFrom(usize),
     /// Create keys.
     Populate {
         /// In this database.

@@ -1,7 +1,7 @@
 //! Rows of the commands for hashes.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -18,6 +18,7 @@ pub static ROWS: &[Command] = &[
         summary: "Removes fields of a hash, and the hash with its last one.",
         history: &[("2.4.0", "Several fields in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("field").multiple()],
+        run: Run::OnShard(super::hdel),
         ..Command::DEFAULT
     },
     Command {
@@ -32,6 +33,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Tells whether a hash has a field.",
         arguments: &[Argument::key("key", 0), Argument::string("field")],
+        run: Run::OnShard(super::hexists),
         ..Command::DEFAULT
     },
     Command {
@@ -61,6 +63,7 @@ pub static ROWS: &[Command] = &[
             Argument::block("fields", &[Argument::integer("numfields"), Argument::string("field").multiple()])
                 .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hexpire),
         ..Command::DEFAULT
     },
     Command {
@@ -94,6 +97,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hexpireat),
         ..Command::DEFAULT
     },
     Command {
@@ -115,6 +119,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hexpiretime),
         ..Command::DEFAULT
     },
     Command {
@@ -129,6 +134,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Reads a field of a hash.",
         arguments: &[Argument::key("key", 0), Argument::string("field")],
+        run: Run::OnShard(super::hget),
         ..Command::DEFAULT
     },
     Command {
@@ -144,6 +150,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = fields of the hash",
         summary: "Reads all fields of a hash with their values.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::hgetall),
         ..Command::DEFAULT
     },
     Command {
@@ -165,6 +172,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hgetdel),
         ..Command::DEFAULT
     },
     Command {
@@ -197,6 +205,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hgetex),
         ..Command::DEFAULT
     },
     Command {
@@ -211,6 +220,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Adds to the integer in a field; an absent field counts as zero.",
         arguments: &[Argument::key("key", 0), Argument::string("field"), Argument::integer("increment")],
+        run: Run::OnShard(super::hincrby),
         ..Command::DEFAULT
     },
     Command {
@@ -225,6 +235,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Adds to the floating point number in a field; an absent field counts as zero.",
         arguments: &[Argument::key("key", 0), Argument::string("field"), Argument::double("increment")],
+        run: Run::OnShard(super::hincrbyfloat),
         ..Command::DEFAULT
     },
     Command {
@@ -240,6 +251,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = fields of the hash",
         summary: "Names all fields of a hash.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::hkeys),
         ..Command::DEFAULT
     },
     Command {
@@ -254,6 +266,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the fields of a hash.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::hlen),
         ..Command::DEFAULT
     },
     Command {
@@ -268,6 +281,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = fields",
         summary: "Reads several fields of a hash.",
         arguments: &[Argument::key("key", 0), Argument::string("field").multiple()],
+        run: Run::OnShard(super::hmget),
         ..Command::DEFAULT
     },
     Command {
@@ -285,6 +299,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0),
             Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
         ],
+        run: Run::OnShard(super::hmset),
         ..Command::DEFAULT
     },
     Command {
@@ -306,6 +321,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hpersist),
         ..Command::DEFAULT
     },
     Command {
@@ -339,6 +355,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hpexpire),
         ..Command::DEFAULT
     },
     Command {
@@ -372,6 +389,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hpexpireat),
         ..Command::DEFAULT
     },
     Command {
@@ -393,6 +411,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hpexpiretime),
         ..Command::DEFAULT
     },
     Command {
@@ -414,6 +433,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hpttl),
         ..Command::DEFAULT
     },
     Command {
@@ -436,6 +456,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::hrandfield),
         ..Command::DEFAULT
     },
     Command {
@@ -457,6 +478,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("count").after("COUNT").optional(),
             Argument::word("novalues", "NOVALUES").optional(),
         ],
+        run: Run::OnShard(super::hscan),
         ..Command::DEFAULT
     },
     Command {
@@ -475,6 +497,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0),
             Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
         ],
+        run: Run::OnShard(super::hset),
         ..Command::DEFAULT
     },
     Command {
@@ -513,6 +536,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::hsetex),
         ..Command::DEFAULT
     },
     Command {
@@ -527,6 +551,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Sets a field of a hash if it is absent.",
         arguments: &[Argument::key("key", 0), Argument::string("field"), Argument::string("value")],
+        run: Run::OnShard(super::hsetnx),
         ..Command::DEFAULT
     },
     Command {
@@ -541,6 +566,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Tells the length of a field's value.",
         arguments: &[Argument::key("key", 0), Argument::string("field")],
+        run: Run::OnShard(super::hstrlen),
         ..Command::DEFAULT
     },
     Command {
@@ -562,6 +588,7 @@ pub static ROWS: &[Command] = &[
             )
             .after("FIELDS"),
         ],
+        run: Run::OnShard(super::httl),
         ..Command::DEFAULT
     },
     Command {
@@ -577,6 +604,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = fields of the hash",
         summary: "Reads the values of all fields of a hash.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::hvals),
         ..Command::DEFAULT
     },
 ];

@@ -4,8 +4,13 @@
 //! mixed in their order, each behind the XOR of its keys, so several shards combine per database first.
 
 use crate::commands::Context;
+use crate::double::DoubleText;
 use crate::keyspace::{EntryRef, ValueKind};
+use crate::units::Millis;
+use crate::value::hash::HashRef;
 use crate::value::list::ListRef;
+use crate::value::set::SetRef;
+use crate::value::zset::SortedSetRef;
 use sha1::{Digest as _, Sha1};
 
 /// A digest of data.
@@ -47,11 +52,16 @@ const fn type_number(kind: ValueKind) -> u32 {
     }
 }
 
-fn mix_value(digest: &mut Digest, entry: &EntryRef<'_>) {
+/// Fields of a hash whose time has passed at `now` are left out; when a field's time passes does not matter.
+fn mix_value(digest: &mut Digest, entry: &EntryRef<'_>, now: Millis) {
     mix(digest, &type_number(entry.kind()).to_be_bytes());
     match entry.kind() {
         ValueKind::List => mix_list(digest, entry),
-        _ => mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new())),
+        ValueKind::Set => xor_set(digest, entry),
+        ValueKind::SortedSet => xor_sorted_set(digest, entry),
+        ValueKind::Hash => xor_hash(digest, entry, now),
+        ValueKind::String => mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new())),
+        ValueKind::Stream => unreachable!("no entry is a stream"),
     }
     if entry.expire_at().is_some() {
         xor(digest, b"!!expire!!");
@@ -65,8 +75,35 @@ fn mix_list(digest: &mut Digest, entry: &EntryRef<'_>) {
     }
 }
 
+fn xor_set(digest: &mut Digest, entry: &EntryRef<'_>) {
+    for member in SetRef::of(entry).expect("the kind was looked at").iter() {
+        xor(digest, member.text(&mut itoa::Buffer::new()));
+    }
+}
+
+fn xor_sorted_set(digest: &mut Digest, entry: &EntryRef<'_>) {
+    let set = SortedSetRef::of(entry).expect("the kind was looked at");
+    set.visit(0, set.len(), false, &mut |member, score| {
+        let mut one = Digest::default();
+        mix(&mut one, member.text(&mut itoa::Buffer::new()));
+        mix(&mut one, DoubleText::of(score.value()).as_bytes());
+        xor(digest, &one);
+    });
+}
+
+fn xor_hash(digest: &mut Digest, entry: &EntryRef<'_>, now: Millis) {
+    let hash = HashRef::of(entry.value()).expect("the kind was looked at");
+    hash.for_each(now, &mut |field, value| {
+        let mut one = Digest::default();
+        mix(&mut one, field.as_bytes(&mut itoa::Buffer::new()));
+        mix(&mut one, value.as_bytes(&mut itoa::Buffer::new()));
+        xor(digest, &one);
+    });
+}
+
 /// The digests of all databases of this shard, expired keys included.
 pub fn database_digests(ctx: &mut Context<'_>) -> Vec<DatabaseDigest> {
+    let now = ctx.now;
     let databases = ctx.shard.databases.iter();
     databases
         .map(|database| {
@@ -74,7 +111,7 @@ pub fn database_digests(ctx: &mut Context<'_>) -> Vec<DatabaseDigest> {
             database.for_each(&mut |entry| {
                 let mut digest = Digest::default();
                 mix(&mut digest, entry.key());
-                mix_value(&mut digest, &entry);
+                mix_value(&mut digest, &entry, now);
                 xor(&mut sum.digest, &digest);
                 sum.keys += 1;
             });
@@ -104,9 +141,9 @@ pub fn combine_digests<'d>(shards: impl IntoIterator<Item = &'d [DatabaseDigest]
 /// DEBUG DIGEST-VALUE: the digest of the value of a key, expired or not; zeros if there is none.
 pub fn value_digest(ctx: &mut Context<'_>, name: &[u8]) -> Digest {
     let mut digest = Digest::default();
-    let key = ctx.shard.key(name);
+    let (key, now) = (ctx.shard.key(name), ctx.now);
     if let Some(entry) = ctx.database().find(&key) {
-        mix_value(&mut digest, &entry);
+        mix_value(&mut digest, &entry, now);
     }
     digest
 }

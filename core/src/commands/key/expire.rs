@@ -8,7 +8,7 @@ use crate::units::Millis;
 
 /// When an expiry time may be set.
 #[derive(Debug, Clone, Copy, Default)]
-struct Conditions {
+pub struct Conditions {
     absent: bool,
     present: bool,
     greater: bool,
@@ -16,9 +16,9 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(args: &Args<'_>) -> Result<Self, CommandError> {
+    /// Reads them from the words that are left.
+    pub fn parse(mut options: Options<'_>) -> Result<Self, CommandError> {
         let mut conditions = Self::default();
-        let mut options = Options::new(args, 3);
         while let Some(word) = options.word() {
             let condition = if is(word, "NX") {
                 &mut conditions.absent
@@ -45,7 +45,7 @@ impl Conditions {
     }
 
     /// Do they allow `new` in place of `current`, where no expiry time is later than any?
-    fn allow(self, current: Option<Millis>, new: Millis) -> bool {
+    pub fn allow(self, current: Option<Millis>, new: Millis) -> bool {
         !(self.absent && current.is_some()
             || self.present && current.is_none()
             || self.greater && current.is_none_or(|current| new <= current)
@@ -55,16 +55,25 @@ impl Conditions {
 
 /// How an expiry time is given.
 #[derive(Debug, Clone, Copy)]
-struct Scale {
-    seconds: bool,
-    relative: bool,
+pub struct Scale {
+    /// In seconds, else in milliseconds.
+    pub seconds: bool,
+    /// From now, else Unix time.
+    pub relative: bool,
 }
 
 impl Scale {
-    fn resolve(self, given: i64, now: Millis, command: &'static str) -> Result<Millis, CommandError> {
+    /// The point in time that a number means, for the command of this name.
+    pub fn resolve(self, given: i64, now: Millis, command: &'static str) -> Result<Millis, CommandError> {
         let millis = if self.seconds { given.checked_mul(1000) } else { Some(given) };
         let when = millis.and_then(|millis| millis.checked_add(if self.relative { now.0 } else { 0 }));
         when.map(Millis).ok_or(CommandError::InvalidExpire(command))
+    }
+
+    /// The number that tells a point in time; seconds are rounded to the nearest.
+    pub fn show(self, at: Millis, now: Millis) -> i64 {
+        let millis = if self.relative { at.0.saturating_sub(now.0) } else { at.0 }.max(0);
+        if self.seconds { millis / 1000 + i64::from(millis % 1000 >= 500) } else { millis }
     }
 }
 
@@ -95,7 +104,7 @@ fn set_expiry(
     scale: Scale,
     command: &'static str,
 ) -> Result<Outcome, CommandError> {
-    let conditions = Conditions::parse(args)?;
+    let conditions = Conditions::parse(Options::new(args, 3))?;
     let when = scale.resolve(integer(args.get(2))?, ctx.now, command)?;
     let key = ctx.key(args, 1);
     let allowed = ctx.find(&key).is_some_and(|entry| conditions.allow(entry.expire_at(), when));
@@ -157,11 +166,7 @@ fn reply_expiry(
     reply.integer(match ctx.peek(&key).map(|entry| entry.expire_at()) {
         None => -2,
         Some(None) => -1,
-        Some(Some(at)) => {
-            let millis = if scale.relative { at.0.saturating_sub(now.0) } else { at.0 }.max(0);
-            // Seconds are rounded to the nearest.
-            if scale.seconds { millis / 1000 + i64::from(millis % 1000 >= 500) } else { millis }
-        }
+        Some(Some(at)) => scale.show(at, now),
     });
     Ok(Outcome::unchanged())
 }

@@ -36,14 +36,14 @@ pub fn keys(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
 
 /// A pattern, or none where it matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Pattern(Option<Box<[u8]>>);
+pub(crate) struct Pattern(Option<Box<[u8]>>);
 
 impl Pattern {
-    fn new(text: &[u8]) -> Self {
+    pub(crate) fn new(text: &[u8]) -> Self {
         Self((text != b"*").then(|| text.into()))
     }
 
-    fn matches(&self, name: &[u8]) -> bool {
+    pub(crate) fn matches(&self, name: &[u8]) -> bool {
         self.0.as_ref().is_none_or(|pattern| glob_match(pattern, name, false))
     }
 }

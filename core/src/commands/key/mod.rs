@@ -12,11 +12,14 @@ mod tests;
 mod transfer;
 
 pub use digest::{DatabaseDigest, combine_digests, database_digests, value_digest};
-pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
+pub use expire::{
+    Conditions, Scale, expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
+};
 pub use inspect::{
     TableStats, debug_object, debug_string_lengths, memory_usage, object_encoding, object_freq, object_idletime,
     object_refcount, populate,
 };
 pub use life::{del, exists, flushall, flushdb, key_type, touch, unlink};
+pub(crate) use listing::Pattern;
 pub use listing::{ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
 pub use transfer::{copy, move_key, other_database, rename, renamenx};

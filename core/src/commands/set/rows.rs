@@ -1,7 +1,7 @@
 //! Rows of the commands for sets.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -18,6 +18,7 @@ pub static ROWS: &[Command] = &[
         summary: "Adds members to a set, which is made if it was absent.",
         history: &[("2.4.0", "Several members in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+        run: Run::OnShard(super::sadd),
         ..Command::DEFAULT
     },
     Command {
@@ -32,6 +33,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the members of a set.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::scard),
         ..Command::DEFAULT
     },
     Command {
@@ -47,6 +49,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members of all sets",
         summary: "Tells the members of the first set that no other set has.",
         arguments: &[Argument::key("key", 0).multiple()],
+        run: Run::OnShard(super::sdiff),
         ..Command::DEFAULT
     },
     Command {
@@ -64,6 +67,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members of all sets",
         summary: "Stores the members of the first set that no other set has.",
         arguments: &[Argument::key("destination", 0), Argument::key("key", 1).multiple()],
+        run: Run::OnShard(super::sdiffstore),
         ..Command::DEFAULT
     },
     Command {
@@ -79,6 +83,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N*M), N = members of the smallest set, M = sets",
         summary: "Tells the members that all sets share.",
         arguments: &[Argument::key("key", 0).multiple()],
+        run: Run::OnShard(super::sinter),
         ..Command::DEFAULT
     },
     Command {
@@ -97,6 +102,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).multiple(),
             Argument::integer("limit").after("LIMIT").optional(),
         ],
+        run: Run::OnShard(super::sintercard),
         ..Command::DEFAULT
     },
     Command {
@@ -114,6 +120,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N*M), N = members of the smallest set, M = sets",
         summary: "Stores the members that all sets share.",
         arguments: &[Argument::key("destination", 0), Argument::key("key", 1).multiple()],
+        run: Run::OnShard(super::sinterstore),
         ..Command::DEFAULT
     },
     Command {
@@ -128,6 +135,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Tells whether a set has a member.",
         arguments: &[Argument::key("key", 0), Argument::string("member")],
+        run: Run::OnShard(super::sismember),
         ..Command::DEFAULT
     },
     Command {
@@ -143,6 +151,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members",
         summary: "Tells all members of a set.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::smembers),
         ..Command::DEFAULT
     },
     Command {
@@ -157,6 +166,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members asked for",
         summary: "Tells for several members whether a set has them.",
         arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+        run: Run::OnShard(super::smismember),
         ..Command::DEFAULT
     },
     Command {
@@ -174,6 +184,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Moves a member from set to set.",
         arguments: &[Argument::key("source", 0), Argument::key("destination", 1), Argument::string("member")],
+        run: Run::OnShard(super::smove),
         ..Command::DEFAULT
     },
     Command {
@@ -190,6 +201,7 @@ pub static ROWS: &[Command] = &[
         summary: "Takes members out of a set at random.",
         history: &[("3.2.0", "A count.")],
         arguments: &[Argument::key("key", 0), Argument::integer("count").since("3.2.0").optional()],
+        run: Run::OnShard(super::spop),
         ..Command::DEFAULT
     },
     Command {
@@ -206,6 +218,7 @@ pub static ROWS: &[Command] = &[
         summary: "Picks members of a set at random.",
         history: &[("2.6.0", "A count.")],
         arguments: &[Argument::key("key", 0), Argument::integer("count").since("2.6.0").optional()],
+        run: Run::OnShard(super::srandmember),
         ..Command::DEFAULT
     },
     Command {
@@ -221,6 +234,7 @@ pub static ROWS: &[Command] = &[
         summary: "Removes members of a set, and the set with its last one.",
         history: &[("2.4.0", "Several members in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+        run: Run::OnShard(super::srem),
         ..Command::DEFAULT
     },
     Command {
@@ -241,6 +255,7 @@ pub static ROWS: &[Command] = &[
             Argument::pattern("pattern").after("MATCH").optional(),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::sscan),
         ..Command::DEFAULT
     },
     Command {
@@ -256,6 +271,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members of all sets",
         summary: "Tells the members that any of the sets has.",
         arguments: &[Argument::key("key", 0).multiple()],
+        run: Run::OnShard(super::sunion),
         ..Command::DEFAULT
     },
     Command {
@@ -273,6 +289,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members of all sets",
         summary: "Stores the members that any of the sets has.",
         arguments: &[Argument::key("destination", 0), Argument::key("key", 1).multiple()],
+        run: Run::OnShard(super::sunionstore),
         ..Command::DEFAULT
     },
 ];

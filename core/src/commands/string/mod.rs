@@ -33,7 +33,7 @@ fn string<'a>(entry: &EntryRef<'a>) -> Result<Value<'a>, CommandError> {
 
 /// Replies with a value.
 #[inline]
-fn reply_value(reply: &mut Reply<'_>, value: &Value<'_>) {
+pub fn reply_value(reply: &mut Reply<'_>, value: &Value<'_>) {
     match value {
         Value::Int(value) => reply.bulk_integer(*value),
         Value::Bytes(bytes) => reply.bulk(bytes),

@@ -1,7 +1,7 @@
 //! Rows of the commands for sorted sets.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -87,6 +87,7 @@ pub static ROWS: &[Command] = &[
             Argument::word("increment", "INCR").since("3.0.2").optional(),
             Argument::block("data", &[Argument::double("score"), Argument::string("member")]).multiple(),
         ],
+        run: Run::OnShard(super::zadd),
         ..Command::DEFAULT
     },
     Command {
@@ -101,6 +102,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the members of a sorted set.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::zcard),
         ..Command::DEFAULT
     },
     Command {
@@ -115,6 +117,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(log(N)), N = members",
         summary: "Counts the members whose scores lie in a range.",
         arguments: &[Argument::key("key", 0), Argument::double("min"), Argument::double("max")],
+        run: Run::OnShard(super::zcount),
         ..Command::DEFAULT
     },
     Command {
@@ -133,6 +136,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).multiple(),
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
+        run: Run::OnShard(super::zdiff),
         ..Command::DEFAULT
     },
     Command {
@@ -150,6 +154,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(L+(N-K)*log(N)), L = all members, N = members of the first set, K = members stored",
         summary: "Stores the members of the first sorted set that no other has.",
         arguments: &[Argument::key("destination", 0), Argument::integer("numkeys"), Argument::key("key", 1).multiple()],
+        run: Run::OnShard(super::zdiffstore),
         ..Command::DEFAULT
     },
     Command {
@@ -164,6 +169,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(log(N)), N = members",
         summary: "Adds to the score of a member.",
         arguments: &[Argument::key("key", 0), Argument::integer("increment"), Argument::string("member")],
+        run: Run::OnShard(super::zincrby),
         ..Command::DEFAULT
     },
     Command {
@@ -189,6 +195,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
+        run: Run::OnShard(super::zinter),
         ..Command::DEFAULT
     },
     Command {
@@ -207,6 +214,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).multiple(),
             Argument::integer("limit").after("LIMIT").optional(),
         ],
+        run: Run::OnShard(super::zintercard),
         ..Command::DEFAULT
     },
     Command {
@@ -235,6 +243,7 @@ pub static ROWS: &[Command] = &[
             .after("AGGREGATE")
             .optional(),
         ],
+        run: Run::OnShard(super::zinterstore),
         ..Command::DEFAULT
     },
     Command {
@@ -249,6 +258,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(log(N)), N = members",
         summary: "Counts the members in a range of names.",
         arguments: &[Argument::key("key", 0), Argument::string("min"), Argument::string("max")],
+        run: Run::OnShard(super::zlexcount),
         ..Command::DEFAULT
     },
     Command {
@@ -268,6 +278,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("where", &[Argument::word("min", "MIN"), Argument::word("max", "MAX")]),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::zmpop),
         ..Command::DEFAULT
     },
     Command {
@@ -282,6 +293,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = members asked for",
         summary: "Tells the scores of several members.",
         arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+        run: Run::OnShard(super::zmscore),
         ..Command::DEFAULT
     },
     Command {
@@ -296,6 +308,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(M*log(N)), M = members taken, N = members",
         summary: "Takes the members with the highest scores.",
         arguments: &[Argument::key("key", 0), Argument::integer("count").optional()],
+        run: Run::OnShard(super::zpopmax),
         ..Command::DEFAULT
     },
     Command {
@@ -310,6 +323,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(M*log(N)), M = members taken, N = members",
         summary: "Takes the members with the lowest scores.",
         arguments: &[Argument::key("key", 0), Argument::integer("count").optional()],
+        run: Run::OnShard(super::zpopmin),
         ..Command::DEFAULT
     },
     Command {
@@ -332,6 +346,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::zrandmember),
         ..Command::DEFAULT
     },
     Command {
@@ -360,6 +375,7 @@ pub static ROWS: &[Command] = &[
                 .optional(),
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
+        run: Run::OnShard(super::zrange),
         ..Command::DEFAULT
     },
     Command {
@@ -381,6 +397,7 @@ pub static ROWS: &[Command] = &[
                 .after("LIMIT")
                 .optional(),
         ],
+        run: Run::OnShard(super::zrangebylex),
         ..Command::DEFAULT
     },
     Command {
@@ -404,6 +421,7 @@ pub static ROWS: &[Command] = &[
                 .after("LIMIT")
                 .optional(),
         ],
+        run: Run::OnShard(super::zrangebyscore),
         ..Command::DEFAULT
     },
     Command {
@@ -432,6 +450,7 @@ pub static ROWS: &[Command] = &[
                 .after("LIMIT")
                 .optional(),
         ],
+        run: Run::OnShard(super::zrangestore),
         ..Command::DEFAULT
     },
     Command {
@@ -451,6 +470,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("member"),
             Argument::word("withscore", "WITHSCORE").optional(),
         ],
+        run: Run::OnShard(super::zrank),
         ..Command::DEFAULT
     },
     Command {
@@ -466,6 +486,7 @@ pub static ROWS: &[Command] = &[
         summary: "Removes members, and the sorted set with its last one.",
         history: &[("2.4.0", "Several members in a call.")],
         arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+        run: Run::OnShard(super::zrem),
         ..Command::DEFAULT
     },
     Command {
@@ -480,6 +501,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(log(N)+M), N = members, M = members removed",
         summary: "Removes the members in a range of names.",
         arguments: &[Argument::key("key", 0), Argument::string("min"), Argument::string("max")],
+        run: Run::OnShard(super::zremrangebylex),
         ..Command::DEFAULT
     },
     Command {
@@ -494,6 +516,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(log(N)+M), N = members, M = members removed",
         summary: "Removes the members in a range of places.",
         arguments: &[Argument::key("key", 0), Argument::integer("start"), Argument::integer("stop")],
+        run: Run::OnShard(super::zremrangebyrank),
         ..Command::DEFAULT
     },
     Command {
@@ -508,6 +531,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(log(N)+M), N = members, M = members removed",
         summary: "Removes the members whose scores lie in a range.",
         arguments: &[Argument::key("key", 0), Argument::double("min"), Argument::double("max")],
+        run: Run::OnShard(super::zremrangebyscore),
         ..Command::DEFAULT
     },
     Command {
@@ -527,6 +551,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("stop"),
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
+        run: Run::OnShard(super::zrevrange),
         ..Command::DEFAULT
     },
     Command {
@@ -548,6 +573,7 @@ pub static ROWS: &[Command] = &[
                 .after("LIMIT")
                 .optional(),
         ],
+        run: Run::OnShard(super::zrevrangebylex),
         ..Command::DEFAULT
     },
     Command {
@@ -571,6 +597,7 @@ pub static ROWS: &[Command] = &[
                 .after("LIMIT")
                 .optional(),
         ],
+        run: Run::OnShard(super::zrevrangebyscore),
         ..Command::DEFAULT
     },
     Command {
@@ -590,6 +617,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("member"),
             Argument::word("withscore", "WITHSCORE").optional(),
         ],
+        run: Run::OnShard(super::zrevrank),
         ..Command::DEFAULT
     },
     Command {
@@ -612,6 +640,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("count").after("COUNT").optional(),
             Argument::word("noscores", "NOSCORES").optional(),
         ],
+        run: Run::OnShard(super::zscan),
         ..Command::DEFAULT
     },
     Command {
@@ -626,6 +655,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Tells the score of a member.",
         arguments: &[Argument::key("key", 0), Argument::string("member")],
+        run: Run::OnShard(super::zscore),
         ..Command::DEFAULT
     },
     Command {
@@ -651,6 +681,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
+        run: Run::OnShard(super::zunion),
         ..Command::DEFAULT
     },
     Command {
@@ -679,6 +710,7 @@ pub static ROWS: &[Command] = &[
             .after("AGGREGATE")
             .optional(),
         ],
+        run: Run::OnShard(super::zunionstore),
         ..Command::DEFAULT
     },
 ];

@@ -271,9 +271,7 @@ impl<'e> ListMut<'e> {
         self.grow(item.text.len(), 1);
         let (pivot, item) = (Needle::new(pivot), self.item(item));
         match self.entry.value_mut() {
-            ValueMut::Packed(_, mut packed) => {
-                small::insert_beside(&mut packed, &pivot, side, &Element::of(item.text))
-            }
+            ValueMut::Packed(_, mut packed) => small::insert_beside(&mut packed, &pivot, side, &Element::of(item.text)),
             ValueMut::List(list) => list.insert_beside(&pivot, side, &item),
             _ => false,
         }

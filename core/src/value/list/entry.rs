@@ -16,9 +16,9 @@ pub(super) type EntryBytes = SmallVec<[u8; 96]>;
 const fn back_bytes(len: usize) -> usize {
     match len {
         0..=127 => 1,
-        0..16_383 => 2,
-        0..2_097_151 => 3,
-        0..268_435_455 => 4,
+        128..16_383 => 2,
+        16_383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
         _ => 5,
     }
 }
@@ -40,7 +40,7 @@ fn head(element: &Element<'_>) -> ([u8; 9], usize) {
                 head[0] = 0x80 | len as u8;
                 1
             }
-            len @ 0..=4095 => {
+            len @ 64..=4095 => {
                 head[..2].copy_from_slice(&[0xe0 | (len >> 8) as u8, len as u8]);
                 2
             }

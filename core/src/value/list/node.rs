@@ -332,17 +332,24 @@ mod tests {
         for step in 1..4000_usize {
             let end = if step / 7 % 2 == 0 { End::Head } else { End::Tail };
             if step % 11 < 4 && model.len() > 1 || step > 2000 && model.len() > 1 {
-                assert_eq!(node.end(end).text(&mut itoa::Buffer::new()), if end == End::Head {
-                    &model[0]
-                } else {
-                    &model[model.len() - 1]
-                });
+                assert_eq!(
+                    node.end(end).text(&mut itoa::Buffer::new()),
+                    if end == End::Head { &model[0] } else { &model[model.len() - 1] }
+                );
                 node.pop(end);
-                if end == End::Head { model.pop_front() } else { model.pop_back() };
+                if end == End::Head {
+                    model.pop_front()
+                } else {
+                    model.pop_back()
+                };
             } else {
                 let text = "x".repeat(step % 9).into_bytes();
                 node.push(end, &Element::of(&text), 8185);
-                if end == End::Head { model.push_front(text) } else { model.push_back(text) };
+                if end == End::Head {
+                    model.push_front(text)
+                } else {
+                    model.push_back(text)
+                };
             }
             node.check();
             assert!(node.room.len() <= 4 * node.bytes().len().max(16) + 64, "room goes back");

@@ -169,6 +169,11 @@ impl<'a> Packed<'a> {
         }
     }
 
+    /// Gives the members as long as `visit` says to go on.
+    pub(super) fn visit_while(&self, visit: &mut impl FnMut(Element<'a>, Score<'a>) -> bool) {
+        self.places().all(|place| visit(self.member(&place), Score::Packed(self.score(&place))));
+    }
+
     /// The members of these ranks, which are in order.
     pub(super) fn pick(&self, ranks: &[usize]) -> Vec<(Element<'a>, Score<'a>)> {
         let mut picked = Vec::with_capacity(ranks.len());

@@ -12,6 +12,7 @@ const LIMITS: Limits = Limits {
     zset_entries: 12,
     zset_value_bytes: 20,
     list_size: -2,
+    list_plain_from: 0,
 };
 
 /// What the set must be: scores by member, and the order from sorting.

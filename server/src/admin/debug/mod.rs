@@ -18,7 +18,7 @@ use crate::state::State;
 use ringkey_core::keyspace::slot::slot_of;
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, CommandError, Reply};
-use ringkey_core::settings::{Extent, Setting};
+use ringkey_core::settings::{Extent, Setting, parse_memory};
 use ringkey_core::units::{DbIndex, Millis};
 
 const HELP: &[&str] = &[
@@ -65,6 +65,9 @@ const HELP: &[&str] = &[
     "    Create <count> keys <prefix>:<number>, of <size> bytes.",
     "PROTOCOL <string|integer|double|null|array|set|map|attrib|push|verbatim|true|false|bignum>",
     "    A sample reply of that type.",
+    "QUICKLIST-PACKED-THRESHOLD <bytes>",
+    "    Elements of large lists from this length on lie in a node of their own; 0: those that",
+    "    are larger than a node may be.",
     "SDSLEN <key>",
     "    The lengths of a key and its string, and the memory they take.",
     "REPLYBUFFER PEAK-RESET-TIME <milliseconds|NEVER|RESET>",
@@ -141,6 +144,7 @@ fn on_all_cores(
         (b"replybuffer", 4) => (DebugOrder::ReplyRoom(reply_room(state, args)?), Then::Ok),
         (b"set-active-expire", 3) => (DebugOrder::ActiveExpire(args.get(2) != b"0"), Then::Ok),
         (b"pause-cron", 3) => (DebugOrder::PauseCron(args.get(2) != b"0"), Then::Ok),
+        (b"quicklist-packed-threshold", 3) => (DebugOrder::ListPlainFrom(parse_plain_from(args)?), Then::Ok),
         (b"populate", 3..=5) => (parse_populate(session, args)?, Then::Ok),
         (b"client-eviction", 2) if state.tuning.client_memory_max == 0 => {
             return Err(CommandError::text("maxmemory-clients is disabled."));
@@ -177,6 +181,14 @@ fn parse_populate(session: &Session, args: &Args<'_>) -> Result<DebugOrder, Comm
         prefix: if args.len() > 3 { args.get(3).to_vec() } else { b"key".to_vec() },
         size: if args.len() > 4 { number(4)? as usize } else { 0 },
     })
+}
+
+/// The length from which on elements of lists lie alone, as memory is written in settings.
+fn parse_plain_from(args: &Args<'_>) -> Result<usize, CommandError> {
+    const MAX: u64 = (1 << 32) - (1 << 20);
+    let len = parse_memory(args.get(2)).filter(|&len| len <= MAX);
+    len.map(|len| len as usize)
+        .ok_or(CommandError::text("argument must be a memory value bigger than 1 and smaller than 4gb"))
 }
 
 /// What the core tells that owns a key. `false`: it is nothing of that kind.

@@ -21,6 +21,7 @@ pub fn carry_out(state: &mut State, order: &DebugOrder) -> Answer {
         DebugOrder::Sleep(duration) => std::thread::sleep(std::time::Duration::from_millis(duration.0 as u64)),
         DebugOrder::ActiveExpire(active) => shard.active_expire = *active,
         DebugOrder::ReplyRoom(rule) => state.room_rule = *rule,
+        DebugOrder::ListPlainFrom(len) => state.site.rules.limits.list_plain_from = *len,
         DebugOrder::PauseCron(paused) => state.is_cron_paused = *paused,
         DebugOrder::Populate { db, count, prefix, size } => {
             let mut context = Context::new(shard, *db, now, &rules);
