@@ -9,9 +9,11 @@
 use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Closing, Pending, Session};
 use crate::state::{Later, State};
+use bytes::Bytes;
 use ringkey_core::command::Command;
 use ringkey_core::commands::long_reply::{LongReply, Piece};
 use ringkey_core::keyspace::KeyHash;
+use ringkey_core::limits::SHARED_VALUE_BYTES_MIN;
 use ringkey_core::resp::{ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Call, Job, Order, Reach};
 use ringkey_core::txn::locks::Owner;
@@ -22,6 +24,9 @@ const WINDOW_BYTES: usize = 1 << 20;
 
 /// The next window follows when a client is owed no more than this, in bytes.
 const OWED_BYTES_MAX: usize = 256 << 10;
+
+/// A piece gets room for as much as the one before and this part of it.
+const ROOM_PART: usize = 16;
 
 /// A long reply at the core of its shard.
 pub struct Source {
@@ -36,6 +41,8 @@ pub struct Source {
     is_hurried: bool,
     /// How long the pieces have taken, in ticks.
     ticks: u64,
+    /// How large the next piece is likely to be, in bytes.
+    piece_bytes: usize,
 }
 
 /// A long reply at the core of its client.
@@ -115,7 +122,8 @@ impl State {
 
     /// The lock for a long reply is there: its pieces follow.
     pub fn open_source(&mut self, owner: Owner, batch: Box<Batch>) {
-        let source = Source { batch, reply: None, room: WINDOW_BYTES, is_stalled: false, is_hurried: false, ticks: 0 };
+        let (is_stalled, is_hurried, ticks, piece_bytes) = (false, false, 0, 0);
+        let source = Source { batch, reply: None, room: WINDOW_BYTES, is_stalled, is_hurried, ticks, piece_bytes };
         self.sources.insert(owner, source);
         self.later.push_back(Later::Source(owner));
     }
@@ -124,10 +132,12 @@ impl State {
     pub fn write_piece(&mut self, owner: Owner) {
         let Some(mut source) = self.sources.remove(&owner) else { return };
         let mut replies = ReplyBuffer::default();
+        replies.bytes.reserve(source.piece_bytes);
         self.site.watch.start();
         let kind = self.piece_of(owner, &mut source, &mut replies);
         source.ticks += self.site.watch.lap();
         source.room = source.room.saturating_sub(replies.len());
+        source.piece_bytes = replies.bytes.len() + replies.bytes.len() / ROOM_PART;
         let kind = match kind {
             PartKind::Middle if source.room == 0 && !source.is_hurried => PartKind::EndOfWindow,
             kind => kind,
@@ -221,7 +231,7 @@ impl State {
         sink.bytes += replies.len();
         let (row, bytes) = (sink.row, sink.bytes);
         if session.closing != Closing::Now {
-            session.output.pending.append_range(&replies, Default::default(), replies.mark());
+            append(&mut session.output.pending, replies);
         }
         match kind {
             PartKind::Middle if session.closing != Closing::Now => {}
@@ -268,5 +278,14 @@ impl State {
             session.pending = Pending::Nothing;
             self.ask(shard.index(), session.ticket(), Question::Source(owner, SourceOrder::End));
         }
+    }
+}
+
+/// Adds a piece to what a client is owed: as it is, without a copy, if it is large, so that no buffer grows with the reply.
+fn append(out: &mut ReplyBuffer, piece: ReplyBuffer) {
+    if piece.shared.is_empty() && piece.bytes.len() >= SHARED_VALUE_BYTES_MIN {
+        out.push_shared(Bytes::from(piece.bytes));
+    } else {
+        out.append_range(&piece, Default::default(), piece.mark());
     }
 }
