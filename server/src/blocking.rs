@@ -105,7 +105,8 @@ impl State {
             batch.jobs.last_mut().expect("it was opened just now").blocking = Blocking::May;
         } else {
             // What it waits for may be on fewer shards than what it touches.
-            let mut watched: SmallVec<[ShardId; 4]> = wait.keys.map(|index| self.shard_of_key(args.get(index))).collect();
+            let mut watched: SmallVec<[ShardId; 4]> =
+                wait.keys.map(|index| self.shard_of_key(args.get(index))).collect();
             watched.sort_unstable();
             watched.dedup();
             for shard in &watched {
@@ -129,14 +130,7 @@ impl State {
     }
 
     /// Runs a call whose keys are all here, or leaves it with the shard if it finds nothing.
-    fn run_or_park(
-        &mut self,
-        session: &mut Session,
-        parsed: &Parsed,
-        call: Call,
-        wait: Wait,
-        input: &[u8],
-    ) -> Done {
+    fn run_or_park(&mut self, session: &mut Session, parsed: &Parsed, call: Call, wait: Wait, input: &[u8]) -> Done {
         let (before, len) = (session.output.pending.mark(), session.output.pending.len());
         // The request is taken apart from the session while its replies are written there.
         let spans = std::mem::take(&mut session.spans);
@@ -445,8 +439,9 @@ impl State {
         let Ok(row) = table::resolve(&args) else { return };
         let hash = self.site.shard.key(args.get(1)).hash;
         let (first_key, protocol) = (Some((1, hash)), Default::default());
-        let (no_touch, is_source, keep, is_part) = (false, false, false, true);
-        let call = Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part };
+        let (no_touch, is_source, keep, is_part, may_put_off) = (false, false, false, true, false);
+        let call =
+            Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part, may_put_off };
         let owner = self.new_owner();
         self.open_remote_job(self.map.shard_of(hash.slot), NOBODY, owner, Order::Run).push_call(&call, &args);
     }

@@ -78,6 +78,7 @@ fn set_expiry(
         return Ok(Outcome::unchanged());
     }
     if is_past {
+        ctx.shard.stats.expired_fields += u64::from(changed);
         return Ok(removed(ctx, args, fields, &answers, changed));
     }
     Ok(ctx.effect(changed, || {

@@ -91,6 +91,9 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     if touched.is_empty() {
         return Ok(Outcome::unchanged());
     }
+    if touch == Touch::Remove {
+        ctx.shard.stats.expired_fields += touched.len() as u64;
+    }
     Ok(ctx.effect(touched.len() as u32, || match touch {
         Touch::Expire(when) => effect_on_fields("HPEXPIREAT", args.get(1), &[&digits(when)], &touched),
         Touch::Remove => EffectCall::new([b"HDEL", args.get(1)].into_iter().chain(touched.iter().copied())),
@@ -193,6 +196,7 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         let removed =
             change(ctx, &key, &terms, |mut hash| names().filter(|name| hash.remove(name)).collect::<Names<'_>>())?;
         let removed = removed.unwrap_or_default();
+        ctx.shard.stats.expired_fields += removed.len() as u64;
         if removed.is_empty() {
             return Ok(Outcome::unchanged());
         }

@@ -16,7 +16,7 @@ pub use field::{hexists, hget, hlen, hmget, hstrlen};
 pub use joint::{hgetdel, hgetex, hsetex};
 pub use number::{hincrby, hincrbyfloat};
 pub use set::{hdel, hmset, hset, hsetnx};
-pub use whole::{hgetall, hkeys, hrandfield, hscan, hvals};
+pub use whole::{Part, hgetall, hkeys, hrandfield, hscan, hvals};
 
 use crate::command::options::{integer, is};
 use crate::commands::Context;
@@ -55,6 +55,7 @@ fn fill<R>(
     change: impl FnOnce(HashMut<'_, '_>) -> R,
 ) -> Result<R, CommandError> {
     let made = ctx.change(key, ValueKind::Hash, Some(|| NEW), |entry| change(HashMut::new(entry, terms)))?;
+    ctx.shard.stats.expired_fields += terms.outlived();
     Ok(made.expect("a key that is missing is made"))
 }
 
