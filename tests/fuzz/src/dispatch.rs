@@ -6,8 +6,10 @@
 
 use super::reply::check as check_reply;
 use ringkey_core::command::{Command, Flags, Run, Spread, table};
+use ringkey_core::commands::key::entry_digest;
 use ringkey_core::commands::{Context, Expiry, Rules};
-use ringkey_core::keyspace::{KeyHasher, Shard};
+use ringkey_core::keyspace::expiry::Expired;
+use ringkey_core::keyspace::{KeyHasher, Shard, ValueKind};
 use ringkey_core::outcome::{Outcome, Propagate};
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Request, RequestLimits, RequestParser};
@@ -73,6 +75,10 @@ const WORDS: &[&[u8]] = &[
     b"PERSIST",
     b"ASYNC",
     b"SYNC",
+    b"FIELDS",
+    b"FNX",
+    b"FXX",
+    b"WITHVALUES",
 ];
 
 /// Values and expiry times by database and key.
@@ -97,7 +103,10 @@ impl Bench {
                     return;
                 }
                 let mut buffer = itoa::Buffer::new();
-                let value = entry.value().as_bytes(&mut buffer).to_vec();
+                let value = match entry.kind() {
+                    ValueKind::String => entry.value().as_bytes(&mut buffer).to_vec(),
+                    _ => entry_digest(&entry, Millis(now)).to_vec(),
+                };
                 dump.insert((db, entry.key().to_vec()), (value, entry.expire_at().map(|at| at.0)));
             });
         }
@@ -324,15 +333,24 @@ impl World {
         self.now += by;
         let mut gone = Vec::new();
         for bench in [&mut self.one, &mut self.other] {
-            while bench.shard.tick(Millis(self.now), 16, &mut |db, entry| {
-                assert!(entry.expire_at().is_some_and(|at| at.0 <= self.now), "only what is past goes");
-                gone.push((db, entry.key().to_vec()));
+            while bench.shard.tick(Millis(self.now), 16, &mut |db, expired| match expired {
+                Expired::Key(entry) => {
+                    assert!(entry.expire_at().is_some_and(|at| at.0 <= self.now), "only what is past goes");
+                    gone.push((db, entry.key().to_vec(), None));
+                }
+                Expired::Field { key, field } => gone.push((db, key.to_vec(), Some(field.to_vec()))),
+                Expired::Emptied(entry) => gone.push((db, entry.key().to_vec(), None)),
             }) {}
         }
-        for (db, name) in gone {
-            let key = self.replica.shard.key(&name);
-            self.replica.shard.database_mut(db).remove(&key);
+        let home = self.replica.db;
+        for (db, name, field) in gone {
+            self.replica.db = db;
+            match field {
+                Some(field) => self.replay_call(&Request::new([&b"HDEL"[..], &name, &field]).args()),
+                None => self.replay_call(&Request::new([&b"DEL"[..], &name]).args()),
+            }
         }
+        self.replica.db = home;
     }
 
     fn check_all(&self) {

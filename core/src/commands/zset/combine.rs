@@ -113,7 +113,8 @@ impl<'a> Call<'a> {
             left -= 1;
             if weighs && left >= self.keys.len() && is(word, "WEIGHTS") {
                 for weight in &mut self.weights {
-                    *weight = parse_double(options.value()?).ok_or(CommandError::text("weight value is not a float"))?;
+                    *weight =
+                        parse_double(options.value()?).ok_or(CommandError::text("weight value is not a float"))?;
                     left -= 1;
                 }
             } else if weighs && left >= 1 && is(word, "AGGREGATE") {

@@ -88,8 +88,7 @@ impl<'a> Query<'a> {
     fn parse(args: &Args<'a>, form: Form) -> Result<Self, CommandError> {
         let mut options = Options::new(args, form.key + 3);
         let stores = form.key > 1;
-        let (mut by, mut backwards, mut with_scores, mut offset, mut limit) =
-            (form.by, form.backwards, false, 0, -1);
+        let (mut by, mut backwards, mut with_scores, mut offset, mut limit) = (form.by, form.backwards, false, 0, -1);
         let mut left = args.len() - (form.key + 3);
         while let Some(word) = options.word() {
             left -= 1;
