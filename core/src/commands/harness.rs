@@ -108,7 +108,9 @@ pub(crate) fn handler(words: &[&[u8]]) -> Handler {
     let row = table::lookup(words[0]).unwrap_or_else(|| panic!("no command {}", name(words[0])));
     let row = match (row.subcommands, words.get(1)) {
         ([], _) | (_, None) => row,
-        (_, Some(word)) => table::lookup_subcommand(row, word).unwrap_or_else(|| panic!("no subcommand {}", name(word))),
+        (_, Some(word)) => {
+            table::lookup_subcommand(row, word).unwrap_or_else(|| panic!("no subcommand {}", name(word)))
+        }
     };
     match row.run {
         Run::OnShard(handler) => handler,
