@@ -188,7 +188,8 @@ fn a_slice_of_expiry_is_small_however_large_the_hash() {
     let mut slices = 0;
     loop {
         let mut fields = 0;
-        let more = pair.shard.tick(Millis(10), 100, &mut |_, one| fields += u32::from(matches!(one, Expired::Field { .. })));
+        let more =
+            pair.shard.tick(Millis(10), 100, &mut |_, one| fields += u32::from(matches!(one, Expired::Field { .. })));
         assert!(fields < 1_000, "{fields} in one slice");
         slices += 1;
         if !more {
