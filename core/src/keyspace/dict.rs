@@ -689,20 +689,25 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
 
     /// Checks all invariants; for tests.
     pub fn check(&self) {
-        let (mut len, mut volatile, mut sum, mut covered) = (0, 0, 0, 0);
+        let (mut len, mut volatile, mut holders, mut sum, mut covered) = (0, 0, 0, 0, 0);
         let mut position = self.positions().start;
         while let Some(segment) = self.segment_at(position).filter(|_| position < self.positions().end) {
             assert!(segment.span.contains(position), "the directory names the segment of a position");
             assert!(segment.span.start <= position && self.directory.touches(segment.span));
             self.check_segment(segment);
             len += segment.table.len();
-            volatile += segment.volatile as usize;
             covered += 1;
             position = segment.span.end();
         }
-        self.for_each(&mut |entry| sum += entry.expire_at().map_or(0, |at| i128::from(at.0)));
+        self.for_each(&mut |entry| {
+            let times = entry.times();
+            volatile += usize::from(times.key.is_some());
+            holders += usize::from(times.fields.is_some());
+            sum += times.key.map_or(0, |at| i128::from(at.0));
+        });
         assert_eq!(covered, self.segments.live(), "every segment is in the directory");
         assert_eq!((len, volatile, sum), (self.len, self.volatile, self.expiry_sum), "keys are counted");
+        assert_eq!(holders, self.holders, "hashes with fields that expire are counted");
         let lines: usize = self.segments.iter().map(|segment| segment.table.allocated_bytes()).sum();
         assert_eq!(lines, self.lines_bytes, "the bytes of all tables are counted");
     }

@@ -159,11 +159,11 @@ impl Pair {
 
 #[test]
 fn what_expires_within_keys_is_known_whatever_becomes_of_them() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut pair = Pair { shard: shard_of(0, 1), model: Model::default(), prng: Prng::new(seed), now: 1 };
-        for step in 0..3_000 {
+        for step in 0..1_500 {
             pair.step();
-            if step % 100 == 0 {
+            if step % 50 == 0 {
                 pair.check();
             }
         }
@@ -180,7 +180,7 @@ fn a_slice_of_expiry_is_small_however_large_the_hash() {
     let mut pair = Pair { shard: shard_of(0, 1), model: Model::default(), prng: Prng::new(1), now: 1 };
     let terms = Terms::new(&Limits::default(), &pair.shard.hasher, Millis(1));
     let mut entry = OwnedEntry::new(b"key", NewValue::Packed(Form::Hash, &packed::EMPTY), None);
-    for field in 0..100_000u32 {
+    for field in 0..20_000u32 {
         HashMut::new(&mut entry, &terms).set(&field.to_le_bytes(), NewValue::Int(1), Life::Until(Millis(5)));
     }
     let key = pair.shard.hasher.key(b"key");
@@ -196,8 +196,8 @@ fn a_slice_of_expiry_is_small_however_large_the_hash() {
             break;
         }
     }
-    assert!(slices > 100);
-    assert_eq!(pair.shard.stats.expired_fields, 100_000);
+    assert!(slices > 20);
+    assert_eq!(pair.shard.stats.expired_fields, 20_000);
     assert_eq!(pair.shard.stats.expired_keys, 0);
     assert!(pair.shard.database(db(0)).is_empty());
 }
