@@ -528,7 +528,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         self.segments.get_mut(index).span = span;
     }
 
-    /// Removes what has expired in a segment, of fields about `budget`, and says how many entries and fields it looked at.
+    /// Removes what has expired in a segment, about `budget` keys and fields, and says how many entries and fields it looked at.
     /// `expired` sees each first.
     pub(super) fn expire_segment(
         &mut self,
@@ -815,7 +815,7 @@ impl Segment {
         }
     }
 
-    /// Removes what has expired, of fields about `budget`. `expired` sees each first, `taken` gets the entries.
+    /// Removes what has expired, about `budget` keys and fields. `expired` sees each first, `taken` gets the entries.
     pub(super) fn expire(
         &mut self,
         now: Millis,
@@ -824,8 +824,8 @@ impl Segment {
         taken: &mut dyn FnMut(OwnedEntry),
     ) -> Swept {
         let words: Words = self.table.words().filter(|word| word.is_volatile()).collect();
-        let mut earliest = NEVER;
-        let mut swept = Swept { looked_at: words.len(), holders_gone: 0 };
+        let (mut earliest, mut visited) = (NEVER, words.len());
+        let mut swept = Swept { looked_at: 0, holders_gone: 0 };
         for (at, word) in words.iter().enumerate() {
             if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
                 ahead.prefetch();
@@ -833,17 +833,22 @@ impl Segment {
             let entry = self.entry(*word);
             let times = entry.times();
             let first = times.first().unwrap_or(NEVER);
-            if first >= now || swept.looked_at >= words.len() + budget {
+            if first >= now {
                 earliest = earliest.min(first);
                 continue;
+            }
+            if swept.looked_at >= budget {
+                (earliest, visited) = (self.earliest, at);
+                break;
             }
             let (place, _) = self.table.find(word.tag(), |other| other == *word).expect("the word was just read there");
             let mut left = Times::default();
             let mut is_gone = entry.is_expired(now);
             if is_gone {
                 expired(Expired::Key(entry));
+                swept.looked_at += 1;
             } else {
-                (left, is_gone) = self.expire_fields(place, now, words.len() + budget, &mut swept, expired);
+                (left, is_gone) = self.expire_fields(place, now, budget, &mut swept, expired);
             }
             if is_gone {
                 taken(self.take(place));
@@ -853,6 +858,7 @@ impl Segment {
             earliest = earliest.min(left.first().unwrap_or(NEVER));
         }
         self.earliest = earliest;
+        swept.looked_at += visited;
         swept
     }
 
@@ -862,11 +868,11 @@ impl Segment {
         &mut self,
         place: Place,
         now: Millis,
-        looked_at_max: usize,
+        budget: usize,
         swept: &mut Swept,
         expired: &mut dyn FnMut(Expired<'_>),
     ) -> (Times, bool) {
-        let budget = looked_at_max - swept.looked_at;
+        let budget = budget - swept.looked_at;
         let (_, left, is_gone) = self.change(place, |mut entry| {
             let key: SmallVec<[u8; 64]> = entry.as_ref().key().into();
             if let ValueMut::Hash(hash) = entry.value_mut() {

@@ -348,7 +348,7 @@ impl Elements {
                     segment.expire(now, budget, &mut seen, &mut drop);
                     segment.table.shrink_if_roomy();
                 }
-                false
+                segment.earliest < now
             }
             Form::Large(large) => {
                 let progress = sweep_some(&mut large.dict, &mut large.sweep, now, budget, &mut seen);
