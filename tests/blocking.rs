@@ -138,7 +138,10 @@ fn a_push_of_a_served_move_serves_the_next() {
             let rotated: Vec<&String> = (0..keys.len()).map(|at| &keys[(at + round) % keys.len()]).collect();
             for (at, mover) in movers.iter_mut().enumerate() {
                 let command = format!("BLMOVE {} {} LEFT RIGHT 0", rotated[at], rotated[at + 1]);
-                send(mover, &if at % 2 == 0 { command } else { format!("BRPOPLPUSH {} {} 0", rotated[at], rotated[at + 1]) });
+                send(
+                    mover,
+                    &if at % 2 == 0 { command } else { format!("BRPOPLPUSH {} {} 0", rotated[at], rotated[at + 1]) },
+                );
             }
             let mut last = server.client();
             send(&mut last, &format!("BLMPOP 0 1 {} RIGHT COUNT 5", rotated[keys.len() - 1]));
@@ -318,7 +321,10 @@ struct Book {
 impl Book {
     fn note(&self, elements: impl IntoIterator<Item = String>) {
         let mut delivered = self.delivered.lock().unwrap();
-        elements.into_iter().filter(|text| text.starts_with("e")).for_each(|text| *delivered.entry(text).or_default() += 1);
+        elements
+            .into_iter()
+            .filter(|text| text.starts_with("e"))
+            .for_each(|text| *delivered.entry(text).or_default() += 1);
     }
 }
 
@@ -407,7 +413,8 @@ fn kill(server: &Server, book: &Book, ids: &Mutex<Vec<i64>>, seed: u64) {
 #[test]
 fn each_element_goes_to_one_client_or_stays() {
     let seed = std::env::var("RINGKEY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7_u64);
-    let rounds: usize = std::env::var("RINGKEY_BLOCKING_PUSHES").ok().and_then(|text| text.parse().ok()).unwrap_or(1500);
+    let rounds: usize =
+        std::env::var("RINGKEY_BLOCKING_PUSHES").ok().and_then(|text| text.parse().ok()).unwrap_or(1500);
     on_one_and_four_cores(|server| {
         let keys = keys();
         let (book, ids) = (Book::default(), Mutex::new(Vec::new()));
@@ -442,7 +449,8 @@ fn each_element_goes_to_one_client_or_stays() {
         let twice: Vec<_> = delivered.iter().filter(|(_, count)| **count > 1).collect();
         assert!(twice.is_empty(), "seed {seed}: {twice:?} went to several");
         let pushed = book.pushed.load(Ordering::Relaxed);
-        let lost: Vec<_> = (0..pushed).map(|at| format!("e{at}")).filter(|text| !delivered.contains_key(text)).collect();
+        let lost: Vec<_> =
+            (0..pushed).map(|at| format!("e{at}")).filter(|text| !delivered.contains_key(text)).collect();
         assert!(lost.is_empty(), "seed {seed}: {lost:?} are lost; {left} of {pushed} are left");
         assert!(left < pushed, "somebody was served");
     });

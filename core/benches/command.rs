@@ -102,6 +102,7 @@ impl World {
                 is_source: false,
                 keep: false,
                 is_part: false,
+                may_put_off: true,
             };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);

@@ -15,6 +15,9 @@ pub const ARGS_MAX: i64 = i32::MAX as i64;
 /// From this size on a value is reference-counted and sent without copying, in bytes.
 pub const SHARED_VALUE_BYTES_MIN: usize = 16 * 1024;
 
+/// From this number of elements on a reply is written piece by piece.
+pub const LONG_REPLY_ELEMENTS_MIN: usize = 64 * 1024;
+
 /// Most elements that one call may draw with repetition (`HRANDFIELD key -count`): more would keep a core busy for seconds and
 /// fill its memory with one reply.
 pub const DRAWN_ELEMENTS_MAX: u64 = 1 << 24;

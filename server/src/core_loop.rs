@@ -367,6 +367,7 @@ impl CoreLoop {
             match session.pending {
                 Pending::Paused => self.state.leave_pause(session),
                 Pending::Clients(_) => session.pending = Pending::Nothing,
+                Pending::LongReply(_) => self.state.leave_long_reply(session),
                 _ => self.state.give_up(session, Ending::Gone),
             }
             self.state.put_back_unsent(session);
@@ -380,6 +381,7 @@ impl CoreLoop {
             return !session.is_receiving && !session.output.is_sending && session.pending.is_nothing();
         }
         session.output.submit(&mut self.ring, fd, send);
+        self.state.go_on_reading(session);
         if !session.returnable.is_empty() && session.output.pending.is_empty() {
             session.returnable.clear();
         }
@@ -661,6 +663,7 @@ impl Core for CoreLoop {
         self.state.check_client_memory();
         self.state.watch_drains();
         self.state.settle();
+        self.state.hurry_sources();
         self.state.post_outgoing();
         let Self { ring, state, .. } = self;
         let mut wakes = 0;

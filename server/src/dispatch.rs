@@ -315,6 +315,16 @@ impl State {
         crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
         crash::done();
+        if self.site.take_put_off() {
+            let request = ringkey_core::resp::Request::copy_of(&args);
+            session.spans = spans;
+            session.next_parsed += 1;
+            session.note_command(call.row);
+            self.statistics.commands += 1;
+            session.tracked.leaves(call.row);
+            self.begin_long_reply(session, call, request);
+            return Done::Stop;
+        }
         let reply = session.output.pending.len() - len;
         let is_large = reply >= self.tuning.observed.reply_bytes;
         if self.site.watch.is_slow(ticks)
@@ -514,7 +524,7 @@ impl State {
         self.open_remote_job(target, session.ticket(), flight.owner(), order);
         for (at, row) in rows.iter().enumerate() {
             let parsed = session.parsed[first + at];
-            let call = Call { keep: keeps[at], ..new_call(row, session, parsed.key) };
+            let call = Call { keep: keeps[at], may_put_off: false, ..new_call(row, session, parsed.key) };
             let args = session.args_of(&parsed, input);
             if targets[at] == target {
                 let batch = self.outgoing(target);
@@ -825,12 +835,13 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         is_source: session.facts.is_source,
         keep: false,
         is_part: false,
+        may_put_off: session.reply_mode == ReplyMode::On,
     }
 }
 
 /// A call of a part of a command: the name and one key, with its value if it has one.
 fn new_fragment(row: &'static Command, session: &Session, hash: KeyHash) -> Call {
-    Call { is_part: true, ..new_call(row, session, Some((1, hash))) }
+    Call { is_part: true, may_put_off: false, ..new_call(row, session, Some((1, hash))) }
 }
 
 /// Is this a line of HTTP?

@@ -17,6 +17,7 @@ pub mod configuration;
 pub mod core_loop;
 pub mod dispatch;
 pub mod listen;
+pub mod long_reply;
 pub mod mailbox;
 pub mod memory;
 pub mod nodes_file;

@@ -8,6 +8,7 @@ use crate::batch_wait::BatchWait;
 use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
+use crate::long_reply::Source;
 use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
@@ -261,6 +262,8 @@ pub struct State {
     pub is_stopping: bool,
     /// What is done piece by piece, one a pass, so that others are served in between.
     pub later: VecDeque<Later>,
+    /// Long replies that this core's shard gives.
+    pub sources: HashMap<Owner, Source>,
     /// What the sessions hold.
     pub census: Census,
     /// The walk over all sessions that never ends.
@@ -298,6 +301,8 @@ pub enum Later {
     },
     /// The next piece of a long text for the session with this ticket.
     Piece(u64),
+    /// The next piece of the long reply for which this owner has the lock.
+    Source(Owner),
     /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
     Debug {
         /// The ticket of the answer.
@@ -391,6 +396,7 @@ impl State {
             keeper: Keeper::default(),
             is_stopping: false,
             later: VecDeque::new(),
+            sources: HashMap::new(),
             census: Census::default(),
             rounds: Rounds::default(),
             is_evicting: false,
@@ -465,7 +471,8 @@ impl State {
         batch
     }
 
-    fn recycle(&mut self, mut batch: Box<Batch>) {
+    /// Takes a batch back for its next use.
+    pub fn recycle(&mut self, mut batch: Box<Batch>) {
         if self.pool.len() < POOL_MAX {
             batch.recycle();
             self.pool.push(batch);
@@ -494,6 +501,16 @@ impl State {
         self.outgoing[shard.index()].as_mut().expect("it was made just now")
     }
 
+    /// Sends a batch that travels alone, behind what this pass has for the shard.
+    pub fn send_alone(&mut self, shard: ShardId, batch: Box<Batch>) {
+        if shard == self.me {
+            self.flush_own();
+            self.inbound.push_back(batch);
+        } else {
+            self.legs[shard.index()].push(batch);
+        }
+    }
+
     /// Puts a batch on its way to a shard.
     fn send_batch(&mut self, shard: ShardId, mut batch: Box<Batch>) {
         if shard == self.me {
@@ -512,11 +529,7 @@ impl State {
         let mut steps = std::mem::take(&mut self.steps);
         for step in steps.drain(..) {
             match step {
-                Step::Send(shard, batch) if shard == self.me => {
-                    self.flush_own();
-                    self.inbound.push_back(batch);
-                }
-                Step::Send(shard, batch) => self.legs[shard.index()].push(batch),
+                Step::Send(shard, batch) => self.send_alone(shard, batch),
                 Step::Join(shard, order) => {
                     self.send_if_full(shard);
                     flight.join(shard, order, self.outgoing(shard));
@@ -625,7 +638,7 @@ impl State {
     }
 
     /// Ends locks on this core's shard and carries out what waited for them.
-    fn release_here(&mut self, owner: Owner) {
+    pub fn release_here(&mut self, owner: Owner) {
         let mut done = std::mem::take(&mut self.done);
         self.site.release(self.now, owner, &mut done);
         self.send_done(done);
@@ -651,6 +664,11 @@ impl State {
         {
             self.admitted.push_back(job.owner);
             return self.recycle(batch);
+        }
+        if let [job] = batch.jobs.as_slice()
+            && job.order == Order::Stay
+        {
+            return self.open_source(job.owner, batch);
         }
         // Nobody waits for returned entries or releases: their buffers serve here from now on.
         if !batch.is_awaited() {
@@ -705,6 +723,10 @@ impl State {
             }
             session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
             session.pending = Pending::Nothing;
+            if let Some(at) = job.put_off {
+                self.resume_put_off(index, &batch, job, at);
+                continue;
+            }
             self.requests_answered(index);
             self.ready.push_back(index);
         }

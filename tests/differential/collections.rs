@@ -25,7 +25,6 @@ const LIMITS: &[(&str, &[&str])] = &[
     ("hash-max-listpack-entries", &["0", "1", "2", "5", "16", "512"]),
     ("hash-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),
     ("list-max-listpack-size", &["1", "2", "5", "16", "128", "-1", "-2", "-2"]),
-    ("list-compress-depth", &["0", "0", "1", "2"]),
     ("set-max-intset-entries", &["0", "1", "4", "16", "512"]),
     ("set-max-listpack-entries", &["0", "1", "4", "16", "128"]),
     ("set-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),

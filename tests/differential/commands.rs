@@ -13,7 +13,7 @@ const LISTS: &[&str] = &[
     "RPOP $l [ $i ]",
     "LLEN $l",
     "LINDEX $l $i",
-    "LSET $l $i $v",
+    "LSET $l $near $v",
     "LINSERT $l ( BEFORE | AFTER | BEFORE | AFTER | $v ) $v $v",
     "LRANGE $l $i $i",
     "LRANGE $l 0 -1",

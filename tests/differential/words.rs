@@ -218,6 +218,8 @@ impl Words {
             "v" => self.value(),
             "f" => self.field(),
             "i" => self.any(INDEXES),
+            // The reference cuts the index of LSET down to 32 bits.
+            "near" => (self.rng.below(20) as i64 - 10).to_string(),
             "score" => self.any(SCORES),
             "by-score" => self.any(SCORE_BOUNDS),
             "by-lex" => self.any(LEXICAL_BOUNDS),

@@ -12,7 +12,7 @@ mod model_tests;
 use crate::access::AccessRule;
 use crate::command::Handler;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
-use crate::limits::SHARED_VALUE_BYTES_MIN;
+use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::{DbIndex, Millis};
@@ -99,6 +99,7 @@ pub mod hash;
 pub mod hll;
 pub mod key;
 pub mod list;
+pub mod long_reply;
 pub mod pubsub;
 pub mod script;
 pub mod server;
@@ -107,6 +108,8 @@ pub mod stream;
 pub mod string;
 pub mod transaction;
 pub mod zset;
+
+use long_reply::Walk;
 
 /// What a handler sees of the world: the shard it runs on, the database the client chose, the time.
 #[derive(Debug)]
@@ -129,6 +132,10 @@ pub struct Context<'a> {
     pub may_block: bool,
     /// Does it?
     pub waits: bool,
+    /// May a long reply be put off, to be written piece by piece?
+    pub may_put_off: bool,
+    /// How the collection is walked over that a reply tells which was put off.
+    pub put_off: Option<Box<Walk>>,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
     expired: Vec<(DbIndex, Box<[u8]>)>,
     /// How many of them have been removed already.
@@ -149,6 +156,8 @@ impl<'a> Context<'a> {
             no_touch: false,
             may_block: false,
             waits: false,
+            may_put_off: false,
+            put_off: None,
             expired: Vec::new(),
             removed: 0,
         }
@@ -296,11 +305,14 @@ impl<'a> Context<'a> {
     /// Finds a key unless its time has passed; notes down one whose time has.
     #[inline(always)]
     fn look_up(&mut self, db: DbIndex, key: &Key<'_>, counts: bool, uses: bool) -> Option<EntryRef<'_>> {
-        let Shard { databases, stats, prng, .. } = &mut *self.shard;
+        let Shard { databases, stats, prng, pins, .. } = &mut *self.shard;
         let mut entry = databases[db.index()].find(key);
         if entry.is_some_and(|entry| entry.is_expired(self.now)) && !self.expiry.shows() {
             entry = None;
-            self.expired.push((db, key.bytes.into()));
+            // One that is read piece by piece stays as long as that takes.
+            if !pins.hold(db, key.hash) {
+                self.expired.push((db, key.bytes.into()));
+            }
         }
         match entry {
             Some(_) if counts => stats.keyspace_hits += 1,
@@ -437,6 +449,20 @@ impl<'a> Context<'a> {
         if !self.waits {
             nothing(reply);
         }
+        Outcome::unchanged()
+    }
+
+    /// From this number of elements on, the reply to the call is to be put off.
+    #[inline]
+    pub fn long_from(&self) -> usize {
+        if self.may_put_off { LONG_REPLY_ELEMENTS_MIN } else { usize::MAX }
+    }
+
+    /// Puts off the reply, which tells the collection of the first key; nothing of it may be written.
+    #[cold]
+    pub fn put_off(&mut self, walk: Walk) -> Outcome {
+        debug_assert!(self.may_put_off, "only a reply for which nobody else waits is put off");
+        self.put_off = Some(Box::new(walk));
         Outcome::unchanged()
     }
 

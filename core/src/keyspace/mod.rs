@@ -10,6 +10,7 @@ pub mod dict;
 pub mod elements;
 pub mod entry;
 pub mod expiry;
+pub mod pins;
 pub mod scan;
 pub mod shard;
 pub mod slot;

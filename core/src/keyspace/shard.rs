@@ -4,6 +4,7 @@ use super::database::Database;
 use super::dict::Remains;
 use super::entry::EntryRef;
 use super::expiry::{Expired, Progress, expire_some};
+use super::pins::Pins;
 use super::slot::{Key, KeyHasher, ShardMap};
 use super::waiting::Waiting;
 use crate::prng::Prng;
@@ -83,6 +84,8 @@ pub struct Shard {
     pub lazy_free: LazyFree,
     /// Who waits for keys.
     pub waiting: Waiting,
+    /// Keys that must stay for now.
+    pub pins: Pins,
     pub(crate) databases: Vec<Database>,
     remains: VecDeque<Remains>,
     /// The database that the next tick begins with.
@@ -112,6 +115,7 @@ impl Shard {
             holds_expired: false,
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
+            pins: Pins::default(),
             remains: VecDeque::new(),
             next: 0,
         }
@@ -208,7 +212,7 @@ impl Shard {
     /// left of flushed databases. `expired` sees each before it goes. The answer: is there more to do at once?
     pub fn tick(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, Expired<'_>)) -> bool {
         let mut more = false;
-        if self.active_expire && !self.holds_expired {
+        if self.active_expire && !self.holds_expired && !self.pins.hold_expired(now) {
             more |= self.expire(now, budget_entries, expired);
             if !self.lazy_free.expire {
                 self.databases.iter_mut().filter(|database| database.buried() > 0).for_each(Database::free_buried);

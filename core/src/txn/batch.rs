@@ -30,6 +30,8 @@ pub enum Order {
     Return,
     /// Keep the locks: the core itself looks at the shard between transactions, and releases them.
     Visit,
+    /// The same for the only call of the job, whose reply the core writes piece by piece.
+    Stay,
     /// Note who waits for the keys of its call that this shard owns, and tell its core when one of them has got something.
     /// Nobody waits for an answer.
     Watch,
@@ -82,6 +84,8 @@ pub struct Call {
     pub keep: bool,
     /// Is it only a part of what the client asked for? Then its home core counts the whole.
     pub is_part: bool,
+    /// May its reply be put off, to be written piece by piece, if it is long? Not where other calls wait for its end.
+    pub may_put_off: bool,
 }
 
 /// Locks to be asked for; most stretches need no allocation for them.
@@ -117,6 +121,8 @@ pub struct Job {
     pub part_ticks: u64,
     /// May it wait for keys, or does it?
     pub blocking: Blocking,
+    /// The call whose reply would be so long that it was put off: neither it nor those behind it were run.
+    pub put_off: Option<u32>,
 }
 
 impl Job {
@@ -223,7 +229,7 @@ impl Batch {
 
     /// Does anybody wait for its return? Not of releases, returned entries, and those who want to be told later.
     pub fn is_awaited(&self) -> bool {
-        self.jobs.iter().any(|job| !matches!(job.order, Order::Return | Order::Watch))
+        self.jobs.iter().any(|job| !matches!(job.order, Order::Return | Order::Watch | Order::Stay))
     }
 
     /// Opens a job; the calls pushed from now on are its calls.
@@ -231,8 +237,20 @@ impl Batch {
         let at = self.calls.len() as u32;
         let locks = (0, 0);
         let replies_from = Mark::default();
-        let (calls, refused, part_ticks, blocking) = ((at, at), false, 0, Blocking::No);
-        self.jobs.push(Job { ticket, owner, order, reach, calls, locks, refused, replies_from, part_ticks, blocking });
+        let (calls, refused, part_ticks, blocking, put_off) = ((at, at), false, 0, Blocking::No, None);
+        self.jobs.push(Job {
+            ticket,
+            owner,
+            order,
+            reach,
+            calls,
+            locks,
+            refused,
+            replies_from,
+            part_ticks,
+            blocking,
+            put_off,
+        });
     }
 
     /// Copies the calls of `other` into the job opened last.

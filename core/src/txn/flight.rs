@@ -138,7 +138,7 @@ impl Flight {
     pub fn push(&mut self, shard: ShardId, call: &Call, args: &Args<'_>, words: Option<std::ops::Range<usize>>) {
         let (at, keep) = self.note(shard, call.protocol);
         let batch = self.legs[at].batch.as_mut().expect("a flight that has not started holds its batches");
-        let call = Call { keep, ..call.clone() };
+        let call = Call { keep, may_put_off: false, ..call.clone() };
         match words {
             None => batch.push_call(&call, args),
             Some(words) => batch.push_fragment(&call, args, words),

@@ -257,6 +257,24 @@ impl LockTable {
         })
     }
 
+    /// Does anybody wait for what this owner holds? Of the whole shard, whoever waits is taken to wait for it.
+    pub fn is_waited_for(&self, owner: Owner) -> bool {
+        let Some((_, slot)) = self.owners.find(owner.mixed(), |known| known.0 == owner) else { return false };
+        if self.wholes_clear < self.wholes.len() {
+            return true;
+        }
+        let mut place = self.live[*slot].places;
+        while place != NONE {
+            let Place { fingerprint, sibling, .. } = self.places[place];
+            let object = self.objects.find(fingerprint, |object| object.fingerprint == fingerprint);
+            if object.is_some_and(|object| object.first_unclear != NONE) {
+                return true;
+            }
+            place = sibling;
+        }
+        false
+    }
+
     /// Takes all of `scope`, or gives the owner its place in all the queues of it.
     ///
     /// # Panics

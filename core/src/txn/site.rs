@@ -3,6 +3,7 @@
 //! A pure state machine: batches and releases come in, batches that are done come out. The only queue is that of the
 //! lock table, so what does not conflict never waits, and a shard without locks pays one check.
 
+mod long;
 mod parked;
 
 use self::parked::Parked;
@@ -38,6 +39,8 @@ pub struct Site {
     poked: usize,
     /// Jobs that were served by calls of others, and news for those who wait; to be sent home.
     served: Vec<Box<Batch>>,
+    /// Was the last call put off?
+    has_put_off: bool,
     /// Whose locks are no obstacle, because what it did here is done.
     acting: Option<Owner>,
     /// Changes made to the data set since the start.
@@ -64,6 +67,7 @@ impl Site {
             arrivals: 0,
             poked: 0,
             served: Vec::new(),
+            has_put_off: false,
             acting: None,
             changes: 0,
             errors: ErrorCounts::default(),
@@ -149,7 +153,9 @@ impl Site {
         let tally = run_call(&mut self.shard, &self.rules, now, call, args, out);
         self.tally(tally);
         let ticks = self.watch.lap();
-        if !call.is_part {
+        if tally.is_put_off {
+            self.note_put_off();
+        } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
         if self.shard.waiting.has_ready() {
@@ -312,7 +318,7 @@ impl Site {
         match batch.jobs[index].order {
             _ if batch.jobs[index].blocking == Blocking::Served => {}
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
-            Order::TryLock | Order::Visit | Order::Poke => {}
+            Order::TryLock | Order::Visit | Order::Stay | Order::Poke => {}
             Order::Watch => self.keep_watch(now, batch.split_off(index)),
             Order::Lend => self.lend(batch, index),
             Order::Return => self.take_back(batch),
@@ -331,6 +337,11 @@ impl Site {
             let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
             let ticks = self.run(now, call, &args, replies);
             ends[at] = replies.mark();
+            if self.has_put_off && self.take_put_off() {
+                job.put_off = Some(at as u32);
+                ends[at..job.calls.1 as usize].fill(replies.mark());
+                return;
+            }
             if call.is_part {
                 job.part_ticks += ticks;
             } else if self.watch.is_slow(ticks) {
@@ -382,6 +393,8 @@ pub struct Tally {
     pub changes: u64,
     /// The code of the error, if it was refused.
     pub error: Option<&'static str>,
+    /// Was its reply put off?
+    pub is_put_off: bool,
 }
 
 /// Runs a call on a shard and writes its reply, or its error.
@@ -418,6 +431,7 @@ fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Ca
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
     context.no_touch = call.no_touch;
+    context.may_put_off = call.may_put_off;
     if rules.hold != Hold::No {
         context.expiry = rules.expiry(call.is_source);
     }
@@ -433,14 +447,15 @@ fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, out: &mut Rep
         debug_assert_eq!(before, out.mark(), "a handler that refuses has written nothing");
         Reply::new(out, call.protocol).error(error);
     }
-    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()) }
+    let is_put_off = context.put_off.is_some();
+    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), is_put_off }
 }
 
 #[cold]
 fn refuse(out: &mut ReplyBuffer, protocol: Protocol) -> Tally {
     let error = CommandError::text("this command does not run on a shard");
     Reply::new(out, protocol).error(&error);
-    Tally { changes: 0, error: Some(error.code()) }
+    Tally { changes: 0, error: Some(error.code()), is_put_off: false }
 }
 
 /// Runs a call over entries that several shards have lent.

@@ -279,6 +279,7 @@ impl State {
             },
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
             Question::Latency(order) => latency::answer(self, &order),
+            Question::Source(owner, order) => return self.heed_source_order(owner, order),
             Question::Stop => {
                 self.is_stopping = true;
                 Answer::Done
@@ -316,6 +317,7 @@ impl State {
         }
         let answer = match answer {
             Answer::Clients(page) => return client::walk::take_page(self, from, ticket, *page),
+            Answer::Part(part) => return self.take_part(ticket, *part),
             answer => answer,
         };
         let (index, generation) = Session::place_of(ticket);

@@ -7,13 +7,14 @@ use crate::admin::info::commands::Details;
 use crate::admin::latency::LatencyOrder;
 use crate::blocking::Ending;
 use crate::listen::Ends;
+use crate::long_reply::{Part, SourceOrder};
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
 use ringkey_core::settings::{Extent, Settings};
 use ringkey_core::txn::batch::Batch;
-use ringkey_core::txn::locks::Mode;
+use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::units::{DbIndex, Millis, Slot};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -105,6 +106,8 @@ pub enum Question {
     CommandLog(LogKind, LogOrder),
     /// Tell or forget latency events, or tell durations of commands.
     Latency(LatencyOrder),
+    /// What has become of the client of a long reply.
+    Source(Owner, SourceOrder),
     /// Stop serving.
     Stop,
     /// Forget that a signal asked for the end: only core 0 hears signals.
@@ -244,6 +247,8 @@ pub enum Answer {
     ClientGroups(Vec<crate::census::Group>),
     /// A line of text.
     Text(String),
+    /// A piece of a long reply.
+    Part(Box<Part>),
     /// Remarkable calls, the newest first.
     LogEntries(Vec<Arc<LogEntry>>),
     /// Latency events.

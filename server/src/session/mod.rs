@@ -11,6 +11,7 @@ use crate::admin::client::ClientKind;
 use crate::admin::client::walk::Walk;
 use crate::blocking::{Blocked, Returnable};
 use crate::listen::Ends;
+use crate::long_reply::Sink;
 use crate::mailbox::letter::{Answer, NewConnection};
 use crate::observe::calls::Tracked;
 use big::BigArgument;
@@ -68,6 +69,8 @@ pub enum Pending {
     Answers(Box<Gathering>),
     /// Pages of a command over all connections, or the client, which is to read their text.
     Clients(Box<Walk>),
+    /// The pieces of a long reply.
+    LongReply(Box<Sink>),
     /// The end of a pause (CLIENT PAUSE).
     Paused,
     /// Keys that have nothing for it, or the news whether they have.
@@ -438,6 +441,19 @@ impl Session {
             self.output.pending.append_range(from, start, end);
         } else if self.reply_mode == ReplyMode::Skip {
             self.reply_mode = ReplyMode::On;
+        }
+    }
+
+    /// Puts requests back that are to be executed before all others.
+    pub fn put_back_requests(
+        &mut self,
+        requests: impl DoubleEndedIterator<Item = (&'static Command, Option<(u32, KeyHash)>, Request)>,
+    ) {
+        let at = self.next_parsed;
+        for (row, key, request) in requests.rev() {
+            self.owned.push_front(request);
+            let parsed = Parsed { row: Some(row), words: (0, 0), key, start: 0, end: 0, is_owned: true };
+            self.parsed.insert(at, parsed);
         }
     }
 

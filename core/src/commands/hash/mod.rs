@@ -16,7 +16,7 @@ pub use field::{hexists, hget, hlen, hmget, hstrlen};
 pub use joint::{hgetdel, hgetex, hsetex};
 pub use number::{hincrby, hincrbyfloat};
 pub use set::{hdel, hmset, hset, hsetnx};
-pub use whole::{hgetall, hkeys, hrandfield, hscan, hvals};
+pub use whole::{Part, hgetall, hkeys, hrandfield, hscan, hvals};
 
 use crate::command::options::{integer, is};
 use crate::commands::Context;

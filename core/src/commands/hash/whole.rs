@@ -4,6 +4,7 @@ use super::hash;
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
 use crate::commands::key::parse_cursor;
+use crate::commands::long_reply::Walk;
 use crate::commands::string::reply_value;
 use crate::glob::glob_match;
 use crate::keyspace::{Cursor, Value};
@@ -17,15 +18,27 @@ use crate::value::hash::HashRef;
 
 /// What is shown of each field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Part {
+pub enum Part {
+    /// Its name.
     Field,
+    /// Its value.
     Value,
+    /// Name and value.
     Both,
 }
 
 impl Part {
+    /// The head of a reply about so many fields.
+    pub fn reply_head(self, reply: &mut Reply<'_>, fields: usize) {
+        match self {
+            Self::Both => reply.map(fields),
+            Self::Field | Self::Value => reply.array(fields),
+        }
+    }
+
+    /// Replies with a field.
     #[inline]
-    fn reply(self, reply: &mut Reply<'_>, field: &Value<'_>, value: &Value<'_>) {
+    pub fn reply(self, reply: &mut Reply<'_>, field: &Value<'_>, value: &Value<'_>) {
         if self != Self::Value {
             reply_value(reply, field);
         }
@@ -56,16 +69,16 @@ fn reply_all(
     reply: &mut Reply<'_>,
     part: Part,
 ) -> Result<Outcome, CommandError> {
-    let (key, now) = (ctx.key(args, 1), ctx.field_time());
+    let (key, now, long_from) = (ctx.key(args, 1), ctx.field_time(), ctx.long_from());
     let hash = match ctx.read(&key) {
         Some(entry) => Some(hash(&entry)?),
         None => None,
     };
-    let len = hash.map_or(0, |hash| hash.live(now));
-    match part {
-        Part::Both => reply.map(len),
-        Part::Field | Part::Value => reply.array(len),
+    // Fields that expire would have to stay as long as the reply takes.
+    if hash.is_some_and(|hash| hash.len() >= long_from && hash.volatile() == 0) {
+        return Ok(ctx.put_off(Walk::Fields(Cursor::default(), part)));
     }
+    part.reply_head(reply, hash.map_or(0, |hash| hash.live(now)));
     if let Some(hash) = hash {
         hash.for_each(now, &mut |field, value| part.reply(reply, &field, &value));
     }

@@ -36,7 +36,7 @@ pub(crate) fn reply_item(reply: &mut Reply<'_>, item: &Item<'_>) {
 }
 
 /// Replies with a stretch of a list, one element after the other.
-fn reply_segments(reply: &mut Reply<'_>, segments: Segments<'_>) {
+pub(crate) fn reply_segments(reply: &mut Reply<'_>, segments: Segments<'_>) {
     let backward = segments.is_backward();
     for segment in segments {
         match segment {

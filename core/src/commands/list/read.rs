@@ -3,6 +3,7 @@
 use super::{place_of, range_of, read_list, reply_item, reply_segments};
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
+use crate::commands::long_reply::Walk;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::list::{ListRef, Needle};
@@ -34,11 +35,15 @@ pub fn lindex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 pub fn lrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (start, stop) = (integer(args.get(2))?, integer(args.get(3))?);
     let key = ctx.key(args, 1);
+    let long_from = ctx.long_from();
     let Some(list) = read_list(ctx, &key)? else {
         reply.array(0);
         return Ok(Outcome::unchanged());
     };
     let range = range_of(start, stop, list.len());
+    if range.len() >= long_from {
+        return Ok(ctx.put_off(Walk::List(range)));
+    }
     reply.array(range.len());
     reply_segments(reply, list.segments(range, false));
     Ok(Outcome::unchanged())

@@ -4,6 +4,7 @@ use super::{ABSENT, read_set, reply_member};
 use crate::commands::Context;
 use crate::commands::element_scan::{ElementScan, reply_page};
 use crate::commands::key::parse_cursor;
+use crate::commands::long_reply::Walk;
 use crate::keyspace::{Cursor, ValueKind};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -72,8 +73,11 @@ pub fn scard(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
 
 /// `SMEMBERS key`
 pub fn smembers(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let key = ctx.key(args, 1);
+    let (key, long_from) = (ctx.key(args, 1), ctx.long_from());
     let set = read_set(ctx, &key)?;
+    if matches!(set, Some(SetRef::Large(set)) if set.len() >= long_from) {
+        return Ok(ctx.put_off(Walk::Members(Cursor::default())));
+    }
     reply.set(set.map_or(0, SetRef::len));
     if let Some(set) = set {
         set.iter().for_each(|member| reply_member(reply, member));

@@ -259,6 +259,7 @@ impl State {
                 self.reply_to(from, ticket, Answer::Clients(Box::new(page)));
             }
             Some(Later::Piece(ticket)) => go_on(self, ticket),
+            Some(Later::Source(owner)) => self.write_piece(owner),
             Some(Later::Debug { ticket, order }) => {
                 let answer = crate::admin::debug::carry_out(self, &order);
                 self.reply_to(None, ticket, answer);
