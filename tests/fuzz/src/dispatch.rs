@@ -409,17 +409,21 @@ impl World {
             while bench.shard.tick(Millis(self.now), 16, &mut |db, expired| match expired {
                 Expired::Key(entry) => {
                     assert!(entry.expire_at().is_some_and(|at| at.0 <= self.now), "only what is past goes");
-                    gone.push((db, entry.key().to_vec()));
+                    gone.push((db, entry.key().to_vec(), None));
                 }
-                Expired::Emptied(entry) => gone.push((db, entry.key().to_vec())),
-                // The replica does not show them either.
-                Expired::Field { .. } => {}
+                Expired::Field { key, field } => gone.push((db, key.to_vec(), Some(field.to_vec()))),
+                Expired::Emptied(entry) => gone.push((db, entry.key().to_vec(), None)),
             }) {}
         }
-        for (db, name) in gone {
-            let key = self.replica.shard.key(&name);
-            self.replica.shard.database_mut(db).remove(&key);
+        let home = self.replica.db;
+        for (db, name, field) in gone {
+            self.replica.db = db;
+            match field {
+                Some(field) => self.replay_call(&Request::new([&b"HDEL"[..], &name, &field]).args()),
+                None => self.replay_call(&Request::new([&b"DEL"[..], &name]).args()),
+            }
         }
+        self.replica.db = home;
     }
 
     fn check_all(&self) {
