@@ -88,7 +88,7 @@ impl State {
         row.visit_keys(&args, |index, _| shards.push(self.shard_of_key(args.get(index))));
         shards.sort_unstable();
         shards.dedup();
-        let call = new_call(row, session, None);
+        let call = Call { may_put_off: false, ..new_call(row, session, None) };
         if let [shard] = shards.as_slice()
             && *shard == self.me
             && self.site.admits(&call, &args)
