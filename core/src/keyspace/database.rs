@@ -44,6 +44,12 @@ impl Database {
         self.dict.volatile()
     }
 
+    /// How many hashes have fields with an expiry time.
+    #[inline]
+    pub fn holders(&self) -> usize {
+        self.dict.holders()
+    }
+
     /// The mean time that the keys with an expiry time have left, in milliseconds.
     pub fn average_ttl(&self, now: Millis) -> Millis {
         match self.volatile() {

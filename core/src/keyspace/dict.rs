@@ -12,8 +12,9 @@
 
 use super::chunks::{CHUNK, Chunks, SMALL_CHUNK};
 use super::directory::{Directory, Span};
-use super::entry::{EntryRef, OwnedEntry, Word, prefetch};
-use super::kinds::Large;
+use super::entry::{EntryRef, OwnedEntry, Times, Word, prefetch};
+use super::expiry::Expired;
+use super::kinds::{Large, ValueMut};
 use super::slot::{Key, KeyHash, KeyHasher, Trail};
 use super::table::{Place, Table, WORDS_MAX};
 use crate::prng::Prng;
@@ -49,9 +50,9 @@ pub(super) type Words = SmallVec<[Word; WORDS_MAX]>;
 pub(super) struct Segment {
     pub(super) table: Table,
     pub(super) span: Span,
-    /// How many of the keys have an expiry time.
+    /// Of how many entries something expires, the key or fields of its hash.
     pub(super) volatile: u32,
-    /// No key of the segment expires earlier. May be too early, never too late.
+    /// Nothing of the segment expires earlier. May be too early, never too late.
     pub(super) earliest: Millis,
     /// Raised by whoever writes while a snapshot walks.
     version: u64,
@@ -68,6 +69,14 @@ impl Default for Segment {
     }
 }
 
+/// What a walk over a segment in search of what has expired has come to.
+pub(super) struct Swept {
+    /// How many entries and fields it has looked at, about.
+    pub(super) looked_at: usize,
+    /// How many hashes have no field that expires any more.
+    holders_gone: usize,
+}
+
 /// The keys of one database on one core; or the elements of one large value, which has small chunks.
 #[derive(Debug)]
 pub struct Dict<const SEGMENTS: usize = CHUNK> {
@@ -77,7 +86,10 @@ pub struct Dict<const SEGMENTS: usize = CHUNK> {
     /// The size of the tables of all segments, in bytes: INFO asks for it, and there may be a hundred thousand of them.
     lines_bytes: usize,
     len: usize,
+    /// How many keys have an expiry time.
     volatile: usize,
+    /// How many hashes have fields that expire.
+    holders: usize,
     /// The sum of all expiry times, for their average.
     expiry_sum: i128,
     /// No key expires earlier. May be too early, never too late.
@@ -100,6 +112,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
             lines_bytes: 0,
             len: 0,
             volatile: 0,
+            holders: 0,
             expiry_sum: 0,
             earliest: NEVER,
             earliest_changed: NEVER,
@@ -124,6 +137,12 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     #[inline]
     pub fn volatile(&self) -> usize {
         self.volatile
+    }
+
+    /// How many hashes have fields that expire.
+    #[inline]
+    pub(super) fn holders(&self) -> usize {
+        self.holders
     }
 
     /// The sum of all expiry times in milliseconds.
@@ -314,10 +333,10 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
 
     fn insert_new(&mut self, index: u32, hash: KeyHash, entry: OwnedEntry) {
         let index = self.with_room(index, hash);
-        let expire = entry.as_ref().expire_at();
+        let times = entry.as_ref().times();
         self.segments.get_mut(index).table.insert(entry.into_word(hash.tag()));
         self.len += 1;
-        self.account(index, None, expire);
+        self.account(index, Times::default(), times);
     }
 
     #[inline]
@@ -349,7 +368,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     fn take(&mut self, index: u32, place: Place) -> OwnedEntry {
         let entry = self.segments.get_mut(index).take(place);
         self.len -= 1;
-        self.account(index, entry.as_ref().expire_at(), None);
+        self.account(index, entry.as_ref().times(), Times::default());
         entry
     }
 
@@ -363,18 +382,21 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
 
     /// Keeps the counts of keys that expire, and the hints of when.
     #[inline]
-    fn account(&mut self, index: u32, before: Option<Millis>, after: Option<Millis>) {
-        if before.is_none() && after.is_none() {
+    fn account(&mut self, index: u32, before: Times, after: Times) {
+        if before == Times::default() && after == Times::default() {
             return;
         }
-        self.segments.get_mut(index).account(before, after);
-        if let Some(at) = before {
+        self.segments.get_mut(index).account(before.first(), after.first());
+        self.holders = self.holders + usize::from(after.fields.is_some()) - usize::from(before.fields.is_some());
+        if let Some(at) = before.key {
             self.volatile -= 1;
             self.expiry_sum -= i128::from(at.0);
         }
-        if let Some(at) = after {
+        if let Some(at) = after.key {
             self.volatile += 1;
             self.expiry_sum += i128::from(at.0);
+        }
+        if let Some(at) = after.first() {
             self.note_earliest(at);
         }
     }
@@ -503,21 +525,32 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         self.segments.get_mut(index).span = span;
     }
 
-    /// Removes the expired keys of a segment, and says how many entries it looked at. `removed` sees each first.
-    pub(super) fn expire_segment(&mut self, index: u32, now: Millis, removed: &mut dyn FnMut(&EntryRef<'_>)) -> usize {
-        let (mut taken, mut sum, mut larges) = (0, 0, Vec::new());
-        let looked_at = self.segments.get_mut(index).expire(now, removed, &mut |mut entry| {
+    /// Removes what has expired in a segment, of fields about `budget`, and says how many entries and fields it looked at.
+    /// `expired` sees each first.
+    pub(super) fn expire_segment(
+        &mut self,
+        index: u32,
+        now: Millis,
+        budget: usize,
+        expired: &mut dyn FnMut(Expired<'_>),
+    ) -> usize {
+        let (mut taken, mut volatile, mut sum, mut larges) = (0, 0, 0, Vec::new());
+        let swept = self.segments.get_mut(index).expire(now, budget, expired, &mut |mut entry| {
             taken += 1;
-            sum += entry.as_ref().expire_at().map_or(0, |at| i128::from(at.0));
+            if let Some(at) = entry.as_ref().expire_at() {
+                volatile += 1;
+                sum += i128::from(at.0);
+            }
             larges.extend(entry.take_large());
         });
         larges.into_iter().for_each(|large| self.bury(large));
         self.len -= taken;
-        self.volatile -= taken;
+        self.volatile -= volatile;
+        self.holders -= swept.holders_gone;
         self.expiry_sum -= sum;
         self.lines_bytes -= self.segments.get_mut(index).table.shrink_if_roomy();
         self.join_if_small(index);
-        looked_at
+        swept.looked_at
     }
 
     fn join_if_small(&mut self, index: u32) {
@@ -653,27 +686,32 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
 
     /// Checks all invariants; for tests.
     pub fn check(&self) {
-        let (mut len, mut volatile, mut sum, mut covered) = (0, 0, 0, 0);
+        let (mut len, mut volatile, mut holders, mut sum, mut covered) = (0, 0, 0, 0, 0);
         let mut position = self.positions().start;
         while let Some(segment) = self.segment_at(position).filter(|_| position < self.positions().end) {
             assert!(segment.span.contains(position), "the directory names the segment of a position");
             assert!(segment.span.start <= position && self.directory.touches(segment.span));
             self.check_segment(segment);
             len += segment.table.len();
-            volatile += segment.volatile as usize;
             covered += 1;
             position = segment.span.end();
         }
-        self.for_each(&mut |entry| sum += entry.expire_at().map_or(0, |at| i128::from(at.0)));
+        self.for_each(&mut |entry| {
+            let times = entry.times();
+            volatile += usize::from(times.key.is_some());
+            holders += usize::from(times.fields.is_some());
+            sum += times.key.map_or(0, |at| i128::from(at.0));
+        });
         assert_eq!(covered, self.segments.live(), "every segment is in the directory");
         assert_eq!((len, volatile, sum), (self.len, self.volatile, self.expiry_sum), "keys are counted");
+        assert_eq!(holders, self.holders, "hashes with fields that expire are counted");
         let lines: usize = self.segments.iter().map(|segment| segment.table.allocated_bytes()).sum();
         assert_eq!(lines, self.lines_bytes, "the bytes of all tables are counted");
     }
 
     fn check_segment(&self, segment: &Segment) {
         segment.check(|key| self.hash(key));
-        let first = segment.table.words().filter_map(|word| self.entry(word).expire_at()).min();
+        let first = segment.table.words().filter_map(|word| self.entry(word).times().first()).min();
         assert!(first.is_none_or(|at| self.earliest <= at), "no key expires before the hint of all");
         assert!(u32::from(SLOT_COUNT) >= segment.span.slots().count() as u32);
     }
@@ -699,8 +737,9 @@ impl Segment {
             let hash = hash(entry.key());
             assert_eq!(word.tag(), hash.tag(), "the word carries the tag of its key");
             assert!(self.span.contains(hash.position()), "a key is in the segment of its position");
-            assert_eq!(word.is_volatile(), entry.expire_at().is_some());
-            if let Some(at) = entry.expire_at() {
+            let first = entry.times().first();
+            assert_eq!(word.is_volatile(), first.is_some());
+            if let Some(at) = first {
                 volatile += 1;
                 assert!(self.earliest <= at, "no key expires before the hint");
             }
@@ -736,20 +775,20 @@ impl Segment {
         self.table.find(key.hash.tag(), |word| self.entry(word).has_key(key.bytes))
     }
 
-    /// Changes the entry at a place, whose key must stay the same, and says when it expired before and expires now. The
+    /// Changes the entry at a place, whose key must stay the same, and says what expired of it before and expires now. The
     /// caller accounts for that.
     #[inline]
     pub(super) fn change<R>(
         &mut self,
         place: Place,
         change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R),
-    ) -> (Option<Millis>, Option<Millis>, R) {
+    ) -> (Times, Times, R) {
         let word = self.table.vacate(place);
         // SAFETY: the word was this segment's and has just left its table.
         let old = unsafe { word.into_entry() };
-        let before = old.as_ref().expire_at();
+        let before = old.as_ref().times();
         let (new, result) = change(old);
-        let after = new.as_ref().expire_at();
+        let after = new.as_ref().times();
         self.table.set(place, new.into_word(word.tag()));
         (before, after, result)
     }
@@ -762,7 +801,7 @@ impl Segment {
         unsafe { word.into_entry() }
     }
 
-    /// Keeps the count of keys that expire, and the hint of when.
+    /// Keeps the count of entries of which something expires, and the hint of when.
     #[inline]
     pub(super) fn account(&mut self, before: Option<Millis>, after: Option<Millis>) {
         self.volatile = self.volatile + u32::from(after.is_some()) - u32::from(before.is_some());
@@ -773,31 +812,74 @@ impl Segment {
         }
     }
 
-    /// Removes the expired keys, and says how many entries it looked at. `removed` sees each first, `taken` gets it.
+    /// Removes what has expired, of fields about `budget`. `expired` sees each first, `taken` gets the entries.
     pub(super) fn expire(
         &mut self,
         now: Millis,
-        removed: &mut dyn FnMut(&EntryRef<'_>),
+        budget: usize,
+        expired: &mut dyn FnMut(Expired<'_>),
         taken: &mut dyn FnMut(OwnedEntry),
-    ) -> usize {
+    ) -> Swept {
         let words: Words = self.table.words().filter(|word| word.is_volatile()).collect();
         let mut earliest = NEVER;
+        let mut swept = Swept { looked_at: words.len(), holders_gone: 0 };
         for (at, word) in words.iter().enumerate() {
             if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
                 ahead.prefetch();
             }
             let entry = self.entry(*word);
-            if !entry.is_expired(now) {
-                earliest = earliest.min(entry.expire_at().unwrap_or(NEVER));
+            let times = entry.times();
+            let first = times.first().unwrap_or(NEVER);
+            if first >= now || swept.looked_at >= words.len() + budget {
+                earliest = earliest.min(first);
                 continue;
             }
-            removed(&entry);
             let (place, _) = self.table.find(word.tag(), |other| other == *word).expect("the word was just read there");
-            taken(self.take(place));
-            self.volatile -= 1;
+            let mut left = Times::default();
+            let mut is_gone = entry.is_expired(now);
+            if is_gone {
+                expired(Expired::Key(entry));
+            } else {
+                (left, is_gone) = self.expire_fields(place, now, words.len() + budget, &mut swept, expired);
+            }
+            if is_gone {
+                taken(self.take(place));
+            }
+            swept.holders_gone += usize::from(times.fields.is_some() && left.fields.is_none());
+            self.volatile -= u32::from(left.first().is_none());
+            earliest = earliest.min(left.first().unwrap_or(NEVER));
         }
         self.earliest = earliest;
-        words.len()
+        swept
+    }
+
+    /// Removes fields whose time has passed from the hash at a place, until `swept` counts so many. The answer: what expires
+    /// of the entry now, and is no field left?
+    fn expire_fields(
+        &mut self,
+        place: Place,
+        now: Millis,
+        looked_at_max: usize,
+        swept: &mut Swept,
+        expired: &mut dyn FnMut(Expired<'_>),
+    ) -> (Times, bool) {
+        let budget = looked_at_max - swept.looked_at;
+        let (_, left, is_gone) = self.change(place, |mut entry| {
+            let key: SmallVec<[u8; 64]> = entry.as_ref().key().into();
+            if let ValueMut::Hash(hash) = entry.value_mut() {
+                hash.expire_some(now, budget, &mut |field| {
+                    swept.looked_at += 1;
+                    expired(Expired::Field { key: &key, field: field.key() });
+                });
+                swept.looked_at += 1;
+            }
+            let is_gone = entry.as_ref().is_bare();
+            if is_gone {
+                expired(Expired::Emptied(entry.as_ref()));
+            }
+            (entry, is_gone)
+        });
+        (if is_gone { Times::default() } else { left }, is_gone)
     }
 
     /// Frees the entries, but for large values, which come to `larges`; says how many there were.

@@ -10,7 +10,7 @@
 use super::chunks::SMALL_CHUNK;
 use super::dict::{Dict, NEVER, Segment};
 use super::entry::{EntryRef, OwnedEntry, size_class};
-use super::expiry::{Progress, Sweep, sweep_some};
+use super::expiry::{Expired, Progress, Sweep, sweep_some};
 use super::scan::{Cursor, Walk};
 use super::slot::{Key, KeyHash, KeyHasher, SPREAD_BITS};
 use super::table::{Table, WORDS_MAX};
@@ -205,7 +205,7 @@ impl Elements {
             Form::Small(segment) => {
                 let (place, _) = segment.locate(&key)?;
                 let (before, after, result) = segment.change(place, change);
-                segment.account(before, after);
+                segment.account(before.first(), after.first());
                 Some(result)
             }
             Form::Large(large) => large.dict.update(&key, change),
@@ -220,7 +220,7 @@ impl Elements {
             Form::Small(segment) => {
                 if let Some((place, _)) = segment.locate(&key) {
                     let (before, after, ()) = segment.change(place, |old| (make(Some(old)), ()));
-                    segment.account(before, after);
+                    segment.account(before.first(), after.first());
                     return true;
                 }
             }
@@ -337,16 +337,21 @@ impl Elements {
     /// Removes elements whose time is past until none is due or about `budget` elements were looked at. `removed` sees
     /// each before it goes. The answer: is there more to do at once?
     pub fn expire_some(&mut self, now: Millis, budget: usize, removed: &mut dyn FnMut(&EntryRef<'_>)) -> bool {
+        let mut seen = |expired: Expired<'_>| {
+            if let Expired::Key(element) = expired {
+                removed(&element);
+            }
+        };
         match &mut self.form {
             Form::Small(segment) => {
                 if segment.earliest < now {
-                    segment.expire(now, removed, &mut drop);
+                    segment.expire(now, budget, &mut seen, &mut drop);
                     segment.table.shrink_if_roomy();
                 }
                 false
             }
             Form::Large(large) => {
-                let progress = sweep_some(&mut large.dict, &mut large.sweep, now, budget, removed);
+                let progress = sweep_some(&mut large.dict, &mut large.sweep, now, budget, &mut seen);
                 self.become_small();
                 progress == Progress::More
             }

@@ -25,6 +25,7 @@ pub use super::kinds::{Form, Large, NewValue, Value, ValueKind, ValueMut};
 use crate::limits::SHARED_VALUE_BYTES_MIN;
 use crate::units::Millis;
 use crate::value::Splice;
+use crate::value::hash::Hash;
 use bytes::{Bytes, BytesMut};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
@@ -269,6 +270,27 @@ pub(super) const fn size_class(size: usize) -> usize {
     if size <= 8 { 8 } else { roomy(size) }
 }
 
+/// When something of an entry expires.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Times {
+    /// When the key does, if ever.
+    pub(super) key: Option<Millis>,
+    /// No field of the hash does earlier, if any ever does. May be too early, never too late.
+    pub(super) fields: Option<Millis>,
+}
+
+impl Times {
+    /// The earlier of both.
+    #[inline]
+    pub(super) fn first(self) -> Option<Millis> {
+        match (self.key, self.fields) {
+            (key, None) => key,
+            (None, fields) => fields,
+            (Some(key), Some(fields)) => Some(key.min(fields)),
+        }
+    }
+}
+
 /// An entry that someone reads where it is.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
@@ -421,6 +443,18 @@ impl<'a> EntryRef<'a> {
     #[inline]
     pub fn is_expired(&self, now: Millis) -> bool {
         self.expire_at().is_some_and(|at| at < now)
+    }
+
+    /// When something of the entry expires.
+    #[inline]
+    pub(super) fn times(&self) -> Times {
+        let meta = self.meta();
+        let fields = match meta.shape() {
+            // SAFETY: the shape names the type of the structure.
+            LARGE_HASH => unsafe { self.large::<Hash>(meta) }.earliest(),
+            _ => None,
+        };
+        Times { key: self.expire_at(), fields }
     }
 
     /// What OBJECT ENCODING answers.
@@ -854,7 +888,7 @@ impl OwnedEntry {
     /// Gives the entry away as a word of a table.
     #[inline]
     pub(super) fn into_word(self, tag: u16) -> Word {
-        let volatile = u64::from(self.as_ref().meta().has(EXPIRES));
+        let volatile = u64::from(self.as_ref().times().first().is_some());
         let address = ManuallyDrop::new(self).start.as_ptr().expose_provenance() as u64;
         assert!(address >> 48 == 0, "user space addresses have 48 bits");
         Word(u64::from(tag) << 48 | address | volatile)
@@ -902,7 +936,7 @@ impl std::fmt::Debug for OwnedEntry {
     }
 }
 
-/// An owned entry as a table keeps it: tag (16 bits), address (48 bits), and in its lowest bit "has an expiry".
+/// An owned entry as a table keeps it: tag (16 bits), address (48 bits), and in its lowest bit "something of it expires".
 ///
 /// Whoever holds the word in a table owns the entry; copies of the word are only names of it.
 #[repr(transparent)]
@@ -924,7 +958,7 @@ impl Word {
         (self.0 >> 48) as u16
     }
 
-    /// Does the key have an expiry time?
+    /// Does something of the entry expire: the key, or fields of its hash?
     #[inline]
     pub(super) const fn is_volatile(self) -> bool {
         self.0 & 1 != 0

@@ -1,4 +1,4 @@
-//! Active expiry: keys whose time is past leave in budgeted slices, without anyone asking for them.
+//! Active expiry: keys and fields of hashes whose time is past leave in budgeted slices, without anyone asking for them.
 //!
 //! A sweep walks the segments in order of number and opens only those whose hint says that something is due, so a
 //! sweep over keys that are not due costs a look at each header, and nothing at all while the database's own hint
@@ -36,13 +36,29 @@ pub enum Progress {
     More,
 }
 
-/// Removes expired keys until nothing is due or about `budget_entries` entries were looked at. `expired` sees each
-/// entry before it goes.
+/// What leaves because its time is past, seen before it goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Expired<'a> {
+    /// A key.
+    Key(EntryRef<'a>),
+    /// A field of a hash.
+    Field {
+        /// The key of the hash.
+        key: &'a [u8],
+        /// The field.
+        field: &'a [u8],
+    },
+    /// The key of a hash of which no field is left.
+    Emptied(EntryRef<'a>),
+}
+
+/// Removes expired keys and fields until nothing is due or about `budget_entries` of them were looked at. `expired` sees
+/// each before it goes.
 pub fn expire_some(
     database: &mut Database,
     now: Millis,
     budget_entries: usize,
-    expired: &mut dyn FnMut(&EntryRef<'_>),
+    expired: &mut dyn FnMut(Expired<'_>),
 ) -> Progress {
     let Database { dict, sweep } = database;
     sweep_some(dict, sweep, now, budget_entries, expired)
@@ -54,7 +70,7 @@ pub(super) fn sweep_some<const SEGMENTS: usize>(
     sweep: &mut Sweep,
     now: Millis,
     budget_entries: usize,
-    expired: &mut dyn FnMut(&EntryRef<'_>),
+    expired: &mut dyn FnMut(Expired<'_>),
 ) -> Progress {
     if sweep.segment == 0 {
         if dict.earliest >= now {
@@ -72,12 +88,13 @@ pub(super) fn sweep_some<const SEGMENTS: usize>(
             return if dict.earliest < now { Progress::More } else { Progress::Done };
         }
         if dict.segment(sweep.segment).earliest < now {
-            entries += dict.expire_segment(sweep.segment, now, expired);
+            let budget = budget_entries.saturating_sub(entries).max(1);
+            entries += dict.expire_segment(sweep.segment, now, budget, expired);
         }
         headers += 1;
         if sweep.segment < dict.segment_bound() {
             if dict.segment(sweep.segment).earliest < now {
-                // Another segment joined it or took its number.
+                // Another segment joined it or took its number, or fields are left.
                 continue;
             }
             sweep.earliest = sweep.earliest.min(dict.segment(sweep.segment).earliest);

@@ -3,7 +3,7 @@
 use super::database::Database;
 use super::dict::Remains;
 use super::entry::EntryRef;
-use super::expiry::{Progress, expire_some};
+use super::expiry::{Expired, Progress, expire_some};
 use super::pins::Pins;
 use super::slot::{Key, KeyHasher, ShardMap};
 use super::waiting::Waiting;
@@ -20,6 +20,8 @@ pub struct Stats {
     pub keyspace_misses: u64,
     /// Keys removed because their time was past.
     pub expired_keys: u64,
+    /// Fields of hashes removed, or written over, because their time was past.
+    pub expired_fields: u64,
     /// Keys removed because memory was short.
     pub evicted_keys: u64,
     /// Entries of flushed databases that were freed after the flush.
@@ -32,6 +34,7 @@ impl Stats {
         self.keyspace_hits += other.keyspace_hits;
         self.keyspace_misses += other.keyspace_misses;
         self.expired_keys += other.expired_keys;
+        self.expired_fields += other.expired_fields;
         self.evicted_keys += other.evicted_keys;
         self.lazyfreed += other.lazyfreed;
     }
@@ -205,14 +208,9 @@ impl Shard {
         self.remains.pop_front()
     }
 
-    /// Does what no command asks for, about `budget_entries` entries of it: removes expired keys, frees what is left
-    /// of flushed databases. `expired` sees each entry before it goes. The answer: is there more to do at once?
-    pub fn tick(
-        &mut self,
-        now: Millis,
-        budget_entries: usize,
-        expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>),
-    ) -> bool {
+    /// Does what no command asks for, about `budget_entries` entries of it: removes expired keys and fields, frees what is
+    /// left of flushed databases. `expired` sees each before it goes. The answer: is there more to do at once?
+    pub fn tick(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, Expired<'_>)) -> bool {
         let mut more = false;
         if self.active_expire && !self.holds_expired && !self.pins.hold_expired(now) {
             more |= self.expire(now, budget_entries, expired);
@@ -243,17 +241,22 @@ impl Shard {
         }
     }
 
-    fn expire(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, &EntryRef<'_>)) -> bool {
+    fn expire(&mut self, now: Millis, budget_entries: usize, expired: &mut dyn FnMut(DbIndex, Expired<'_>)) -> bool {
         // Whatever runs out of budget is first the next time, so no database waits for another one for ever.
         for step in 0..self.databases.len() {
             let index = (self.next + step) % self.databases.len();
-            let mut count = 0;
-            let mut seen = |entry: &EntryRef<'_>| {
-                count += 1;
-                expired(DbIndex(index as u32), entry);
+            let (mut keys, mut fields) = (0, 0);
+            let mut seen = |one: Expired<'_>| {
+                match one {
+                    Expired::Key(_) => keys += 1,
+                    Expired::Field { .. } => fields += 1,
+                    Expired::Emptied(_) => {}
+                }
+                expired(DbIndex(index as u32), one);
             };
             let progress = expire_some(&mut self.databases[index], now, budget_entries, &mut seen);
-            self.stats.expired_keys += count;
+            self.stats.expired_keys += keys;
+            self.stats.expired_fields += fields;
             if progress == Progress::More {
                 self.next = (index + 1) % self.databases.len();
                 return true;

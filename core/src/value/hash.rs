@@ -16,6 +16,7 @@ use crate::keyspace::elements::Elements;
 use crate::keyspace::{Cursor, EntryRef, Form, KeyHasher, Large, NewValue, OwnedEntry, PackedMut, Value, ValueMut};
 use crate::units::Millis;
 use crate::value::{Element, Limits, Splice};
+use std::cell::Cell;
 
 /// A time at which no field has expired, for those who see all fields.
 pub const BEFORE_ALL: Millis = Millis(i64::MIN);
@@ -95,12 +96,12 @@ impl Hash {
 
     /// Gives a field a value; was it absent?
     #[inline]
-    fn set(&mut self, field: &[u8], value: NewValue<'_>, life: Life, now: Millis) -> bool {
+    fn set(&mut self, field: &[u8], value: NewValue<'_>, life: Life, terms: &Terms) -> bool {
         let mut is_new = true;
         let given = if let Life::Until(at) = life { Some(at) } else { None };
         self.elements.upsert(field, |old| match old {
             Some(old) => {
-                is_new = old.as_ref().is_expired(now);
+                is_new = terms.outlives(&old.as_ref());
                 let kept = if life == Life::Keep && !is_new { old.as_ref().expire_at() } else { given };
                 old.rebuilt(value, kept)
             }
@@ -109,10 +110,10 @@ impl Hash {
         is_new
     }
 
-    fn increment(&mut self, field: &[u8], by: i64, now: Millis) -> Result<i64, NotIncremented> {
+    fn increment(&mut self, field: &[u8], by: i64, terms: &Terms) -> Result<i64, NotIncremented> {
         let mut sum = Ok(by);
         self.elements.upsert(field, |old| match old {
-            Some(old) if old.as_ref().is_expired(now) => old.rebuilt(NewValue::Int(by), None),
+            Some(old) if terms.outlives(&old.as_ref()) => old.rebuilt(NewValue::Int(by), None),
             Some(old) => {
                 sum = match old.as_ref().value() {
                     Value::Int(value) => value.checked_add(by).ok_or(NotIncremented::Overflow),
@@ -291,12 +292,14 @@ pub enum NotIncremented {
 }
 
 /// What one must know to change a hash.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Terms {
     fields_max: usize,
     value_bytes_max: usize,
     hasher: KeyHasher,
     now: Millis,
+    /// How many fields were written over whose time had passed.
+    outlived: Cell<u64>,
 }
 
 impl Terms {
@@ -308,7 +311,24 @@ impl Terms {
             value_bytes_max: limits.hash_value_bytes,
             hasher: hasher.clone(),
             now,
+            outlived: Cell::new(0),
         }
+    }
+
+    /// How many fields were written over on these terms whose time had passed.
+    #[inline]
+    pub fn outlived(&self) -> u64 {
+        self.outlived.get()
+    }
+
+    /// Has the time of an element passed, which is written over now?
+    #[inline]
+    fn outlives(&self, old: &EntryRef<'_>) -> bool {
+        let outlives = old.is_expired(self.now);
+        if outlives {
+            self.outlived.set(self.outlived.get() + 1);
+        }
+        outlives
     }
 }
 
@@ -399,9 +419,9 @@ impl<'e, 't> HashMut<'e, 't> {
             self.enlarge(1);
         }
         let is_long = self.is_long(field, &value);
-        let (fields_max, now) = (self.terms.fields_max, self.terms.now);
+        let terms = self.terms;
         match self.changing() {
-            Changing::Large(hash) => hash.set(field, value, life, now),
+            Changing::Large(hash) => hash.set(field, value, life, terms),
             Changing::Packed(packed) if is_long || packed.bytes().len() > packed::BYTES_MAX => {
                 self.enlarge(1);
                 self.set(field, value, life)
@@ -418,7 +438,7 @@ impl<'e, 't> HashMut<'e, 't> {
                     return false;
                 }
                 packed::append(&mut packed, field, element);
-                if packed::len(packed.bytes()) > fields_max {
+                if packed::len(packed.bytes()) > terms.fields_max {
                     self.enlarge(1);
                 }
                 true
@@ -493,9 +513,9 @@ impl<'e, 't> HashMut<'e, 't> {
     /// The value is no integer, or the sum is none of 64 bits.
     #[inline]
     pub fn increment(&mut self, field: &[u8], by: i64) -> Result<i64, NotIncremented> {
-        let now = self.terms.now;
+        let terms = self.terms;
         let mut packed = match self.changing() {
-            Changing::Large(hash) => return hash.increment(field, by, now),
+            Changing::Large(hash) => return hash.increment(field, by, terms),
             Changing::Packed(packed) => packed,
         };
         let Some(pair) = packed::find(packed.bytes(), field) else {

@@ -125,6 +125,14 @@ impl<'a> SortedSetRef<'a> {
         }
     }
 
+    /// Gives all members, in any order.
+    pub fn visit_all(&self, visit: &mut impl FnMut(Element<'a>, Score<'a>)) {
+        self.visit_while(&mut |member, score| {
+            visit(member, score);
+            true
+        });
+    }
+
     /// The members of these ranks, which are in order.
     pub fn pick(&self, ranks: &[usize]) -> Vec<(Element<'a>, Score<'a>)> {
         match self {

@@ -7,11 +7,17 @@
 use super::reply::check as check_reply;
 use ringkey_core::command::{Command, Flags, Run, Spread, table};
 use ringkey_core::commands::{Context, Expiry, Rules};
-use ringkey_core::keyspace::{KeyHasher, Shard};
+use ringkey_core::keyspace::expiry::Expired;
+use ringkey_core::keyspace::{EntryRef, KeyHasher, Shard, ValueKind};
 use ringkey_core::outcome::{Outcome, Propagate};
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Request, RequestLimits, RequestParser};
 use ringkey_core::units::{DbIndex, Millis};
+use ringkey_core::value::Limits;
+use ringkey_core::value::hash::HashRef;
+use ringkey_core::value::list::ListRef;
+use ringkey_core::value::set::SetRef;
+use ringkey_core::value::zset::SortedSetRef;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most commands of one input: what is interesting takes few.
@@ -73,6 +79,31 @@ const WORDS: &[&[u8]] = &[
     b"PERSIST",
     b"ASYNC",
     b"SYNC",
+    b"CH",
+    b"INCR",
+    b"BYSCORE",
+    b"BYLEX",
+    b"REV",
+    b"LIMIT",
+    b"WITHSCORES",
+    b"WITHVALUES",
+    b"WEIGHTS",
+    b"AGGREGATE",
+    b"MAX",
+    b"LEFT",
+    b"RIGHT",
+    b"BEFORE",
+    b"COUNT",
+    b"RANK",
+    b"MAXLEN",
+    b"FIELDS",
+    b"FNX",
+    b"inf",
+    b"-inf",
+    b"(1",
+    b"[a",
+    b"+",
+    b"-",
 ];
 
 /// Values and expiry times by database and key.
@@ -96,14 +127,63 @@ impl Bench {
                 if entry.is_expired(Millis(now)) {
                     return;
                 }
-                let mut buffer = itoa::Buffer::new();
-                let value = entry.value().as_bytes(&mut buffer).to_vec();
+                let value = content(&entry, Millis(now));
                 dump.insert((db, entry.key().to_vec()), (value, entry.expire_at().map(|at| at.0)));
             });
         }
         dump
     }
 }
+
+/// What a value is, whatever its encoding: the same bytes for the same value.
+fn content(entry: &EntryRef<'_>, now: Millis) -> Vec<u8> {
+    let mut digits = itoa::Buffer::new();
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    match entry.kind() {
+        ValueKind::String => return entry.value().as_bytes(&mut digits).to_vec(),
+        ValueKind::List => {
+            let list = ListRef::of(entry).expect("it is a list");
+            parts.extend(list.items(0..list.len(), false).map(|item| item.text(&mut digits).to_vec()));
+        }
+        ValueKind::Set => {
+            parts.extend(SetRef::of(entry).expect("it is a set").iter().map(|one| one.text(&mut digits).to_vec()));
+            parts.sort_unstable();
+        }
+        ValueKind::SortedSet => {
+            let set = SortedSetRef::of(entry).expect("it is a sorted set");
+            set.visit(0, set.len(), false, &mut |member, score| {
+                parts.push(member.text(&mut digits).to_vec());
+                parts.push(score.value().to_bits().to_be_bytes().to_vec());
+            });
+        }
+        ValueKind::Hash => {
+            let hash = HashRef::of(entry.value()).expect("it is a hash");
+            hash.for_each(now, &mut |field, value| {
+                let mut pair = field.as_bytes(&mut digits).to_vec();
+                let expiry = hash.find(&pair, now).and_then(|field| field.expire_at);
+                pair.extend([&b" = "[..], value.as_bytes(&mut itoa::Buffer::new())].concat());
+                pair.extend(format!(" until {expiry:?}").into_bytes());
+                parts.push(pair);
+            });
+            parts.sort_unstable();
+        }
+        ValueKind::Stream => unreachable!("there are no streams yet"),
+    }
+    parts.join(&b"\n"[..])
+}
+
+/// Small enough that collections change their encoding often.
+const TIGHT: Limits = Limits {
+    hash_entries: 3,
+    hash_value_bytes: 8,
+    set_intset_entries: 3,
+    set_entries: 4,
+    set_value_bytes: 8,
+    zset_entries: 3,
+    zset_value_bytes: 8,
+    list_size: 3,
+    list_plain_from: 0,
+};
 
 struct World {
     one: Bench,
@@ -116,7 +196,8 @@ struct World {
 /// Input: a byte of flags; then a stream of requests, or (by a flag) a stream of choices that make up requests.
 pub fn run(data: &[u8]) {
     let [flags, data @ ..] = data else { return };
-    let rules = Rules { bulk_bytes_max: STRING_BYTES_MAX, ..Rules::default() };
+    let limits = if flags & 2 == 0 { Limits::default() } else { TIGHT };
+    let rules = Rules { bulk_bytes_max: STRING_BYTES_MAX, limits, ..Rules::default() };
     let mut world = World { one: Bench::new(), other: Bench::new(), replica: Bench::new(), rules, now: 1_000_000 };
     world.one.shard.journaling = true;
     world.other.shard.journaling = true;
@@ -162,7 +243,8 @@ fn made_up(data: &[u8]) -> Vec<Request> {
             requests.push(Request::new([&b"TICK"[..], (time * time).to_string().as_bytes()]));
             continue;
         }
-        let row = rows[choice % rows.len()];
+        // There are more commands than bytes.
+        let row = rows[(choice | (time & 1) << 8) % rows.len()];
         let tokens: Vec<&str> = row
             .arguments
             .iter()
@@ -324,15 +406,24 @@ impl World {
         self.now += by;
         let mut gone = Vec::new();
         for bench in [&mut self.one, &mut self.other] {
-            while bench.shard.tick(Millis(self.now), 16, &mut |db, entry| {
-                assert!(entry.expire_at().is_some_and(|at| at.0 <= self.now), "only what is past goes");
-                gone.push((db, entry.key().to_vec()));
+            while bench.shard.tick(Millis(self.now), 16, &mut |db, expired| match expired {
+                Expired::Key(entry) => {
+                    assert!(entry.expire_at().is_some_and(|at| at.0 <= self.now), "only what is past goes");
+                    gone.push((db, entry.key().to_vec(), None));
+                }
+                Expired::Field { key, field } => gone.push((db, key.to_vec(), Some(field.to_vec()))),
+                Expired::Emptied(entry) => gone.push((db, entry.key().to_vec(), None)),
             }) {}
         }
-        for (db, name) in gone {
-            let key = self.replica.shard.key(&name);
-            self.replica.shard.database_mut(db).remove(&key);
+        let home = self.replica.db;
+        for (db, name, field) in gone {
+            self.replica.db = db;
+            match field {
+                Some(field) => self.replay_call(&Request::new([&b"HDEL"[..], &name, &field]).args()),
+                None => self.replay_call(&Request::new([&b"DEL"[..], &name]).args()),
+            }
         }
+        self.replica.db = home;
     }
 
     fn check_all(&self) {

@@ -1,10 +1,10 @@
 //! Times to live of fields.
 
-use super::{BAD_FIELD_COUNT, Fields, change, digits, hash, terms};
+use super::{BAD_FIELD_COUNT, Fields, Names, change, digits, effect_on_fields, hash, removed, terms};
 use crate::command::options::{Options, integer};
 use crate::commands::Context;
 use crate::commands::key::{Conditions, Scale};
-use crate::outcome::{EffectCall, Outcome};
+use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
 use crate::value::hash::HashMut;
@@ -73,26 +73,22 @@ fn set_expiry(
     let answers = answers.unwrap_or_else(|| fields.range().map(|_| NO_FIELD).collect());
     reply.array(answers.len());
     answers.iter().for_each(|answer| reply.integer(*answer));
-    let changed = answers.iter().filter(|answer| **answer > NOT_MET).count() as u32;
-    if changed == 0 {
+    let changed = changed_fields(args, fields, &answers);
+    if changed.is_empty() {
         return Ok(Outcome::unchanged());
     }
     if is_past {
-        return Ok(removed(ctx, args, fields, &answers, changed));
+        ctx.shard.stats.expired_fields += changed.len() as u64;
+        return Ok(removed(ctx, args, &changed));
     }
-    Ok(ctx.effect(changed, || {
-        let when = digits(when);
-        let head = [b"HPEXPIREAT", args.get(1), &when[..]];
-        EffectCall::new(head.into_iter().chain(args.iter_from(3)))
-    }))
+    Ok(ctx.effect(changed.len() as u32, || effect_on_fields("HPEXPIREAT", args.get(1), &[&digits(when)], &changed)))
 }
 
-/// The effect of fields having been removed.
-fn removed(ctx: &Context<'_>, args: &Args<'_>, fields: Fields, answers: &[i64], changed: u32) -> Outcome {
-    ctx.effect(changed, || {
-        let fields = fields.range().zip(answers).filter(|(_, answer)| **answer == REMOVED);
-        EffectCall::new([b"HDEL", args.get(1)].into_iter().chain(fields.map(|(at, _)| args.get(at))))
-    })
+/// The fields of a call that were changed. An effect names no others: what was not met here may be met by a field whose time
+/// has passed, where nobody looks at the time.
+fn changed_fields<'a>(args: &Args<'a>, fields: Fields, answers: &[i64]) -> Names<'a> {
+    let changed = fields.range().zip(answers).filter(|(_, answer)| **answer > NOT_MET);
+    changed.map(|(at, _)| args.get(at)).collect()
 }
 
 fn expire_field(hash: &mut HashMut<'_, '_>, field: &[u8], when: Millis, is_past: bool, conditions: Conditions) -> i64 {
@@ -127,7 +123,11 @@ pub fn hpersist(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     let answers = answers.unwrap_or_else(|| fields.range().map(|_| NO_FIELD).collect());
     reply.array(answers.len());
     answers.iter().for_each(|answer| reply.integer(*answer));
-    Ok(Outcome::changed(answers.iter().filter(|answer| **answer == DONE).count() as u32))
+    let changed = changed_fields(args, fields, &answers);
+    if changed.is_empty() {
+        return Ok(Outcome::unchanged());
+    }
+    Ok(ctx.effect(changed.len() as u32, || effect_on_fields("HPERSIST", args.get(1), &[], &changed)))
 }
 
 /// `HTTL key FIELDS count field...`

@@ -1,6 +1,6 @@
 //! Commands that read or write fields and change their times to live, or remove them, at the same time.
 
-use super::{BAD_FIELD_COUNT, Fields, change, digits, effect_on_fields, fill, hash, terms};
+use super::{BAD_FIELD_COUNT, Fields, Names, change, digits, effect_on_fields, fill, hash, removed, terms};
 use crate::command::options::{ExpiryChange, Options, is};
 use crate::commands::string::reply_value;
 use crate::commands::{Context, value};
@@ -9,10 +9,6 @@ use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
 use crate::value::hash::{HashMut, Life};
-use smallvec::SmallVec;
-
-/// Fields of a call, for its effect.
-type Names<'a> = SmallVec<[&'a [u8]; 8]>;
 
 /// Replies with a field, or its absence; is it there?
 fn reply_field(hash: &HashMut<'_, '_>, field: &[u8], reply: &mut Reply<'_>) -> bool {
@@ -34,14 +30,16 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let fields = Fields::behind_key(args)?.check(args, 1, BAD_FIELD_COUNT)?;
     let key = ctx.key(args, 1);
     let terms = terms(ctx);
-    let removed = change(ctx, &key, &terms, |mut hash| {
+    let gone = change(ctx, &key, &terms, |mut hash| {
         reply.array(fields.len);
-        fields.range().filter(|at| reply_field(&hash, args.get(*at), reply) && hash.remove(args.get(*at))).count()
+        let names = fields.range().map(|at| args.get(at));
+        names.filter(|field| reply_field(&hash, field, reply) && hash.remove(field)).collect::<Names<'_>>()
     })?;
-    if removed.is_none() {
+    let Some(gone) = gone else {
         reply_nulls(reply, fields.len);
-    }
-    Ok(Outcome::changed(removed.unwrap_or(0) as u32))
+        return Ok(Outcome::unchanged());
+    };
+    Ok(removed(ctx, args, &gone))
 }
 
 /// What HGETEX does to the fields it has read.
@@ -91,10 +89,13 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     if touched.is_empty() {
         return Ok(Outcome::unchanged());
     }
+    if touch == Touch::Remove {
+        ctx.shard.stats.expired_fields += touched.len() as u64;
+        return Ok(removed(ctx, args, &touched));
+    }
     Ok(ctx.effect(touched.len() as u32, || match touch {
         Touch::Expire(when) => effect_on_fields("HPEXPIREAT", args.get(1), &[&digits(when)], &touched),
-        Touch::Remove => EffectCall::new([b"HDEL", args.get(1)].into_iter().chain(touched.iter().copied())),
-        Touch::Persist | Touch::Nothing => effect_on_fields("HPERSIST", args.get(1), &[], &touched),
+        Touch::Persist | Touch::Nothing | Touch::Remove => effect_on_fields("HPERSIST", args.get(1), &[], &touched),
     }))
 }
 
@@ -157,6 +158,22 @@ impl SetOptions {
         }
         Ok(set)
     }
+
+    /// Is the key as it must be, and are the fields?
+    fn are_met<'a>(
+        &self,
+        ctx: &mut Context<'_>,
+        args: &Args<'a>,
+        mut names: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(bool, bool), CommandError> {
+        let (key, now) = (ctx.key(args, 1), ctx.field_time());
+        let Some(entry) = ctx.find(&key) else {
+            return Ok((self.key != Some(Presence::There), self.fields != Some(Presence::There)));
+        };
+        let hash = hash(&entry)?;
+        let mut is_met = |wanted| names.all(|name| hash.find(name, now).is_some() == (wanted == Presence::There));
+        Ok((self.key != Some(Presence::Absent), self.fields.is_none_or(&mut is_met)))
+    }
 }
 
 /// `HSETEX key [NX | XX] [FNX | FXX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] FIELDS count field value...`
@@ -164,54 +181,60 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let fields = Fields::find(args, 2)?;
     let options = SetOptions::parse(Options::between(args, 2, fields.word))?;
     let fields = fields.check(args, 2, BAD_FIELD_COUNT)?;
-    let (key, now) = (ctx.key(args, 1), ctx.field_time());
     let names = || fields.range().step_by(2).map(|at| args.get(at));
-    let met = match ctx.find(&key) {
-        Some(entry) => {
-            let hash = hash(&entry)?;
-            let is_met = |wanted| names().all(|name| hash.find(name, now).is_some() == (wanted == Presence::There));
-            (options.key != Some(Presence::Absent), options.fields.is_none_or(is_met))
-        }
-        None => (options.key != Some(Presence::There), options.fields != Some(Presence::There)),
-    };
+    let (key_is_met, fields_are_met) = options.are_met(ctx, args, names())?;
     // A time that is none is an error only where the key is as it must be, and whatever the fields are.
     let life = match options.expiry {
-        _ if !met.0 => Life::Keep,
+        _ if !key_is_met => Life::Keep,
         ExpiryChange::To(given) => Life::Until(given.resolve_from(0, args, ctx.now, "hsetex")?),
         ExpiryChange::Keep => Life::Keep,
         ExpiryChange::Unsaid | ExpiryChange::Persist => Life::Unbounded,
     };
-    let is_done = met.0 && met.1;
+    let is_done = key_is_met && fields_are_met;
     reply.integer(is_done.into());
     if !is_done {
         return Ok(Outcome::unchanged());
     }
-    let terms = terms(ctx);
+    let (key, terms) = (ctx.key(args, 1), terms(ctx));
     if let Life::Until(when) = life
         && ctx.has_passed(when)
     {
-        let removed =
+        let gone =
             change(ctx, &key, &terms, |mut hash| names().filter(|name| hash.remove(name)).collect::<Names<'_>>())?;
-        let removed = removed.unwrap_or_default();
-        if removed.is_empty() {
-            return Ok(Outcome::unchanged());
-        }
-        let call = || EffectCall::new([b"HDEL", args.get(1)].into_iter().chain(removed.iter().copied()));
-        return Ok(ctx.effect(removed.len() as u32, call));
+        let gone = gone.unwrap_or_default();
+        ctx.shard.stats.expired_fields += gone.len() as u64;
+        return Ok(removed(ctx, args, &gone));
     }
+    let mut outlived = Names::new();
     fill(ctx, &key, &terms, |mut hash| {
         for at in fields.range().step_by(2) {
+            let before = terms.outlived();
             hash.set(args.get(at), value(args, at + 1), life);
+            if terms.outlived() > before {
+                outlived.push(args.get(at));
+            }
         }
     })?;
-    Ok(ctx.effect(fields.len as u32 / 2, || {
-        let when = if let Life::Until(when) = life { digits(when) } else { Vec::new() };
-        let how: &[&[u8]] = match life {
-            Life::Until(_) => &[b"PXAT", &when],
-            Life::Keep => &[b"KEEPTTL"],
-            Life::Unbounded => &[],
-        };
-        let head = [b"HSETEX", args.get(1)].into_iter().chain(how.iter().copied());
-        EffectCall::new(head.chain(args.iter_from(fields.word)))
-    }))
+    if !ctx.shard.journaling {
+        return Ok(Outcome::changed(fields.len as u32 / 2));
+    }
+    let mut calls = Vec::new();
+    if life == Life::Keep && !outlived.is_empty() {
+        // Their time is not one to be kept.
+        calls.push(EffectCall::new([b"HDEL", args.get(1)].into_iter().chain(outlived)));
+    }
+    calls.push(set_effect(args, fields, life));
+    Ok(Outcome::rewritten(fields.len as u32 / 2, calls))
+}
+
+/// The effect of fields having been set.
+fn set_effect(args: &Args<'_>, fields: Fields, life: Life) -> EffectCall {
+    let when = if let Life::Until(when) = life { digits(when) } else { Vec::new() };
+    let how: &[&[u8]] = match life {
+        Life::Until(_) => &[b"PXAT", &when],
+        Life::Keep => &[b"KEEPTTL"],
+        Life::Unbounded => &[],
+    };
+    let head = [b"HSETEX", args.get(1)].into_iter().chain(how.iter().copied());
+    EffectCall::new(head.chain(args.iter_from(fields.word)))
 }

@@ -21,10 +21,11 @@ pub use whole::{Part, hgetall, hkeys, hrandfield, hscan, hvals};
 use crate::command::options::{integer, is};
 use crate::commands::Context;
 use crate::keyspace::{EntryRef, Form, Key, NewValue, ValueKind};
-use crate::outcome::EffectCall;
+use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError};
 use crate::units::Millis;
 use crate::value::hash::{HashMut, HashRef, Terms, packed};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// What is wrong with the number of fields in front of them.
@@ -55,6 +56,7 @@ fn fill<R>(
     change: impl FnOnce(HashMut<'_, '_>) -> R,
 ) -> Result<R, CommandError> {
     let made = ctx.change(key, ValueKind::Hash, Some(|| NEW), |entry| change(HashMut::new(entry, terms)))?;
+    ctx.shard.stats.expired_fields += terms.outlived();
     Ok(made.expect("a key that is missing is made"))
 }
 
@@ -106,6 +108,20 @@ impl Fields {
     /// Where they stand.
     fn range(self) -> Range<usize> {
         self.first..self.first + self.len
+    }
+}
+
+/// Fields of a call, for its effect.
+type Names<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// The outcome of these fields having been removed.
+fn removed(ctx: &Context<'_>, args: &Args<'_>, fields: &[&[u8]]) -> Outcome {
+    match fields.len() as u32 {
+        0 => Outcome::unchanged(),
+        changes => {
+            let call = || EffectCall::new([b"HDEL", args.get(1)].into_iter().chain(fields.iter().copied()));
+            ctx.effect(changes, call)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands that write and remove fields.
 
-use super::{change, fill, terms};
+use super::{Names, change, fill, removed, terms};
 use crate::commands::{Context, value};
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
@@ -66,8 +66,13 @@ pub fn hsetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
 pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 1);
     let terms = terms(ctx);
-    let removed = change(ctx, &key, &terms, |mut hash| args.iter_from(2).filter(|field| hash.remove(field)).count())?;
-    let removed = removed.unwrap_or(0);
-    reply.integer(removed as i64);
-    Ok(Outcome::changed(removed as u32))
+    let gone = change(ctx, &key, &terms, |mut hash| {
+        args.iter_from(2).filter(|field| hash.remove(field)).collect::<Names<'_>>()
+    })?;
+    let gone = gone.unwrap_or_default();
+    reply.integer(gone.len() as i64);
+    if gone.len() == args.len() - 2 {
+        return Ok(Outcome::changed(gone.len() as u32));
+    }
+    Ok(removed(ctx, args, &gone))
 }

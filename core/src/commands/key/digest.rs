@@ -140,10 +140,13 @@ pub fn combine_digests<'d>(shards: impl IntoIterator<Item = &'d [DatabaseDigest]
 
 /// DEBUG DIGEST-VALUE: the digest of the value of a key, expired or not; zeros if there is none.
 pub fn value_digest(ctx: &mut Context<'_>, name: &[u8]) -> Digest {
-    let mut digest = Digest::default();
     let (key, now) = (ctx.shard.key(name), ctx.now);
-    if let Some(entry) = ctx.database().find(&key) {
-        mix_value(&mut digest, &entry, now);
-    }
+    ctx.database().find(&key).map_or(Digest::default(), |entry| entry_digest(&entry, now))
+}
+
+/// The digest of a value.
+pub fn entry_digest(entry: &EntryRef<'_>, now: Millis) -> Digest {
+    let mut digest = Digest::default();
+    mix_value(&mut digest, entry, now);
     digest
 }

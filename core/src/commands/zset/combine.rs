@@ -10,6 +10,7 @@ use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::Element;
+use crate::value::set::SetRef;
 use crate::value::zset::{Built, Score, SortedSetRef, order_of, sorted};
 use smallvec::SmallVec;
 
@@ -258,13 +259,16 @@ struct Source<'a> {
 enum Members<'a> {
     None,
     Sorted(SortedSetRef<'a>),
+    Plain(SetRef<'a>),
 }
 
 impl<'a> Members<'a> {
     fn of(entry: Option<EntryRef<'a>>) -> Self {
-        match entry.and_then(|entry| SortedSetRef::of(&entry)) {
-            Some(set) => Self::Sorted(set),
-            None => Self::None,
+        let Some(entry) = entry else { return Self::None };
+        match (SortedSetRef::of(&entry), SetRef::of(&entry)) {
+            (Some(set), _) => Self::Sorted(set),
+            (_, Some(set)) => Self::Plain(set),
+            _ => Self::None,
         }
     }
 
@@ -272,6 +276,7 @@ impl<'a> Members<'a> {
         match self {
             Self::None => 0,
             Self::Sorted(set) => set.len(),
+            Self::Plain(set) => set.len(),
         }
     }
 
@@ -280,6 +285,7 @@ impl<'a> Members<'a> {
         match self {
             Self::None => None,
             Self::Sorted(set) => set.score(member).map(|score| score.value()),
+            Self::Plain(set) => set.contains(member).then_some(1.0),
         }
     }
 
@@ -288,6 +294,7 @@ impl<'a> Members<'a> {
         match self {
             Self::None => {}
             Self::Sorted(set) => set.visit_while(&mut |member, score| visit(member, score.value())),
+            Self::Plain(set) => drop(set.iter().all(|member| visit(member, 1.0))),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Commands for sorted sets.
 
+pub mod pop;
 pub mod rows;
 
 mod add;
+mod blocking;
 mod combine;
 mod look;
-mod pop;
 mod random;
 mod range;
 mod remove;
@@ -14,9 +15,9 @@ mod scan;
 mod tests;
 
 pub use add::{zadd, zincrby};
+pub use blocking::{bzmpop, bzmpop_waits, bzpop_waits, bzpopmax, bzpopmin};
 pub use combine::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
 pub use look::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscore};
-pub(crate) use pop::{End, PopCall, PopShape, pop, pop_effect};
 pub use pop::{zmpop, zpopmax, zpopmin};
 pub use random::zrandmember;
 pub use range::{zrange, zrangebylex, zrangebyscore, zrangestore, zrevrange, zrevrangebylex, zrevrangebyscore};
@@ -24,7 +25,6 @@ pub use remove::{zrem, zremrangebylex, zremrangebyrank, zremrangebyscore};
 pub use scan::zscan;
 
 use crate::commands::Context;
-use crate::double::DoubleText;
 use crate::keyspace::{EntryRef, Form, Key, KeyHasher, NewValue};
 use crate::outcome::Outcome;
 use crate::resp::{CommandError, Reply};

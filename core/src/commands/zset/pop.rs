@@ -11,7 +11,7 @@ use crate::value::zset::SortedSetMut;
 
 /// Which members go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum End {
+pub enum End {
     /// Those of the lowest scores.
     Lowest,
     /// Those of the highest scores.
@@ -20,7 +20,7 @@ pub(crate) enum End {
 
 /// How the members are told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PopShape {
+pub enum PopShape {
     /// Member and score in one list (ZPOPMIN).
     Flat,
     /// A list of pairs (ZPOPMIN with a count, in RESP3).
@@ -51,7 +51,7 @@ impl PopShape {
 
 /// Takes up to `count` members, at least one, from an end of a sorted set and replies with them. The answer is their number;
 /// none, and no reply, if there is no such key.
-pub(crate) fn pop(
+pub fn pop(
     ctx: &mut Context<'_>,
     key: &Key<'_>,
     end: End,
@@ -86,7 +86,7 @@ pub(crate) fn pop(
 }
 
 /// What the journal takes for a pop that need not find the same key again.
-pub(crate) fn pop_effect(ctx: &Context<'_>, key: &Key<'_>, end: End, count: usize) -> Outcome {
+pub fn pop_effect(ctx: &Context<'_>, key: &Key<'_>, end: End, count: usize) -> Outcome {
     ctx.effect(count as u32, || {
         let name = if end == End::Highest { &b"ZPOPMAX"[..] } else { b"ZPOPMIN" };
         EffectCall::new([name, key.bytes, itoa::Buffer::new().format(count).as_bytes()])
@@ -140,18 +140,18 @@ fn positive(text: &[u8], least: i64, refusal: &'static str) -> Result<usize, Com
 
 /// The arguments of ZMPOP, and of BZMPOP behind its timeout: `numkeys key [key ...] <MIN | MAX> [COUNT count]`.
 #[derive(Debug)]
-pub(crate) struct PopCall {
+pub struct PopCall {
     /// The arguments that are keys.
-    pub(crate) keys: std::ops::Range<usize>,
+    pub keys: std::ops::Range<usize>,
     /// Which members go.
-    pub(crate) end: End,
+    pub end: End,
     /// How many at most.
-    pub(crate) count: usize,
+    pub count: usize,
 }
 
 impl PopCall {
     /// Reads the arguments from `first` on.
-    pub(crate) fn parse(args: &Args<'_>, first: usize) -> Result<Self, CommandError> {
+    pub fn parse(args: &Args<'_>, first: usize) -> Result<Self, CommandError> {
         let keys = positive(args.get(first), 1, "numkeys should be greater than 0")?;
         let Some(after) = (first + 1).checked_add(keys).filter(|after| *after < args.len()) else {
             return Err(CommandError::Syntax);

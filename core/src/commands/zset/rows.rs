@@ -23,6 +23,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("where", &[Argument::word("min", "MIN"), Argument::word("max", "MAX")]),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::bzmpop),
+        waits: Some(super::bzmpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -42,6 +44,8 @@ pub static ROWS: &[Command] = &[
         summary: "Takes the highest member of the first sorted set that has one, and waits if none has.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
+        run: Run::OnShard(super::bzpopmax),
+        waits: Some(super::bzpop_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -61,6 +65,8 @@ pub static ROWS: &[Command] = &[
         summary: "Takes the lowest member of the first sorted set that has one, and waits if none has.",
         history: &[("6.0.0", "The timeout may have a fraction.")],
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
+        run: Run::OnShard(super::bzpopmin),
+        waits: Some(super::bzpop_waits),
         ..Command::DEFAULT
     },
     Command {

@@ -1,6 +1,7 @@
 //! Laws of the keyspace: layouts, a model beside the real thing, scans while everything moves.
 #![allow(clippy::unwrap_used)]
 
+mod fields;
 mod layout;
 mod model;
 mod scanning;

@@ -2,6 +2,7 @@
 
 use super::shard_of;
 use crate::keyspace::entry::NewValue;
+use crate::keyspace::expiry::Expired;
 use crate::keyspace::{Database, Shard};
 use crate::prng::Prng;
 use crate::units::{DbIndex, Millis};
@@ -140,8 +141,9 @@ impl Pair {
 
     fn expire(&mut self, now: Millis, budget: usize) {
         let mut expired = Vec::new();
-        while self.shard.tick(now, budget, &mut |db, entry| {
+        while self.shard.tick(now, budget, &mut |db, one| {
             assert_eq!(db, DB);
+            let Expired::Key(entry) = one else { panic!("there are no hashes") };
             expired.push(entry.key().to_vec());
         }) {
             self.shard.check();

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Most bytes of a small list, whatever the limits allow: beyond it would cost too much to move them.
-const SMALL_BYTES_MAX: usize = 16 * 1024;
+const SMALL_BYTES_MAX: usize = 1024;
 
 /// A list to be read.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +176,7 @@ impl<'e> ListMut<'e> {
     #[inline]
     pub fn shrink(&mut self) {
         if let ValueMut::List(list) = self.entry.value_mut()
-            && list.nodes.len() == 1
+            && list.nodes.only().is_some()
         {
             self.shrink_node();
         }
@@ -187,7 +187,7 @@ impl<'e> ListMut<'e> {
         let ValueMut::List(list) = self.entry.value_mut() else {
             return;
         };
-        let Some(packed) = list.nodes.end(End::Head).and_then(super::node::Node::packed) else {
+        let Some(packed) = list.nodes.only().and_then(super::node::Node::packed) else {
             return;
         };
         let is_listpack = list.fill == Fill::WHOLE;

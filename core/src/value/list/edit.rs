@@ -191,33 +191,32 @@ impl List {
     /// Joins the two nodes before a node, the two behind it, then it with its neighbours, as far as they fit together.
     fn join_around(&mut self, mut middle: Place) {
         if let Some(left) = self.nodes.before(middle).and_then(|near| self.nodes.before(near))
-            && self.join(left)
+            && let Some(joined) = self.join(left)
         {
-            middle = self.nodes.after(left).expect("the middle follows what was joined");
+            middle = self.nodes.after(joined).expect("the middle follows what was joined");
         }
         if let Some(right) = self.nodes.after(middle) {
             self.join(right);
         }
         if let Some(left) = self.nodes.before(middle)
-            && self.join(left)
+            && let Some(joined) = self.join(left)
         {
-            middle = left;
+            middle = joined;
         }
         self.join(middle);
     }
 
-    /// Joins a node with the next one, if both are packed and fit. Places up to the node stay as they are.
-    fn join(&mut self, left: Place) -> bool {
-        let Some(right) = self.nodes.after(left) else {
-            return false;
-        };
+    /// Joins a node with the next one, if both are packed and fit. The answer: where it is then. Places before it stay.
+    fn join(&mut self, left: Place) -> Option<Place> {
+        let right = self.nodes.after(left)?;
         let (Node::Packed(a), Node::Packed(b)) = (self.nodes.get(left), self.nodes.get(right)) else {
-            return false;
+            return None;
         };
         if self.fill.is_exceeded(a.framed_bytes() + b.framed_bytes() - FRAME_BYTES, a.count() + b.count()) {
-            return false;
+            return None;
         }
-        let (node, _) = self.nodes.remove(right);
+        let (node, behind) = self.nodes.remove(right);
+        let left = if behind.is_none() { self.nodes.last()? } else { left };
         if let Node::Packed(gone) = node {
             self.nodes.edit(left, |node| {
                 if let Node::Packed(packed) = node {
@@ -225,7 +224,7 @@ impl List {
                 }
             });
         }
-        true
+        Some(left)
     }
 
     /// Removes at most `most` elements that equal the needle, beginning at an end. The answer: how many.
@@ -246,17 +245,29 @@ impl List {
             };
             let is_spent = gone == node.count();
             removed += gone;
-            // What lies before a node that goes stays where it is.
-            let before = self.nodes.before(at);
-            let after = if is_spent { self.nodes.remove(at).1 } else { self.nodes.after(at) };
-            if gone > 0 && !is_spent {
-                self.nodes.edit(at, |node| {
-                    if let Node::Packed(packed) = node {
-                        packed.remove_all(&found);
+            place = if is_spent {
+                let before = self.nodes.before(at);
+                match self.nodes.remove(at).1 {
+                    // What was before the last one is the last one now.
+                    None if backward => before.and(self.nodes.last()),
+                    after => {
+                        if backward {
+                            before
+                        } else {
+                            after
+                        }
                     }
-                });
-            }
-            place = if backward { before } else { after };
+                }
+            } else {
+                if gone > 0 {
+                    self.nodes.edit(at, |node| {
+                        if let Node::Packed(packed) = node {
+                            packed.remove_all(&found);
+                        }
+                    });
+                }
+                if backward { self.nodes.before(at) } else { self.nodes.after(at) }
+            };
         }
         removed
     }

@@ -1,7 +1,7 @@
 //! One node of a list: packed elements in an allocation with room at both ends, or one large element alone.
 //!
 //! Lists grow and shrink at their ends, so a node keeps where its bytes begin: neither a push nor a pop moves the others.
-//! Room is made by doubling while a node grows, and taken back when it lies between others ([`Packed::trim`]).
+//! Room is made by eighths while a node grows, and taken back when it lies between others ([`Packed::trim`]).
 
 use super::End;
 use super::entry::{close_gaps, entry_bytes, next, previous, write_entry};
@@ -240,32 +240,28 @@ impl Packed {
         self.len -= range.len() as u32;
     }
 
-    /// Makes room for `need` bytes at `at`: at one side if it is an end, else behind. Moves the bytes if that frees much,
-    /// else doubles the room, but not beyond `most` bytes unless they are needed.
+    /// Makes room for `need` bytes at `at`, most of it at the nearer end. Moves the bytes if that frees much, else there is
+    /// an allocation that is larger by an eighth, but not beyond `most` bytes unless they are needed.
     #[cold]
     fn make_room(&mut self, at: usize, need: usize, most: usize) {
         let (start, len) = (self.start as usize, self.len as usize);
         let total = len + need;
-        let front = at == 0 && len > 0;
-        if self.room.len() >= total && self.room.len() - len >= len / 4 {
-            let to = if front { self.room.len() - len } else { 0 };
+        let end = if at == 0 && len > 0 { End::Head } else { End::Tail };
+        if self.room.len() - len >= need.max(len / 8) * 4 / 3 {
+            let to = place_in(self.room.len() - len, end);
             self.room.copy_within(start..start + len, to);
             self.start = to as u32;
             return;
         }
-        let beyond = if total > most { total / 8 } else { total };
-        let wanted = (total + beyond).min(most.max(total + total / 8)).max(ROOM_BYTES_MIN.min(total * 2));
-        self.refit(wanted, if front { End::Head } else { End::Tail });
+        let wanted = (total + total / 8).min(most.max(total)).max(need * 4 / 3 + len);
+        self.refit(wanted.max(ROOM_BYTES_MIN.min(2 * total)), end);
     }
 
-    /// Moves the bytes to another allocation, with the room that is left over at this end.
+    /// Moves the bytes to another allocation, with most of the room that is left over at this end.
     fn refit(&mut self, capacity: usize, room_at: End) {
         let len = self.len as usize;
         let mut room = room_of(capacity.max(len));
-        let start = match room_at {
-            End::Head => room.len() - len,
-            End::Tail => 0,
-        };
+        let start = place_in(room.len() - len, room_at);
         room[start..start + len].copy_from_slice(self.bytes());
         self.room = room;
         self.start = start as u32;
@@ -293,6 +289,15 @@ impl Packed {
         assert_eq!((at, count), (bytes.len(), self.count()), "count and length are true");
         assert!(count > 0, "no node is empty");
         assert_eq!(self.room.len(), size_class(self.room.len()), "room is what the allocator gives");
+    }
+}
+
+/// How much of the spare room lies in front, if it is wanted at this end: the other end gets a quarter, so that a list that
+/// grows at both does not move with every element.
+fn place_in(spare: usize, room_at: End) -> usize {
+    match room_at {
+        End::Head => spare - spare / 4,
+        End::Tail => spare / 4,
     }
 }
 

@@ -65,14 +65,17 @@ pub fn replication(text: &mut String, state: &State, _: &[Sample]) {
 pub fn keyspace(text: &mut String, _: &State, samples: &[Sample]) {
     let mut sums = BTreeMap::new();
     for database in samples.iter().flat_map(|sample| &sample.databases) {
-        let (keys, volatile, ttl) = sums.entry(database.index).or_insert((0, 0, 0));
+        let (keys, volatile, ttl, holders) = sums.entry(database.index).or_insert((0, 0, 0, 0));
         *keys += database.keys;
         *volatile += database.volatile;
         *ttl += i128::from(database.average_ttl) * database.volatile as i128;
+        *holders += database.holders;
     }
-    for (index, (keys, volatile, ttl)) in sums.into_iter().filter(|(_, (keys, ..))| *keys > 0) {
+    for (index, (keys, volatile, ttl, holders)) in sums.into_iter().filter(|(_, (keys, ..))| *keys > 0) {
         let average = ttl / (volatile as i128).max(1);
-        let _ =
-            write!(text, "db{index}:keys={keys},expires={volatile},avg_ttl={average},keys_with_volatile_items=0\r\n");
+        let _ = write!(
+            text,
+            "db{index}:keys={keys},expires={volatile},avg_ttl={average},keys_with_volatile_items={holders}\r\n"
+        );
     }
 }

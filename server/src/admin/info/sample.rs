@@ -86,7 +86,9 @@ pub struct Database {
     pub keys: usize,
     /// Those with an expiry time.
     pub volatile: usize,
-    /// The mean time that they have left, in milliseconds.
+    /// Hashes with fields that have an expiry time.
+    pub holders: usize,
+    /// The mean time that the keys have left, in milliseconds.
     pub average_ttl: i64,
     /// Memory of its tables, in bytes.
     pub table_bytes: usize,
@@ -113,6 +115,7 @@ impl Sample {
                 index,
                 keys: database.len(),
                 volatile: database.volatile(),
+                holders: database.holders(),
                 average_ttl: database.average_ttl(state.now).0,
                 table_bytes: database.dict().table_bytes(),
             })

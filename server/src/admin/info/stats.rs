@@ -36,7 +36,7 @@ pub fn stats(text: &mut String, _: &State, samples: &[Sample]) {
     zeros(text, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
     fields!(text,
         "expired_keys": total(samples, |s| s.stats.expired_keys),
-        "expired_fields": 0,
+        "expired_fields": total(samples, |s| s.stats.expired_fields),
         "expired_stale_perc": "0.00",
         "expired_keys_with_volatile_items_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
