@@ -7,6 +7,7 @@ use crate::commands::long_reply::Walk;
 use crate::double::parse_lenient;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
+use crate::value::Limits;
 use crate::value::zset::{Bound, Built, SortedSetRef};
 
 /// A bound of scores: a number, exclusive with `(` before it. `low`: is it the lower one?
@@ -211,6 +212,16 @@ pub fn zrevrangebylex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
     reply_range(ctx, args, Form { key: 1, by: Some(By::Lex), backwards: Some(true) }, reply)
 }
 
+/// Valkey stores one member after the other, and until it changes to the large form, the sign of a score of -0 is lost.
+fn lose_signs_of_zero(members: &mut [(Name<'_>, f64)], backwards: bool, limits: &Limits) {
+    let fit = |member: &&mut (Name<'_>, f64)| member.0.as_bytes().len() <= limits.zset_value_bytes;
+    if backwards {
+        members.iter_mut().rev().take(limits.zset_entries).take_while(fit).for_each(|(_, score)| *score += 0.0);
+    } else {
+        members.iter_mut().take(limits.zset_entries).take_while(fit).for_each(|(_, score)| *score += 0.0);
+    }
+}
+
 /// `ZRANGESTORE destination source start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count]`
 pub fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let query = Query::parse(args, Form { key: 2, by: None, backwards: None })?;
@@ -221,6 +232,10 @@ pub fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
         let (first, count) = query.window(&set);
         members.reserve_exact(count);
         set.visit(first, count, false, &mut |member, score| members.push((Name::of(member), score.value())));
+        let small_at_first = !matches!(query.range, Range::Ranks(..)) || count <= limits.zset_entries;
+        if small_at_first {
+            lose_signs_of_zero(&mut members, query.backwards, &limits);
+        }
     }
     let sorted = members.iter().map(|(name, score)| (name.as_bytes(), *score));
     let built = Built::from_sorted(sorted, &limits, &hasher);

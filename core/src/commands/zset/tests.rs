@@ -288,6 +288,23 @@ fn the_form_changes_where_valkey_changes_it() {
 }
 
 #[test]
+fn a_stored_range_loses_signs_of_zero_where_valkey_does() {
+    let mut bench = Bench::new();
+    bench.rules.limits.zset_entries = 2;
+    bench.check(&[
+        ("zadd z -0 a -0 b -0 c", ":3"),
+        ("zrangestore d z -inf +inf byscore", ":3"),
+        ("zrange d 0 -1 withscores", "*6 'a' '0' 'b' '0' 'c' '-0'"),
+        ("zrangestore d z +inf -inf byscore rev", ":3"),
+        ("zrange d 0 -1 withscores", "*6 'a' '-0' 'b' '0' 'c' '0'"),
+        ("zrangestore d z 0 -1", ":3"),
+        ("zrange d 0 -1 withscores", "*6 'a' '-0' 'b' '-0' 'c' '-0'"),
+        ("zrangestore d z 0 1", ":2"),
+        ("zrange d 0 -1 withscores", "*4 'a' '0' 'b' '0'"),
+    ]);
+}
+
+#[test]
 fn the_journal_takes_what_valkey_sends() {
     Bench::new().check_journal(&[
         ("zadd z 1 a 2 b 3 c", "3 as given"),
