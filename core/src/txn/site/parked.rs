@@ -325,3 +325,6 @@ impl Site {
         first.is_some_and(|waiter| self.parked.get(&Owner(waiter.number)).is_some_and(|parked| parked.is_poked))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Waiting and serving on one shard, job by job.
+
+#![allow(clippy::unwrap_used, clippy::vec_box)]
+
+use crate::command::table;
+use crate::keyspace::{KeyHasher, Shard, ShardMap};
+use crate::resp::{Protocol, Request};
+use crate::txn::batch::{Batch, Blocking, Call, Order, Reach};
+use crate::txn::locks::Owner;
+use crate::txn::site::Site;
+use crate::units::{DbIndex, Millis, ShardId};
+
+const NOW: Millis = Millis(1_000_000);
+
+struct Bench {
+    site: Site,
+    done: Vec<Box<Batch>>,
+}
+
+fn words(line: &str) -> Request {
+    Request::new(line.split(' ').map(str::as_bytes))
+}
+
+/// Adds a job of one call to a batch.
+fn add(batch: &mut Batch, owner: u64, order: Order, line: &str) {
+    let request = words(line);
+    let args = request.args();
+    let row = table::resolve(&args).unwrap();
+    let (no_touch, is_source, is_part, may_put_off) = (false, false, false, false);
+    let keep = order == Order::RunAndKeep;
+    let (db, protocol, first_key) = (DbIndex(0), Protocol::Resp2, None);
+    batch.open_job(owner, Owner(owner), order, Reach::Keys);
+    // What is lent are keys alone.
+    let keys = Request::new(args.iter_from(1));
+    let args = if order == Order::Lend { keys.args() } else { args };
+    batch.push_call(
+        &Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part, may_put_off },
+        &args,
+    );
+    if row.waits.is_some() && order == Order::Run {
+        batch.jobs.last_mut().unwrap().blocking = Blocking::May;
+    }
+}
+
+impl Bench {
+    fn new(shards: u16) -> Self {
+        let hasher = KeyHasher::new([1, 2, 3, 4]);
+        let shard = Shard::new(ShardId(0), ShardMap::new(shards), 16, hasher, 5);
+        Self { site: Site::new(shard), done: Vec::new() }
+    }
+
+    fn deliver(&mut self, batch: Box<Batch>) -> Vec<String> {
+        self.site.deliver(NOW, batch, &mut self.done);
+        self.news()
+    }
+
+    /// Delivers a batch of one job and tells what went home.
+    fn job(&mut self, owner: u64, order: Order, line: &str) -> Vec<String> {
+        let mut batch = Box::new(Batch::new(ShardId(0)));
+        add(&mut batch, owner, order, line);
+        self.deliver(batch)
+    }
+
+    fn run(&mut self, owner: u64, line: &str) -> Vec<String> {
+        self.job(owner, Order::Run, line)
+    }
+
+    fn release(&mut self, owner: u64) -> Vec<String> {
+        self.site.release(NOW, Owner(owner), &mut self.done);
+        self.news()
+    }
+
+    fn cancel(&mut self, owner: u64) -> Vec<String> {
+        let mut batch = Box::new(Batch::new(ShardId(0)));
+        batch.cancels.push(Owner(owner));
+        self.deliver(batch)
+    }
+
+    /// What went home: a job each, with its reply or how it stands.
+    fn news(&mut self) -> Vec<String> {
+        let mut news = Vec::new();
+        for batch in self.done.drain(..) {
+            for job in &batch.jobs {
+                let text = match (job.order, job.blocking) {
+                    (Order::Poke, _) => "poke".to_owned(),
+                    (Order::Watch | Order::Lend | Order::Return, _) => format!("{:?}", job.order),
+                    (_, Blocking::Parked) => "parked".to_owned(),
+                    (_, Blocking::Cancelled) => "cancelled".to_owned(),
+                    _ => {
+                        let replies = batch.replies.to_vec();
+                        let reply = &replies[job.replies_from.bytes..batch.end_of(job).bytes];
+                        String::from_utf8_lossy(reply).replace("\r\n", " ").trim().to_owned()
+                    }
+                };
+                news.push(format!("{}: {text}", job.owner.0));
+            }
+        }
+        news
+    }
+}
+
+#[test]
+fn the_first_is_served_first_and_chains_go_on() {
+    let mut bench = Bench::new(1);
+    assert_eq!(bench.run(1, "BLPOP a b 0"), ["1: parked"]);
+    assert_eq!(bench.run(2, "BLMOVE b c LEFT LEFT 0"), ["2: parked"]);
+    assert_eq!(bench.run(3, "BZPOPMIN b 0"), ["3: parked"]);
+    assert_eq!(bench.run(4, "BRPOP c 0"), ["4: parked"]);
+    assert_eq!((bench.site.parked(), bench.site.shard.waiting.keys()), (4, 3));
+    assert_eq!(
+        bench.run(5, "RPUSH b x y"),
+        ["5: :2", "1: *2 $1 b $1 x", "2: $1 y", "4: *2 $1 c $1 y"],
+        "who waits for another type stays"
+    );
+    assert_eq!(bench.run(6, "ZADD b 1 m"), ["6: :1", "3: *3 $1 b $1 m $1 1"]);
+    assert_eq!((bench.site.parked(), bench.site.shard.waiting.keys()), (0, 0));
+    assert!(bench.site.shard.database(DbIndex(0)).is_empty());
+}
+
+#[test]
+fn who_waits_is_told_before_it_is_served() {
+    let mut bench = Bench::new(1);
+    let mut batch = Box::new(Batch::new(ShardId(0)));
+    add(&mut batch, 1, Order::Run, "BLPOP a 0");
+    add(&mut batch, 2, Order::Run, "LPUSH a x");
+    add(&mut batch, 3, Order::Run, "EXISTS a");
+    assert_eq!(bench.deliver(batch), ["1: parked", "2: :1", "3: :0", "1: *2 $1 a $1 x"]);
+    // And given up after everything else in the batch.
+    let mut batch = Box::new(Batch::new(ShardId(0)));
+    batch.cancels.push(Owner(4));
+    add(&mut batch, 4, Order::Run, "BLPOP a 0");
+    assert_eq!(bench.deliver(batch), ["4: parked", "4: cancelled"]);
+    assert_eq!(bench.cancel(4), [""; 0]);
+}
+
+#[test]
+fn a_lock_hides_what_was_brought_until_it_ends() {
+    let mut bench = Bench::new(1);
+    bench.run(1, "BLPOP a 0");
+    assert_eq!(bench.job(2, Order::RunAndKeep, "RPUSH a x"), ["2: :1"]);
+    // These come later and have to wait for the lock.
+    assert_eq!(bench.run(3, "LPOP a"), [""; 0]);
+    assert_eq!(bench.run(4, "BLPOP a 0"), [""; 0]);
+    assert_eq!(bench.run(5, "BLPOP a 0"), [""; 0]);
+    assert_eq!(bench.cancel(5), [""; 0], "it goes home when it has had its turn");
+    assert_eq!(bench.release(2), ["3: $-1", "4: parked", "5: cancelled", "1: *2 $1 a $1 x"]);
+    assert_eq!(bench.cancel(4), ["4: cancelled"]);
+    assert!(bench.site.is_idle() && bench.site.shard.waiting.is_empty());
+}
+
+#[test]
+fn a_locked_target_puts_a_move_off() {
+    let mut bench = Bench::new(1);
+    bench.run(1, "BLMOVE a b LEFT LEFT 0");
+    assert_eq!(bench.job(2, Order::RunAndKeep, "RPUSH b x"), ["2: :1"]);
+    assert_eq!(bench.run(3, "RPUSH a y"), ["3: :1"]);
+    assert_eq!(bench.site.parked(), 1);
+    assert_eq!(bench.release(2), ["1: $1 y"]);
+}
+
+#[test]
+fn a_key_is_kept_for_a_call_over_several_shards() {
+    let mut bench = Bench::new(2);
+    let key = (0..).map(|at| format!("k{at}")).find(|key| bench.site.shard.owns(&bench.site.shard.key(key.as_bytes())));
+    let other =
+        (0..).map(|at| format!("k{at}")).find(|key| !bench.site.shard.owns(&bench.site.shard.key(key.as_bytes())));
+    let (key, other) = (key.unwrap(), other.unwrap());
+    let watch = format!("BLPOP {other} {key} 0");
+    assert_eq!(bench.job(1, Order::Watch, &watch), ["1: Watch"]);
+    assert_eq!(bench.site.shard.waiting.keys(), 1, "the other key is another shard's");
+    assert_eq!(bench.run(2, &format!("RPUSH {key} x y")), ["2: :2", "1: poke"]);
+    assert_eq!(bench.run(3, &format!("BLPOP {key} 0")), ["3: parked"], "it came later");
+    assert_eq!(bench.run(4, &format!("RPUSH {key} z")), ["4: :3"], "one poke is enough");
+    // Its core takes the key away, finds what it wants, and gives the rest back.
+    let mut lend = Box::new(Batch::new(ShardId(0)));
+    add(&mut lend, 1, Order::Lend, &format!("TOUCH {key}"));
+    bench.site.deliver(NOW, lend, &mut bench.done);
+    let mut lent = bench.done.pop().unwrap();
+    assert!(lent.lent.iter().any(|lent| lent.entry.is_some()));
+    assert_eq!(bench.cancel(1), [""; 0], "the key is away");
+    lent.jobs[0].order = Order::Return;
+    assert_eq!(bench.deliver(lent), ["1: Return", &format!("3: *2 ${} {key} $1 x", key.len())]);
+    // A new one is poked at once if there is something, and passes its turn on if it is given up.
+    assert_eq!(bench.job(5, Order::Watch, &watch), ["5: Watch", "5: poke"]);
+    assert_eq!(bench.run(6, &format!("BLPOP {key} 0")), ["6: parked"]);
+    assert_eq!(bench.cancel(5), [format!("6: *2 ${} {key} $1 y", key.len())]);
+    assert_eq!(bench.run(7, &format!("SET {key} text")), ["7: +OK"]);
+    assert_eq!(bench.job(8, Order::Watch, &watch), ["8: Watch", "8: poke"], "it is to be refused");
+}
