@@ -151,11 +151,6 @@ impl<'a> Element<'a> {
     pub fn read(bytes: &'a [u8], at: usize) -> (Self, usize) {
         let first = bytes[at];
         let text = |from: usize, len: usize| (Self::Bytes(&bytes[from..from + len]), from + len);
-        let integer = |len: usize| {
-            let mut wide = [0; 8];
-            wide[8 - len..].copy_from_slice(&bytes[at + 1..at + 1 + len]);
-            (Self::Int(i64::from_le_bytes(wide) >> (64 - 8 * len)), at + 1 + len)
-        };
         match first {
             0..=0x7f => (Self::Int(first.into()), at + 1),
             0x80..=0xbf => text(at + 1, usize::from(first & 0x3f)),
@@ -168,10 +163,10 @@ impl<'a> Element<'a> {
                 let len = u32::from_le_bytes(bytes[at + 1..at + 5].try_into().expect("four bytes are four bytes"));
                 text(at + 5, len as usize)
             }
-            0xf1 => integer(2),
-            0xf2 => integer(3),
-            0xf3 => integer(4),
-            _ => integer(8),
+            0xf1 => read_integer::<2>(bytes, at),
+            0xf2 => read_integer::<3>(bytes, at),
+            0xf3 => read_integer::<4>(bytes, at),
+            _ => read_integer::<8>(bytes, at),
         }
     }
 
@@ -213,6 +208,14 @@ impl<'a> Element<'a> {
             Self::Int(value) => itoa::Buffer::new().format(value).len(),
         }
     }
+}
+
+/// The integer of so many bytes behind the one at `at`. The length is known where this is compiled, so it is one load.
+#[inline]
+fn read_integer<const LEN: usize>(bytes: &[u8], at: usize) -> (Element<'_>, usize) {
+    let mut wide = [0; 8];
+    wide[8 - LEN..].copy_from_slice(&bytes[at + 1..at + 1 + LEN]);
+    (Element::Int(i64::from_le_bytes(wide) >> (64 - 8 * LEN)), at + 1 + LEN)
 }
 
 #[cfg(test)]

@@ -190,10 +190,11 @@ impl<'e> SortedSetMut<'e> {
             ValueMut::SortedSet(set) => set.put(member, adds, decide),
             ValueMut::Packed(_, mut bytes) => {
                 let packed = Packed::new(bytes.bytes());
-                if let Some(place) = packed.find(member) {
+                let survey = packed.survey(member);
+                if let Some(place) = survey.found {
                     let old = packed::score_of(packed.score(&place));
                     match decide(Some(old)) {
-                        Some(new) if new != old => packed::rescore(&mut bytes, &place, member, new),
+                        Some(new) if new != old => packed::rescore(&mut bytes, &survey, &place, member, new),
                         _ => {}
                     }
                 } else if adds {
@@ -202,7 +203,7 @@ impl<'e> SortedSetMut<'e> {
                         && member.len() <= self.limits.zset_value_bytes
                         && packed.bytes().len() + member.len() < PACKED_BYTES_MAX;
                     if fits {
-                        packed::insert(&mut bytes, member, score);
+                        packed::insert(&mut bytes, &survey, member, score);
                     } else {
                         self.enlarge();
                         self.add_to_large(member, score);

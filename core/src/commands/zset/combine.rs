@@ -83,7 +83,7 @@ impl<'a> Call<'a> {
         if count < 1 {
             return Err(CommandError::owned(format!("at least 1 input key is needed for '{name}' command")));
         }
-        let Some(count) = usize::try_from(count).ok().filter(|count| *count <= args.len() - at - 1) else {
+        let Some(count) = usize::try_from(count).ok().filter(|count| *count < args.len() - at) else {
             return Err(CommandError::Syntax);
         };
         let mut call = Self {

@@ -104,7 +104,7 @@ fn run(seed: u64, kind: u64, steps: u64, names: u64) {
     let mut pair = Pair::default();
     for step in 0..steps {
         // Phases of growth and of decline.
-        let grows = step / (steps / 4) % 2 == 0;
+        let grows = (step / (steps / 4)).is_multiple_of(2);
         let member = format!("m{}", prng.below(names)).into_bytes();
         let score = score(&mut prng, kind, step);
         match prng.below(20) {

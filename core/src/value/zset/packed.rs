@@ -23,6 +23,12 @@ pub(super) struct Place {
     end: usize,
 }
 
+/// Where all members begin and where their scores are, and the place of the one that was looked for.
+pub(super) struct Survey {
+    starts: SmallVec<[(u32, u32); 128]>,
+    pub(super) found: Option<Place>,
+}
+
 /// A score as an element; the text lies in `text`.
 fn element_of(score: f64, text: &mut DoubleText) -> Element<'_> {
     match as_integer(score) {
@@ -105,33 +111,31 @@ impl<'a> Packed<'a> {
     /// The place of a member.
     #[inline]
     pub(super) fn find(&self, member: &[u8]) -> Option<Place> {
-        // Equal members are equal bytes, so nothing is decoded.
-        let mut wanted: SmallVec<[u8; 80]> = SmallVec::new();
-        let element = Element::of(member);
-        match element {
-            Element::Bytes(text) if text.len() < 64 => {
-                wanted.push(0x80 | text.len() as u8);
-                wanted.extend_from_slice(text);
-            }
-            _ => {
-                let mut long = Vec::with_capacity(element.encoded_len());
-                element.write(&mut long);
-                wanted.extend_from_slice(&long);
-            }
-        }
+        let wanted = Element::of(member).encoded();
         self.places().find(|place| self.bytes[place.start..place.score_at] == wanted[..])
     }
 
-    /// Where a member of this score belongs: its rank and its offset.
-    fn position(&self, member: &[u8], score: f64) -> (usize, usize) {
-        let is_after = |place: &Place| {
-            let other = score_of(self.score(place));
-            other > score || other == score && compare(self.member(place), member).is_gt()
-        };
-        match self.places().find(is_after) {
-            Some(place) => (place.rank, place.start),
-            None => (self.len(), self.bytes.len()),
+    /// The places of all members, and which of them is this one's.
+    #[inline]
+    pub(super) fn survey(&self, member: &[u8]) -> Survey {
+        let wanted = Element::of(member).encoded();
+        let mut survey = Survey { starts: SmallVec::new(), found: None };
+        for place in self.places() {
+            if survey.found.is_none() && self.bytes[place.start..place.score_at] == wanted[..] {
+                survey.found = Some(place);
+            }
+            survey.starts.push((place.start as u32, place.score_at as u32));
         }
+        survey
+    }
+
+    /// The rank at which a member of this score belongs, and where that begins.
+    fn position(&self, survey: &Survey, member: &[u8], score: f64) -> (usize, usize) {
+        let rank = survey.starts.partition_point(|(start, score_at)| {
+            let other = score_of(Element::read(self.bytes, *score_at as usize).0);
+            other < score || other == score && compare(Element::read(self.bytes, *start as usize).0, member).is_le()
+        });
+        (rank, survey.starts.get(rank).map_or(self.bytes.len(), |(start, _)| *start as usize))
     }
 
     fn is_before(&self, place: &Place, bound: Bound<'_>) -> bool {
@@ -144,6 +148,8 @@ impl<'a> Packed<'a> {
     }
 
     /// The ranks between two bounds: the first and the one after the last.
+    ///
+    /// Members are looked through one by one, because names may be in no order if scores differ.
     pub(super) fn between(&self, low: Bound<'_>, high: Bound<'_>) -> (usize, usize) {
         let mut places = self.places().skip_while(|place| self.is_before(place, low)).peekable();
         let from = places.peek().map_or(self.len(), |place| place.rank);
@@ -159,13 +165,17 @@ impl<'a> Packed<'a> {
         backwards: bool,
         visit: &mut impl FnMut(Element<'a>, Score<'a>),
     ) {
-        let mut give = |place: &Place| visit(self.member(place), Score::Packed(self.score(place)));
-        let places = self.places().skip(from).take(count);
         if backwards {
-            let places: SmallVec<[Place; 32]> = places.collect();
-            places.iter().rev().for_each(give);
-        } else {
-            places.for_each(|place| give(&place));
+            let places: SmallVec<[Place; 32]> = self.places().skip(from).take(count).collect();
+            places.iter().rev().for_each(|place| visit(self.member(place), Score::Packed(self.score(place))));
+            return;
+        }
+        let mut at = (0..2 * from).fold(PACKED_HEAD_BYTES, |at, _| Element::skip(self.bytes, at));
+        for _ in 0..count {
+            let (member, score_at) = Element::read(self.bytes, at);
+            let (score, end) = Element::read(self.bytes, score_at);
+            visit(member, Score::Packed(score));
+            at = end;
         }
     }
 
@@ -209,24 +219,31 @@ fn recount(bytes: &mut impl Splice, change: impl FnOnce(usize) -> usize) {
 }
 
 /// Adds a member that is not there.
-pub(super) fn insert(bytes: &mut impl Splice, member: &[u8], score: f64) {
-    let (_, at) = Packed::new(bytes.bytes()).position(member, score);
+pub(super) fn insert(bytes: &mut impl Splice, survey: &Survey, member: &[u8], score: f64) {
+    let (_, at) = Packed::new(bytes.bytes()).position(survey, member, score);
     bytes.splice(at..at, &encoded(member, score));
     recount(bytes, |count| count + 1);
 }
 
 /// Gives a member another score.
-pub(super) fn rescore(bytes: &mut impl Splice, place: &Place, member: &[u8], score: f64) {
-    let (rank, _) = Packed::new(bytes.bytes()).position(member, score);
-    if rank == place.rank || rank == place.rank + 1 {
+pub(super) fn rescore(bytes: &mut impl Splice, survey: &Survey, place: &Place, member: &[u8], score: f64) {
+    let packed = Packed::new(bytes.bytes());
+    let (rank, at) = packed.position(survey, member, score);
+    let mut fresh = Vec::new();
+    let range = if rank == place.rank || rank == place.rank + 1 {
         // It stays between the same neighbours.
-        let mut fresh = Vec::with_capacity(DoubleText::LEN_MAX);
         element_of(score, &mut DoubleText::default()).write(&mut fresh);
-        return bytes.splice(place.score_at..place.end, &fresh);
-    }
-    bytes.splice(place.start..place.end, &[]);
-    recount(bytes, |count| count - 1);
-    insert(bytes, member, score);
+        place.score_at..place.end
+    } else if rank < place.rank {
+        fresh = encoded(member, score);
+        fresh.extend_from_slice(&packed.bytes()[at..place.start]);
+        at..place.end
+    } else {
+        fresh.extend_from_slice(&packed.bytes()[place.end..at]);
+        fresh.extend_from_slice(&encoded(member, score));
+        place.start..at
+    };
+    bytes.splice(range, &fresh);
 }
 
 /// Takes out members by their ranks.
@@ -266,7 +283,7 @@ pub(super) fn check(bytes: &[u8]) {
         let member = packed.member(place);
         let member = member.text(&mut digits);
         assert_eq!(packed.find(member).map(|found| found.rank), Some(rank), "members are told apart");
-        let (after, _) = packed.position(member, score_of(packed.score(place)));
+        let (after, _) = packed.position(&packed.survey(member), member, score_of(packed.score(place)));
         assert_eq!(after, rank + 1, "members are in order");
     }
 }
