@@ -51,6 +51,10 @@ fn fill_set(server: &Server, key: &str, count: usize) {
     fill(server, "SADD", key, count, |number| vec![element(number)]);
 }
 
+fn fill_sorted_set(server: &Server, key: &str, count: usize) {
+    fill(server, "ZADD", key, count, |number| vec![(number + 2).to_string(), element(number)]);
+}
+
 fn used_memory(client: &mut Client) -> usize {
     let text = client.run("INFO memory").text();
     text.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap()
@@ -145,6 +149,7 @@ fn replies_keep_their_order() {
             fill_list(&server, &format!("{{{key}}}list"), MANY);
             fill_set(&server, &format!("{{{key}}}set"), MANY);
             fill_hash(&server, &format!("{{{key}}}hash"), MANY);
+            fill_sorted_set(&server, &format!("{{{key}}}zset"), MANY);
         }
         let all = all_elements(MANY);
         for protocol in ["2", "3"] {
@@ -164,6 +169,8 @@ fn replies_keep_their_order() {
                     "INCR {}s",
                     "HVALS {}hash",
                     "GET {}s",
+                    "ZRANGE {}zset 0 -1 REV",
+                    "ZADD {}zset 1 first",
                 ]
                 .iter()
                 .map(|text| text.replace("{}", &format!("{{{key}}}")).split(' ').map(str::to_owned).collect())
@@ -184,6 +191,10 @@ fn replies_keep_their_order() {
                 assert_eq!(replies[9].integer(), 3);
                 assert_eq!(replies[10].elements().len(), MANY);
                 assert_eq!(replies[11].text(), "3");
+                let members: Vec<String> = replies[12].elements().iter().rev().map(Reply::text).collect();
+                assert_eq!(members, all);
+                assert_eq!(replies[13].integer(), 1);
+                assert_eq!(client.command(&["ZREM", &format!("{{{key}}}zset"), "first"]).integer(), 1);
             }
         }
     }

@@ -21,6 +21,9 @@ use smallvec::SmallVec;
 /// The ticket of a job for which no session waits: no session has this generation.
 const NOBODY: u64 = u64::MAX;
 
+/// After so long, in milliseconds, shards have said if there was something when a client began to wait.
+const UNHEARD_MS: i64 = 1000;
+
 /// Where a call waits.
 enum Place {
     /// At the shard of all its keys.
@@ -55,6 +58,10 @@ pub struct Blocked {
     ending: Option<Ending>,
     /// Is it to be tried when the pause ends?
     is_due: bool,
+    /// Has this core tried it?
+    was_tried: bool,
+    /// Until then the shards may not have said yet that there is something already.
+    unheard_until: Millis,
 }
 
 impl Blocked {
@@ -114,6 +121,7 @@ impl State {
             }
             blocked.request = Request::copy_of(&args);
             blocked.place = Place::Several(watched);
+            blocked.unheard_until = Millis(self.now.0 + UNHEARD_MS);
         }
         if self.is_large_request(parsed.end - parsed.start, parsed.is_owned) {
             let request = request_bytes(&args);
@@ -235,6 +243,10 @@ impl State {
                 let Pending::Blocked(blocked) = std::mem::take(&mut session.pending) else { return };
                 self.note_waiting_over(id, ticket, &blocked);
                 match &blocked.place {
+                    // However short the time is, what is there is taken: the shards may not have been heard of yet.
+                    Place::Several(_) if self.is_unheard(blocked.as_ref(), ending) => {
+                        return self.try_again(session, blocked);
+                    }
                     Place::Several(_) => return self.end(session, &blocked),
                     Place::Shard(_) if has_begun => {}
                     Place::Shard(shard) if *shard == self.me => self.site.cancel(self.now, blocked.owner),
@@ -244,6 +256,12 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Is its time over before it is certain that there was nothing for it from the beginning?
+    fn is_unheard(&self, blocked: &Blocked, ending: Ending) -> bool {
+        let is_held = self.paused.pause.is_some_and(|pause| pause.holds(blocked.call.row));
+        ending == Ending::TimeOut && !blocked.was_tried && !is_held && self.now < blocked.unheard_until
     }
 
     /// The waiting has ended for nothing: the client hears of it and goes on.
@@ -336,6 +354,7 @@ impl State {
             return;
         }
         blocked.is_due = false;
+        blocked.was_tried = true;
         let request = std::mem::take(&mut blocked.request);
         let (owner, row) = (blocked.owner, blocked.call.row);
         self.gather(session, owner, row, request, Some(blocked));
@@ -451,7 +470,19 @@ impl Blocked {
     fn new(owner: Owner, call: Call, wait: &Wait, place: Place) -> Self {
         let (until, undo) = (wait.until, wait.undo);
         let request = Request::default();
-        Self { owner, call, request, until, undo, place, is_waiting: false, ending: None, is_due: false }
+        Self {
+            owner,
+            call,
+            request,
+            until,
+            undo,
+            place,
+            is_waiting: false,
+            ending: None,
+            is_due: false,
+            was_tried: false,
+            unheard_until: Millis(0),
+        }
     }
 }
 

@@ -6,12 +6,14 @@
 
 use crate::commands::hash::Part;
 use crate::commands::list::reply_segments;
+use crate::commands::zset::{reply_head, reply_pair};
 use crate::keyspace::{Cursor, EntryRef, Key, KeyHash, Shard};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use crate::value::hash::{BEFORE_ALL, HashRef};
 use crate::value::list::ListRef;
 use crate::value::set::SetRef;
+use crate::value::zset::SortedSetRef;
 use std::ops::Range;
 
 /// A piece has about so many elements at most: some 100 microseconds.
@@ -32,6 +34,15 @@ pub enum Walk {
     Members(Cursor),
     /// The fields of a large hash of which none expires, from here on, and what is shown of them.
     Fields(Cursor, Part),
+    /// Members of a sorted set.
+    Ranks {
+        /// Their ranks, counted from the lowest member.
+        ranks: Range<usize>,
+        /// Does the highest one come first?
+        backwards: bool,
+        /// Are their scores shown?
+        with_scores: bool,
+    },
 }
 
 /// What became of a piece.
@@ -96,6 +107,7 @@ impl Walk {
         match self {
             Self::List(range) => reply.array(range.len()),
             Self::Members(_) => reply.set(SetRef::of(entry).map_or(0, SetRef::len)),
+            Self::Ranks { ranks, with_scores, .. } => reply_head(reply, ranks.len(), *with_scores),
             Self::Fields(_, part) => part.reply_head(reply, HashRef::of(entry.value()).map_or(0, HashRef::len)),
         }
     }
@@ -119,6 +131,18 @@ impl Walk {
                 });
                 follow(cursor, next)
             }
+            Self::Ranks { ranks, backwards, with_scores } => {
+                let set = SortedSetRef::of(entry).filter(|set| ranks.end <= set.len());
+                let Some(set) = set else { return Piece::Lost };
+                let count = ranks.len().min(STEP_ELEMENTS);
+                let first = if *backwards { ranks.end - count } else { ranks.start };
+                set.visit(first, count, *backwards, &mut |member, score| {
+                    reply_pair(reply, member, score, *with_scores);
+                });
+                *ranks = if *backwards { ranks.start..first } else { first + count..ranks.end };
+                *written += count;
+                if ranks.start == ranks.end { Piece::Last } else { Piece::More }
+            }
             Self::Fields(cursor, part) => {
                 let Some(hash) = HashRef::of(entry.value()) else { return Piece::Lost };
                 let next = hash.scan(*cursor, STEP_ELEMENTS, BEFORE_ALL, &mut |field, value| {
@@ -139,5 +163,143 @@ fn follow(cursor: &mut Cursor, next: Option<Cursor>) -> Piece {
             Piece::More
         }
         None => Piece::Last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::commands::harness::{Bench, handler};
+    use crate::limits::LONG_REPLY_ELEMENTS_MIN;
+    use crate::resp::Request;
+
+    const COUNT: usize = LONG_REPLY_ELEMENTS_MIN + 1000;
+
+    fn fill(bench: &mut Bench, command: &str, words: impl Fn(usize) -> String) {
+        for start in (0..COUNT).step_by(1000) {
+            let elements: Vec<String> = (start..COUNT.min(start + 1000)).map(&words).collect();
+            bench.run(&format!("{command} {}", elements.join(" ")));
+        }
+    }
+
+    fn bench() -> Bench {
+        let mut bench = Bench::new();
+        fill(&mut bench, "RPUSH list", |number| format!("e{number}"));
+        fill(&mut bench, "SADD set", |number| format!("m{number}"));
+        fill(&mut bench, "HSET hash", |number| format!("f{number} {number}"));
+        fill(&mut bench, "ZADD zset", |number| format!("{} m{number}", number % 1000));
+        bench
+    }
+
+    /// The whole reply, and how its walk begins if it is put off.
+    fn replies(bench: &mut Bench, line: &str) -> (Vec<u8>, Option<Walk>) {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let (request, protocol) = (Request::new(words.iter().copied()), bench.protocol);
+        let (mut whole, mut nothing) = (ReplyBuffer::default(), ReplyBuffer::default());
+        let run = handler(&words);
+        run(&mut bench.context(), &request.args(), &mut Reply::new(&mut whole, protocol)).unwrap();
+        let mut context = bench.context();
+        context.may_put_off = true;
+        run(&mut context, &request.args(), &mut Reply::new(&mut nothing, protocol)).unwrap();
+        let walk = context.put_off.take().map(|walk| *walk);
+        assert_eq!(nothing.is_empty(), walk.is_some(), "what is put off has written nothing");
+        (whole.to_vec(), walk)
+    }
+
+    /// The pieces, together, and how many there were.
+    fn pieces(bench: &Bench, key: &str, walk: Walk) -> (Vec<u8>, usize) {
+        let mut reply = LongReply::new(&bench.shard, bench.db, key.as_bytes(), bench.protocol, walk);
+        let (mut all, mut count) = (Vec::new(), 0);
+        loop {
+            let mut out = ReplyBuffer::default();
+            let piece = reply.write_piece(&bench.shard, &mut out);
+            assert!(out.len() < 2 * PIECE_BYTES, "{} bytes in a piece", out.len());
+            all.extend(out.to_vec());
+            count += 1;
+            match piece {
+                Piece::More => {}
+                Piece::Last => return (all, count),
+                Piece::Lost => panic!("nothing has changed"),
+            }
+        }
+    }
+
+    /// The elements of a reply of bulk strings, `at_once` together, in order.
+    fn sorted(reply: &[u8], at_once: usize) -> (String, Vec<String>) {
+        let text = str::from_utf8(reply).unwrap();
+        let (head, rest) = text.split_once("\r\n").unwrap();
+        let lines: Vec<&str> = rest.split_terminator("\r\n").collect();
+        let mut elements: Vec<String> = lines.chunks(2 * at_once).map(|lines| lines.join(" ")).collect();
+        elements.sort_unstable();
+        (head.to_owned(), elements)
+    }
+
+    #[test]
+    fn pieces_make_the_whole() {
+        let mut bench = bench();
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            bench.protocol = protocol;
+            for line in [
+                "LRANGE list 0 -1",
+                "LRANGE list 3 -900",
+                "ZRANGE zset 0 -1",
+                "ZRANGE zset 0 -1 WITHSCORES",
+                "ZRANGE zset 7 -20 REV WITHSCORES",
+                "ZREVRANGEBYSCORE zset +inf 1 WITHSCORES",
+                "ZRANGEBYSCORE zset -inf +inf LIMIT 5 66000",
+            ] {
+                let (whole, walk) = replies(&mut bench, line);
+                let key = line.split(' ').nth(1).unwrap();
+                let (together, count) = pieces(&bench, key, walk.expect(line));
+                assert!(together == whole && count > 50, "{line}: {count} pieces");
+            }
+            for (line, at_once) in [("SMEMBERS set", 1), ("HGETALL hash", 2), ("HKEYS hash", 1), ("HVALS hash", 1)] {
+                let (whole, walk) = replies(&mut bench, line);
+                let key = line.split(' ').nth(1).unwrap();
+                let (together, count) = pieces(&bench, key, walk.expect(line));
+                assert!(sorted(&together, at_once) == sorted(&whole, at_once) && count > 50, "{line}: {count} pieces");
+            }
+        }
+    }
+
+    #[test]
+    fn only_long_replies_are_put_off_and_changes_are_noticed() {
+        // Filling takes long: one bench for all.
+        let mut bench = bench();
+        bench.run("HEXPIREAT hash 33177117420 FIELDS 1 f1");
+        let short = ["LRANGE list 0 65534", "LRANGE none 0 -1", "ZRANGE zset 0 65534", "HGETALL hash", "SMEMBERS none"];
+        for line in short {
+            assert_eq!(replies(&mut bench, line).1, None, "{line}");
+        }
+        bench.run("HPERSIST hash FIELDS 1 f1");
+        a_pinned_key_outlives_its_time(&mut bench);
+        for (line, change) in [
+            ("LRANGE list 0 -1", "LPOP list 100"),
+            ("ZRANGE zset 0 -1", "ZPOPMIN zset 100"),
+            ("HGETALL hash", "SET hash x"),
+        ] {
+            let walk = replies(&mut bench, line).1.expect(line);
+            let key = line.split(' ').nth(1).unwrap();
+            let mut reply = LongReply::new(&bench.shard, bench.db, key.as_bytes(), bench.protocol, walk);
+            assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::More);
+            bench.run(change);
+            assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::Lost, "{line}");
+        }
+    }
+
+    fn a_pinned_key_outlives_its_time(bench: &mut Bench) {
+        bench.run("PEXPIRE set 100");
+        let walk = replies(bench, "SMEMBERS set").1.unwrap();
+        let mut reply = LongReply::new(&bench.shard, bench.db, b"set", bench.protocol, walk);
+        let (db, hash) = reply.place();
+        bench.shard.pins.add(1, db, hash, reply.expire_at);
+        bench.now += 200;
+        bench.check(&[("EXISTS set", ":0"), ("SCARD set", ":0"), ("DBSIZE", ":4")]);
+        bench.shard.tick(Millis(bench.now), 1000, &mut |_, _| panic!("nothing goes"));
+        assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::More);
+        bench.shard.pins.remove(1);
+        bench.check(&[("EXISTS set", ":0"), ("DBSIZE", ":3")]);
+        assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::Lost);
     }
 }

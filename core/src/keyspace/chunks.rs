@@ -90,6 +90,11 @@ impl<T: Default, const SIZE: usize> Chunks<T, SIZE> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.used as usize)
     }
 
+    /// The item with the highest number.
+    pub(super) fn last_mut(&mut self) -> Option<&mut T> {
+        Some(self.get_mut(self.used.checked_sub(1)?))
+    }
+
     /// Takes out the item with the highest number, and gives memory back chunk by chunk. The numbers of the others
     /// stay valid, but nothing may be added any more.
     pub(super) fn pop(&mut self) -> Option<T> {

@@ -16,16 +16,13 @@ use super::entry::{EntryRef, OwnedEntry, Times, Word, prefetch};
 use super::expiry::Expired;
 use super::kinds::{Large, ValueMut};
 use super::slot::{Key, KeyHash, KeyHasher, Trail};
-use super::table::{Place, Table, WORDS_MAX};
+use super::table::{ELEMENT_LINES_MAX, LINES_MAX, Place, Table, WORDS_MAX, capacity_of};
 use crate::prng::Prng;
 use crate::units::{Millis, SLOT_COUNT, Slot};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
-
-/// Two halves with at most this many words together join. Far below what splits, so that neither undoes the other.
-const JOIN_WORDS_MAX: usize = WORDS_MAX * 7 / 16;
 
 /// After so many removals a segment looks whether it can join.
 const JOIN_EVERY: usize = 16;
@@ -204,6 +201,12 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         *self = Self::new(self.hasher.clone(), self.owned());
         Some(segment)
     }
+
+    /// No table of a segment has more lines, unless all its keys have one position.
+    const LINES_MAX: usize = if SEGMENTS == SMALL_CHUNK { ELEMENT_LINES_MAX } else { LINES_MAX };
+
+    /// Two halves with at most this many words together join. Far below what splits, so that neither undoes the other.
+    const JOIN_WORDS_MAX: usize = capacity_of(Self::LINES_MAX) * 7 / 16;
 
     /// The hash of a key of this dict.
     #[inline]
@@ -422,7 +425,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
             if !segment.table.is_full() {
                 return index;
             }
-            if !segment.table.is_largest() || segment.span.bits == 0 {
+            if !segment.table.has_lines(Self::LINES_MAX) || segment.span.bits == 0 {
                 self.lines_bytes += segment.table.grow();
                 return index;
             }
@@ -468,7 +471,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     fn tidy(&mut self, index: u32) {
         let table = &mut self.segments.get_mut(index).table;
         self.lines_bytes -= table.shrink_if_roomy();
-        if table.len() <= JOIN_WORDS_MAX && table.len().is_multiple_of(JOIN_EVERY) {
+        if table.len() <= Self::JOIN_WORDS_MAX && table.len().is_multiple_of(JOIN_EVERY) {
             self.join(index);
         }
     }
@@ -486,7 +489,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
             let other = self.directory.segment_at(position).expect("all positions of this shard are covered");
             self.widen(other);
             let joined = self.segments.get(index).table.len() + self.segments.get(other).table.len();
-            if self.segments.get(other).span != buddy || joined > JOIN_WORDS_MAX {
+            if self.segments.get(other).span != buddy || joined > Self::JOIN_WORDS_MAX {
                 return;
             }
             let from = self.take_segment(other);
@@ -525,7 +528,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         self.segments.get_mut(index).span = span;
     }
 
-    /// Removes what has expired in a segment, of fields about `budget`, and says how many entries and fields it looked at.
+    /// Removes what has expired in a segment, about `budget` keys and fields, and says how many entries and fields it looked at.
     /// `expired` sees each first.
     pub(super) fn expire_segment(
         &mut self,
@@ -554,7 +557,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
     }
 
     fn join_if_small(&mut self, index: u32) {
-        if self.segments.get(index).table.len() <= JOIN_WORDS_MAX {
+        if self.segments.get(index).table.len() <= Self::JOIN_WORDS_MAX {
             self.join(index);
         }
     }
@@ -634,7 +637,7 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         let bound = self.segments.bound();
         let largest = match bound {
             1 => self.segments.get(0).table.places(),
-            _ => WORDS_MAX.next_power_of_two(),
+            _ => capacity_of(Self::LINES_MAX).next_power_of_two(),
         };
         for _ in 0..RANDOM_TRIES {
             let index = prng.below(u64::from(bound)) as u32;
@@ -812,7 +815,7 @@ impl Segment {
         }
     }
 
-    /// Removes what has expired, of fields about `budget`. `expired` sees each first, `taken` gets the entries.
+    /// Removes what has expired, about `budget` keys and fields. `expired` sees each first, `taken` gets the entries.
     pub(super) fn expire(
         &mut self,
         now: Millis,
@@ -821,8 +824,8 @@ impl Segment {
         taken: &mut dyn FnMut(OwnedEntry),
     ) -> Swept {
         let words: Words = self.table.words().filter(|word| word.is_volatile()).collect();
-        let mut earliest = NEVER;
-        let mut swept = Swept { looked_at: words.len(), holders_gone: 0 };
+        let (mut earliest, mut visited) = (NEVER, words.len());
+        let mut swept = Swept { looked_at: 0, holders_gone: 0 };
         for (at, word) in words.iter().enumerate() {
             if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
                 ahead.prefetch();
@@ -830,17 +833,22 @@ impl Segment {
             let entry = self.entry(*word);
             let times = entry.times();
             let first = times.first().unwrap_or(NEVER);
-            if first >= now || swept.looked_at >= words.len() + budget {
+            if first >= now {
                 earliest = earliest.min(first);
                 continue;
+            }
+            if swept.looked_at >= budget {
+                (earliest, visited) = (self.earliest, at);
+                break;
             }
             let (place, _) = self.table.find(word.tag(), |other| other == *word).expect("the word was just read there");
             let mut left = Times::default();
             let mut is_gone = entry.is_expired(now);
             if is_gone {
                 expired(Expired::Key(entry));
+                swept.looked_at += 1;
             } else {
-                (left, is_gone) = self.expire_fields(place, now, words.len() + budget, &mut swept, expired);
+                (left, is_gone) = self.expire_fields(place, now, budget, &mut swept, expired);
             }
             if is_gone {
                 taken(self.take(place));
@@ -850,6 +858,7 @@ impl Segment {
             earliest = earliest.min(left.first().unwrap_or(NEVER));
         }
         self.earliest = earliest;
+        swept.looked_at += visited;
         swept
     }
 
@@ -859,11 +868,11 @@ impl Segment {
         &mut self,
         place: Place,
         now: Millis,
-        looked_at_max: usize,
+        budget: usize,
         swept: &mut Swept,
         expired: &mut dyn FnMut(Expired<'_>),
     ) -> (Times, bool) {
-        let budget = looked_at_max - swept.looked_at;
+        let budget = budget - swept.looked_at;
         let (_, left, is_gone) = self.change(place, |mut entry| {
             let key: SmallVec<[u8; 64]> = entry.as_ref().key().into();
             if let ValueMut::Hash(hash) = entry.value_mut() {
@@ -882,13 +891,15 @@ impl Segment {
         (if is_gone { Times::default() } else { left }, is_gone)
     }
 
-    /// Frees the entries, but for large values, which come to `larges`; says how many there were.
-    pub(super) fn free(self, larges: &mut Vec<Large>) -> usize {
-        for word in self.table.words() {
-            // SAFETY: the segment owned the entry, has left its dict, and is consumed here.
+    /// Frees at most so many entries of a segment that nobody needs any more, but for large values, which come to
+    /// `larges`. The answer: how many.
+    pub(super) fn free_some(&mut self, budget: usize, larges: &mut Vec<Large>) -> usize {
+        let before = self.table.len();
+        for word in self.table.empty_some(budget) {
+            // SAFETY: the segment owned the entry, and the word has just left its table.
             larges.extend(unsafe { word.into_entry() }.take_large());
         }
-        self.table.len()
+        before - self.table.len()
     }
 }
 
@@ -940,9 +951,12 @@ impl<const SEGMENTS: usize> Remains<SEGMENTS> {
                 freed += (len.min(budget) / ELEMENTS_PER_ENTRY).max(1);
                 continue;
             }
-            let Some(segment) = self.segments.pop() else { return true };
-            let entries = segment.free(&mut self.larges);
+            let Some(segment) = self.segments.last_mut() else { return true };
+            let entries = segment.free_some(budget_entries - freed, &mut self.larges);
             self.entries -= entries;
+            if segment.table.len() == 0 {
+                self.segments.pop();
+            }
             // A segment costs something even if it is empty.
             freed += entries.max(8);
         }

@@ -1,9 +1,9 @@
 //! The elements of one large collection: fields of a hash, members of a set or sorted set, found by their name.
 //!
 //! An element is an entry like those of the keyspace, whose key is the field or member. Few elements stand in one
-//! segment inside the structure itself; where that would outgrow 480 words, it becomes the first segment of a
+//! segment inside the structure itself; where that would outgrow 3840 words, it becomes the first segment of a
 //! [`Dict`], as it is, and the last segment of a dict that shrinks becomes the structure's own again. So growing and
-//! shrinking never touch more than some hundred elements, and a scan goes on over either change.
+//! shrinking never touch more than some thousand elements, and a scan goes on over either change.
 //!
 //! Elements know nothing of slots: all stand in slot 0, and their hash alone places them.
 
@@ -13,7 +13,7 @@ use super::entry::{EntryRef, OwnedEntry, size_class};
 use super::expiry::{Expired, Progress, Sweep, sweep_some};
 use super::scan::{Cursor, Walk};
 use super::slot::{Key, KeyHash, KeyHasher, SPREAD_BITS};
-use super::table::{Table, WORDS_MAX};
+use super::table::{ELEMENT_LINES_MAX, Table, capacity_of};
 use crate::prng::Prng;
 use crate::units::Millis;
 
@@ -50,7 +50,7 @@ impl Elements {
     /// No elements, and room for so many, or for as many as one step may make room for.
     pub fn with_room(hasher: KeyHasher, count: usize) -> Self {
         let mut segment = Segment::default();
-        segment.table = Table::with_room_for(count.min(WORDS_MAX));
+        segment.table = Table::with_room_for(count.min(capacity_of(ELEMENT_LINES_MAX)));
         Self { hasher, form: Form::Small(segment) }
     }
 
@@ -189,7 +189,7 @@ impl Elements {
     #[cold]
     fn grow(&mut self) {
         let Form::Small(segment) = &mut self.form else { return };
-        if !segment.table.is_largest() {
+        if !segment.table.has_lines(ELEMENT_LINES_MAX) {
             segment.table.grow();
             return;
         }
@@ -348,7 +348,7 @@ impl Elements {
                     segment.expire(now, budget, &mut seen, &mut drop);
                     segment.table.shrink_if_roomy();
                 }
-                false
+                segment.earliest < now
             }
             Form::Large(large) => {
                 let progress = sweep_some(&mut large.dict, &mut large.sweep, now, budget, &mut seen);
@@ -362,8 +362,12 @@ impl Elements {
     pub fn free_some(&mut self, budget: usize) -> bool {
         match &mut self.form {
             Form::Small(segment) => {
-                std::mem::take(segment).free(&mut Vec::new());
-                true
+                segment.free_some(budget, &mut Vec::new());
+                let is_done = segment.table.len() == 0;
+                if is_done {
+                    *segment = Segment::default();
+                }
+                is_done
             }
             Form::Large(large) => large.dict.free_some(budget),
         }
@@ -411,7 +415,7 @@ impl Elements {
 impl Drop for Elements {
     fn drop(&mut self) {
         if let Form::Small(segment) = &mut self.form {
-            std::mem::take(segment).free(&mut Vec::new());
+            segment.free_some(usize::MAX, &mut Vec::new());
         }
     }
 }

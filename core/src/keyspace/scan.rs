@@ -124,14 +124,13 @@ impl<'a, S: Fn(u64) -> Option<&'a Segment>, P: Fn(&[u8]) -> u64> Walk<S, P> {
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> Option<u32> {
         let segment = (self.segment_at)(cursor.start)?;
-        let left = |word: &super::entry::Word| u32::from(word.tag()) >= cursor.next;
-        let mut words: Words = segment.table.words().filter(left).collect();
+        let mut words = Words::new();
+        let mut bound = segment.table.page(cursor.next, count.max(1), &mut words);
         let range = cursor.start..cursor.end();
         if segment.span.start < range.start || segment.span.end() > range.end {
             words.retain(|word| range.contains(&(self.position)(segment.entry(*word).key())));
         }
         let count = count.max(1);
-        let mut bound = None;
         if words.len() > count {
             let (_, last, _) = words.select_nth_unstable(count - 1);
             let last = last.tag();

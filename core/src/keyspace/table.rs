@@ -22,6 +22,10 @@ const WIDTH: usize = 8;
 /// A table of at most this many lines is cheap to rebuild; a dict splits rather than go beyond it.
 pub(super) const LINES_MAX: usize = 64;
 
+/// The same for elements of a collection: larger tables, because the way to an element leads through nothing else then, and
+/// no key waits for its neighbours. A split reads all of them, in tens of microseconds.
+pub(super) const ELEMENT_LINES_MAX: usize = 512;
+
 /// The most words of a table of [`LINES_MAX`].
 pub(super) const WORDS_MAX: usize = capacity_of(LINES_MAX);
 
@@ -102,7 +106,7 @@ pub(super) struct Table {
 
 /// How many words fit into so many lines: fifteen sixteenths. Fewer would cost memory, a byte a key at seven eighths; more
 /// would make those probes long that find nothing, because they end at a line that is not full.
-const fn capacity_of(lines: usize) -> usize {
+pub(super) const fn capacity_of(lines: usize) -> usize {
     lines * (2 * WIDTH - 1) / 2
 }
 
@@ -133,10 +137,10 @@ impl Table {
         self.len as usize >= capacity_of(self.lines.len())
     }
 
-    /// Has it as many lines as a table of a divided dict may have?
+    /// Has it as many lines as this?
     #[inline]
-    pub(super) const fn is_largest(&self) -> bool {
-        self.lines.len() >= LINES_MAX
+    pub(super) const fn has_lines(&self, lines: usize) -> bool {
+        self.lines.len() >= lines
     }
 
     /// The memory of the table in bytes.
@@ -272,6 +276,53 @@ impl Table {
             self.lines = Box::default();
         }
         before - self.allocated_bytes()
+    }
+
+    /// Takes at most so many words out, of a table in which nothing will be looked for any more.
+    pub(super) fn empty_some(&mut self, max: usize) -> impl Iterator<Item = Word> + '_ {
+        let mut taken = 0;
+        let mut at = self.lines.len();
+        std::iter::from_fn(move || {
+            while taken < max && self.len > 0 {
+                let line = &mut self.lines[at.checked_sub(1)?].0;
+                if let Some(word) = line.iter_mut().find(|word| !word.is_empty()) {
+                    (taken, self.len) = (taken + 1, self.len - 1);
+                    return Some(std::mem::replace(word, Word::EMPTY));
+                }
+                at -= 1;
+                if let Some(ahead) = at.checked_sub(2) {
+                    self.lines[ahead].0.iter().filter(|word| !word.is_empty()).for_each(|word| word.prefetch());
+                }
+            }
+            None
+        })
+    }
+
+    /// Adds at least `count` words to `out`, those of the smallest tags from `first` on. If some are left, their tags are
+    /// not below the answer.
+    pub(super) fn page(&self, first: u32, count: usize, out: &mut impl Extend<Word>) -> Option<u32> {
+        let lines = self.lines.len();
+        let (Ok(first), true) = (u16::try_from(first), lines > 0) else { return None };
+        let mut given = 0;
+        for home in self.home(first)..lines {
+            let mut at = home;
+            for _ in 0..lines {
+                // What belongs here, or would have if there had been room.
+                let line = &self.lines[at];
+                let words = line.0.into_iter().take_while(|word| !word.is_empty());
+                out.extend(
+                    words.filter(|word| self.home(word.tag()) == home && word.tag() >= first).inspect(|_| given += 1),
+                );
+                if !line.is_full() {
+                    break;
+                }
+                at = self.after(at);
+            }
+            if given >= count && home + 1 < lines {
+                return Some((((home + 1) << 16).div_ceil(lines)) as u32);
+            }
+        }
+        None
     }
 
     fn rebuild(&mut self, lines: usize) {

@@ -1,18 +1,17 @@
 //! Commands over all fields of a hash, or some that chance or a cursor chooses.
 
 use super::hash;
-use crate::command::options::{Options, integer, is};
+use crate::command::options::{integer, is};
 use crate::commands::Context;
+use crate::commands::element_scan::{ElementScan, reply_page};
 use crate::commands::key::parse_cursor;
 use crate::commands::long_reply::Walk;
 use crate::commands::string::reply_value;
-use crate::glob::glob_match;
 use crate::keyspace::{Cursor, Value};
 use crate::limits::DRAWN_ELEMENTS_MAX;
 use crate::outcome::Outcome;
 use crate::prng::Prng;
-use crate::resp::reply::Mark;
-use crate::resp::{Args, CommandError, Reply, ReplyBuffer};
+use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
 use crate::value::hash::HashRef;
 
@@ -161,62 +160,26 @@ impl Count {
     }
 }
 
-/// The options of HSCAN.
-#[derive(Debug)]
-struct ScanOptions<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-    part: Part,
-}
-
-impl<'a> ScanOptions<'a> {
-    fn parse(args: &Args<'a>) -> Result<Self, CommandError> {
-        let mut scan = Self { count: 10, pattern: None, part: Part::Both };
-        let mut options = Options::new(args, 3);
-        while let Some(word) = options.word() {
-            if is(word, "COUNT") {
-                let count = options.integer()?;
-                scan.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
-            } else if is(word, "MATCH") {
-                scan.pattern = Some(options.value()?).filter(|pattern| *pattern != b"*");
-            } else if is(word, "NOVALUES") {
-                scan.part = Part::Field;
-            } else if is(word, "NOSCORES") {
-                return Err(CommandError::text("NOSCORES option can only be used in ZSCAN"));
-            } else {
-                return Err(CommandError::Syntax);
-            }
-        }
-        Ok(scan)
-    }
-}
-
 /// `HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]`
 pub fn hscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let cursor = Cursor::from_raw(parse_cursor(args.get(2))?);
     let (key, now) = (ctx.key(args, 1), ctx.field_time());
     let Some(entry) = ctx.read(&key) else {
-        reply.array(2);
-        reply.bulk(b"0");
-        reply.array(0);
+        reply_page(reply, |_| (0, None));
         return Ok(Outcome::unchanged());
     };
     let hash = hash(&entry)?;
-    let options = ScanOptions::parse(args)?;
-    // The cursor and the count come before what they are about.
-    let mut found = ReplyBuffer::default();
-    let mut len = 0;
-    let mut page = Reply::new(&mut found, reply.protocol());
-    let next = hash.scan(cursor, options.count, now, &mut |field, value| {
-        let mut digits = itoa::Buffer::new();
-        if options.pattern.is_none_or(|pattern| glob_match(pattern, field.as_bytes(&mut digits), false)) {
-            options.part.reply(&mut page, &field, &value);
-            len += if options.part == Part::Both { 2 } else { 1 };
-        }
+    let options = ElementScan::parse(args, "hscan")?;
+    let part = if options.names_only { Part::Field } else { Part::Both };
+    reply_page(reply, |page| {
+        let mut len = 0;
+        let next = hash.scan(cursor, options.count, now, &mut |field, value| {
+            if options.pattern.matches(field.as_bytes(&mut itoa::Buffer::new())) {
+                part.reply(page, &field, &value);
+                len += if options.names_only { 1 } else { 2 };
+            }
+        });
+        (len, next)
     });
-    reply.array(2);
-    reply.bulk(next.map_or(0, Cursor::to_raw).to_string().as_bytes());
-    reply.array(len);
-    reply.buffer().append_range(&found, Mark::default(), found.mark());
     Ok(Outcome::unchanged())
 }

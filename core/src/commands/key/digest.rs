@@ -145,7 +145,7 @@ pub fn value_digest(ctx: &mut Context<'_>, name: &[u8]) -> Digest {
 }
 
 /// The digest of a value.
-pub fn entry_digest(entry: &EntryRef<'_>, now: Millis) -> Digest {
+fn entry_digest(entry: &EntryRef<'_>, now: Millis) -> Digest {
     let mut digest = Digest::default();
     mix_value(&mut digest, entry, now);
     digest

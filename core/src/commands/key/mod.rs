@@ -11,7 +11,7 @@ mod listing;
 mod tests;
 mod transfer;
 
-pub use digest::{DatabaseDigest, combine_digests, database_digests, entry_digest, value_digest};
+pub use digest::{DatabaseDigest, combine_digests, database_digests, value_digest};
 pub use expire::{
     Conditions, Scale, expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl,
 };

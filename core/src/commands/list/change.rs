@@ -42,6 +42,9 @@ pub fn linsert(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 }
 
 /// `LSET key index element`
+///
+/// Valkey 9.1 looks at the lowest 32 bits of the index only, so that 4294967296 changes the first element. Here it is out of
+/// range, as it is for LINDEX in both.
 pub fn lset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 1);
     // The index is looked at only if there is a list.

@@ -155,7 +155,7 @@ fn limits_do_not_show_in_replies() {
         bench
     };
     let mut benches = limits.map(bench_of);
-    for step in 0..6000 {
+    for step in 0..3000 {
         let line = any_call(&mut prng);
         let replies = benches.each_mut().map(|bench| bench.run(&line));
         for (reply, limit) in replies.iter().zip(limits) {

@@ -69,13 +69,13 @@ fn reply_member(reply: &mut Reply<'_>, member: Element<'_>) {
 }
 
 /// The head of a list of members. With scores it is a flat list in RESP2, and a list of pairs in RESP3.
-fn reply_head(reply: &mut Reply<'_>, count: usize, with_scores: bool) {
+pub(crate) fn reply_head(reply: &mut Reply<'_>, count: usize, with_scores: bool) {
     reply.array(if with_scores && !reply.is_resp3() { 2 * count } else { count });
 }
 
 /// A member of such a list.
 #[inline]
-fn reply_pair(reply: &mut Reply<'_>, member: Element<'_>, score: Score<'_>, with_scores: bool) {
+pub(crate) fn reply_pair(reply: &mut Reply<'_>, member: Element<'_>, score: Score<'_>, with_scores: bool) {
     if with_scores && reply.is_resp3() {
         reply.array(2);
     }

@@ -3,6 +3,7 @@
 use super::{Name, hasher, read, reply_head, reply_pair, store};
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
+use crate::commands::long_reply::Walk;
 use crate::double::parse_lenient;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -159,12 +160,16 @@ fn reply_range(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let query = Query::parse(args, form)?;
-    let key = ctx.key(args, form.key);
+    let (key, long_from) = (ctx.key(args, form.key), ctx.long_from());
     let Some(set) = read(ctx, &key)? else {
         reply.array(0);
         return Ok(Outcome::unchanged());
     };
     let (first, count) = query.window(&set);
+    if count >= long_from {
+        let (backwards, with_scores) = (query.backwards, query.with_scores);
+        return Ok(ctx.put_off(Walk::Ranks { ranks: first..first + count, backwards, with_scores }));
+    }
     reply_head(reply, count, query.with_scores);
     set.visit(first, count, query.backwards, &mut |member, score| {
         reply_pair(reply, member, score, query.with_scores);

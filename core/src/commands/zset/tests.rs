@@ -1,3 +1,4 @@
+//! The commands for sorted sets, as text, on both forms.
 #![allow(clippy::unwrap_used)]
 use crate::commands::harness::Bench;
 use crate::resp::Protocol;

@@ -1,3 +1,4 @@
+//! The tree against a sorted vector.
 #![allow(clippy::unwrap_used, unsafe_code)]
 use super::*;
 use crate::keyspace::entry::OwnedEntry;

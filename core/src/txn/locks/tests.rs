@@ -53,6 +53,23 @@ impl Checked {
 }
 
 #[test]
+fn holders_know_whether_somebody_waits() {
+    let mut table = Checked::default();
+    assert_eq!(table.keys(1, &read(&[1, 2])), Grant::Granted);
+    assert_eq!(table.keys(2, &read(&[2, 3])), Grant::Granted);
+    assert!(!table.0.is_waited_for(Owner(1)) && !table.0.is_waited_for(Owner(2)));
+    assert_eq!(table.keys(3, &write(&[3])), Grant::Waiting);
+    assert!(!table.0.is_waited_for(Owner(1)) && table.0.is_waited_for(Owner(2)));
+    table.release(3);
+    assert!(!table.0.is_waited_for(Owner(2)));
+    assert_eq!(table.whole(4, Shared), Grant::Granted);
+    assert!(!table.0.is_waited_for(Owner(1)), "nobody waits");
+    assert_eq!(table.whole(5, Exclusive), Grant::Waiting);
+    assert!(table.0.is_waited_for(Owner(1)) && table.0.is_waited_for(Owner(2)));
+    assert!(!table.0.is_waited_for(Owner(9)), "a stranger");
+}
+
+#[test]
 fn a_new_table_is_idle_and_free() {
     let table = LockTable::new();
     table.check();

@@ -1,3 +1,4 @@
+//! Sorted sets against a map, over changes of their form.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::prng::Prng;
