@@ -380,7 +380,7 @@ impl State {
     pub fn run_gathered(
         &mut self,
         flight: &mut Flight,
-        mut gathered: Box<GatheredCall>,
+        mut gathered: GatheredCall,
         index: u32,
     ) -> Option<Box<Blocked>> {
         let is_gone = self.sessions[index as usize].as_ref().is_none_or(|session| session.closing == Closing::Now);
@@ -402,7 +402,7 @@ impl State {
         self.site.tally(tally);
         let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
         self.site.shard.stats.add(&stats);
-        let GatheredCall { request, call, .. } = *gathered;
+        let GatheredCall { request, call, .. } = gathered;
         if waits {
             flight.give_back(&mut self.steps);
             if let Some(blocked) = &mut blocked {

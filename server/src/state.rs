@@ -755,7 +755,7 @@ impl State {
         }
         let mut waiting = None;
         match gathered {
-            Some(gathered) => waiting = self.run_gathered(&mut flight, gathered, index),
+            Some(gathered) => waiting = self.run_gathered(&mut flight, *gathered, index),
             None => {
                 let random = self.random.u64(..);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");

@@ -11,6 +11,7 @@ use ringkey_tests::reply::escaped;
 use ringkey_tests::rng::Rng;
 use ringkey_tests::{Client, Reply};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Batches in a round, which begins with empty servers; commands in a batch.
@@ -63,10 +64,15 @@ pub fn compare(pair: &Pair, seed: u64, time: Duration) -> u64 {
         let found = round.play(end);
         compared += round.compared;
         if let Err((name, text)) = found {
-            differences.entry(name).or_insert((0, text)).0 += 1;
             if !keep_going {
+                differences.insert(name, (1, text));
                 break;
             }
+            if !differences.contains_key(&name) {
+                // Told at once: the run may be ended before its time.
+                let _ = writeln!(std::io::stderr(), "seed {seed}: {text}\n");
+            }
+            differences.entry(name).or_insert((0, text)).0 += 1;
         }
     }
     let texts: Vec<String> = differences.values().map(|(times, text)| format!("{times} times: {text}")).collect();

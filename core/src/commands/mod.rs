@@ -221,10 +221,10 @@ impl<'a> Context<'a> {
             let key = self.shard.key(name);
             let database = self.shard.database_mut(*db);
             // It may be gone already: keys are named as often as they are come across.
-            if database.find(&key).is_some_and(|entry| entry.is_expired(self.now)) {
-                if let Some(entry) = database.remove(&key) {
-                    database.discard(entry);
-                }
+            if database.find(&key).is_some_and(|entry| entry.is_expired(self.now))
+                && let Some(entry) = database.remove(&key)
+            {
+                database.discard(entry);
             }
         }
         self.removed = self.expired.len();
@@ -413,8 +413,8 @@ impl<'a> Context<'a> {
             (result, entry.as_ref().is_bare())
         });
         let (result, is_bare) = changed.expect("the key has just been found");
-        if is_bare {
-            self.database().remove(key).map(|entry| self.database().discard(entry));
+        if is_bare && let Some(entry) = self.database().remove(key) {
+            self.database().discard(entry);
         }
         Ok(Some(result))
     }

@@ -37,7 +37,7 @@ pub fn brpop_waits(args: &Args<'_>, now: Millis) -> Option<Wait> {
 
 /// What `BLMOVE` waits for.
 pub fn blmove_waits(args: &Args<'_>, now: Millis) -> Option<Wait> {
-    (end_of(args.get(3)).ok()?, end_of(args.get(4)).ok()?);
+    end_of(args.get(3)).and_then(|_| end_of(args.get(4))).ok()?;
     wait(1..2, args.get(5), now, Undo::Nothing)
 }
 

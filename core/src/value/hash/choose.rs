@@ -135,20 +135,20 @@ impl<'e> Chosen<'e> {
 }
 
 /// Where fields of a packed hash begin.
-pub type Places = SmallVec<[usize; 64]>;
+pub type Places = SmallVec<[u32; 32]>;
 
 /// Where the fields of a packed hash begin.
 fn places(bytes: &[u8]) -> Places {
     let mut places = SmallVec::new();
     let mut at = PACKED_HEAD_BYTES;
     while at < bytes.len() {
-        places.push(at);
+        places.push(u32::try_from(at).expect("a packed hash is bounded far below 4 GiB"));
         at = Element::skip(bytes, Element::skip(bytes, at));
     }
     places
 }
 
-fn show<'e>(bytes: &'e [u8], place: usize, visit: Shown<'_, 'e>) {
-    let (field, at) = Element::read(bytes, place);
+fn show<'e>(bytes: &'e [u8], place: u32, visit: Shown<'_, 'e>) {
+    let (field, at) = Element::read(bytes, place as usize);
     visit(value_of(field), value_of(Element::read(bytes, at).0));
 }
