@@ -815,9 +815,22 @@ impl State {
 /// looked at, and lead nowhere.
 pub fn prefetch_entries(site: &Site, session: &mut Session) {
     let database = site.shard.database(session.db);
+    let mut collections = false;
     for parsed in &mut session.parsed[session.next_parsed..] {
         if let Some((_, hash)) = &mut parsed.key {
             database.prefetch_entry(hash);
+            collections |= parsed.row.is_some_and(|row| row.group.has_collections());
+        }
+    }
+    if !collections {
+        return;
+    }
+    // Large ones have a structure beside their entry.
+    for parsed in &session.parsed[session.next_parsed..] {
+        if let (Some((_, hash)), Some(row)) = (&parsed.key, parsed.row)
+            && row.group.has_collections()
+        {
+            database.prefetch_value(hash);
         }
     }
 }

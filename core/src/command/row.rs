@@ -384,6 +384,12 @@ pub enum Group {
 }
 
 impl Group {
+    /// Do its commands work on collections?
+    #[inline]
+    pub const fn has_collections(self) -> bool {
+        matches!(self, Self::List | Self::Set | Self::SortedSet | Self::Hash)
+    }
+
     /// Its word in COMMAND DOCS.
     pub const fn word(self) -> &'static str {
         match self {

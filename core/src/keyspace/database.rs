@@ -93,6 +93,12 @@ impl Database {
         self.dict.prefetch_entry(hash);
     }
 
+    /// Fourth step, for keys of commands on collections: asks for the structure of a large one.
+    #[inline]
+    pub fn prefetch_value(&self, hash: &KeyHash) {
+        self.dict.prefetch_value(hash);
+    }
+
     /// Stores value and expiry in place of whatever the key had. The answer: did the key exist?
     #[inline]
     pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expire: Option<Millis>) -> bool {

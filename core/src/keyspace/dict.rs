@@ -313,6 +313,16 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         }
     }
 
+    /// Asks the processor to load the structure of a large collection, if the key holds one. The fourth step, for commands
+    /// on collections: it reads the entry.
+    #[inline]
+    pub fn prefetch_value(&self, hash: &KeyHash) {
+        let Trail { segment, place } = hash.trail;
+        if let Some((_, word)) = self.segments.try_get(segment).and_then(|one| one.table.seen_at(place, hash.tag())) {
+            self.entry(word).prefetch_value();
+        }
+    }
+
     /// Changes the entry of a key, if it has one. The key must stay the same.
     #[inline]
     pub fn update<R>(&mut self, key: &Key<'_>, change: impl FnOnce(OwnedEntry) -> (OwnedEntry, R)) -> Option<R> {

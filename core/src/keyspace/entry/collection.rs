@@ -3,7 +3,7 @@
 
 use super::{
     EXPIRES, EntryRef, LARGE, LARGE_HASH, LARGE_SET, LARGE_SORTED_SET, LONG_KEY, Large, Meta, NewValue, OwnedEntry,
-    PACKED, SCORE_AT, SCORED, SHAPE_SHIFT, Splice, ValueMut, WIDE_INTEGER, layout,
+    PACKED, SCORE_AT, SCORED, SHAPE_SHIFT, Splice, ValueMut, WIDE_INTEGER, layout, prefetch,
 };
 use crate::keyspace::kinds::Form;
 use std::alloc::{handle_alloc_error, realloc};
@@ -100,7 +100,20 @@ impl OwnedEntry {
     }
 }
 
+/// Lines of a large collection's structure that are looked at whatever is done with it.
+const STRUCTURE_LINES: usize = 2;
+
 impl<'a> EntryRef<'a> {
+    /// Asks the processor to load the structure of a large collection.
+    #[inline]
+    pub(in crate::keyspace) fn prefetch_value(&self) {
+        let meta = self.meta();
+        if meta.shape() >= LARGE {
+            let address = self.read::<*const u8>(meta.key_at() + self.key_len(meta));
+            (0..STRUCTURE_LINES).for_each(|line| prefetch(address.wrapping_add(64 * line)));
+        }
+    }
+
     /// Where the entry lies: a name of it for as long as it stays there, in 48 bits.
     #[inline]
     pub(in crate::keyspace) fn address(&self) -> u64 {
