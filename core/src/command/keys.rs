@@ -345,7 +345,34 @@ impl Command {
         if fits {
             self.visit_keys(args, |index, spec| found.push((index, spec.flags)));
         }
+        if found.is_empty() {
+            found = self.loosely_counted_keys(args);
+        }
         if found.is_empty() && !self.flags.has(Flags::NO_MANDATORY_KEYS) { Err(NoKeys) } else { Ok(found) }
+    }
+
+    /// Where the number of keys is no proper number, Valkey takes the digits that it begins with, knows nothing of what is done
+    /// with those keys, and names a destination last.
+    fn loosely_counted_keys(&self, args: &Args<'_>) -> Vec<(usize, KeyFlags)> {
+        let counted = self.real_keys().find_map(|spec| match (spec.begin, spec.find) {
+            (Begin::Index(begin), Find::KeyNum { number_at, first, step: 1 }) => {
+                Some((begin + number_at, begin + first))
+            }
+            _ => None,
+        });
+        let Some((number_at, first)) = counted.map(|(at, first)| (usize::from(at), usize::from(first))) else {
+            return Vec::new();
+        };
+        let room = args.len().saturating_sub(first);
+        let count = if number_at < args.len() { leading_integer(args.get(number_at)) } else { 0 };
+        let Some(count) = usize::try_from(count).ok().filter(|count| (1..=room).contains(count)) else {
+            return Vec::new();
+        };
+        let destination = self.real_keys().find_map(|spec| match (spec.begin, spec.find) {
+            (Begin::Index(at), Find::Range { .. }) => Some(usize::from(at)),
+            _ => None,
+        });
+        (first..first + count).chain(destination).map(|at| (at, KeyFlags::NONE)).collect()
     }
 
     fn real_keys(&self) -> impl Iterator<Item = &'static KeySpec> + use<> {
@@ -406,4 +433,16 @@ impl Command {
 /// The last key of a range, counted from the start of the call; negative: from its end.
 fn absolute(first: u8, last: i8) -> i64 {
     if last >= 0 { i64::from(first) + i64::from(last) } else { i64::from(last) }
+}
+
+/// The number that a text begins with, as C's `atoi` reads it: blanks, a sign, digits; 32 bits are left of it.
+fn leading_integer(text: &[u8]) -> i32 {
+    let (negative, digits) = match text.trim_ascii_start() {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let value = digits.fold(0_i64, |value, byte| value.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
+    (if negative { -value } else { value }) as i32
 }
