@@ -433,15 +433,16 @@ impl<'e, 't> HashMut<'e, 't> {
                     NewValue::Shared(text) => Element::Bytes(text),
                     NewValue::Packed(..) | NewValue::Large(_) => unreachable!("values of fields are strings"),
                 };
-                if let Some(pair) = packed::find(packed.bytes(), field) {
-                    packed::replace(&mut packed, pair, element);
-                    return false;
+                let place = packed::find(packed.bytes(), field);
+                match place {
+                    Some(pair) => packed::replace(&mut packed, pair, element),
+                    None => packed::append(&mut packed, field, element),
                 }
-                packed::append(&mut packed, field, element);
+                // Nor does one stay small that was made under wider limits.
                 if packed::len(packed.bytes()) > terms.fields_max {
                     self.enlarge(1);
                 }
-                true
+                place.is_none()
             }
         }
     }
@@ -525,7 +526,7 @@ impl<'e, 't> HashMut<'e, 't> {
         let Element::Int(old) = pair.value_of(packed.bytes()) else { return Err(NotIncremented::NotAnInteger) };
         let sum = old.checked_add(by).ok_or(NotIncremented::Overflow)?;
         packed::replace(&mut packed, pair, Element::Int(sum));
-        if self.is_long(field, &NewValue::Int(sum)) {
+        if packed::len(packed.bytes()) > terms.fields_max || self.is_long(field, &NewValue::Int(sum)) {
             self.enlarge(0);
         }
         Ok(sum)
