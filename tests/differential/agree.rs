@@ -1,7 +1,6 @@
 //! How a command is carried out on both servers, and when their replies agree: where the order or the choice is the
 //! server's own, as sets, as membership, or with a little time between them.
 
-use ringkey_tests::reply::escaped;
 use ringkey_tests::{Client, Reply};
 
 /// A key for copies.
@@ -25,6 +24,8 @@ pub enum Mode {
     Pick,
     /// The number of elements, all of them members, and they are gone afterwards.
     Pop,
+    /// Everything, and a set that is stored, the encoding of which may follow the order in a table.
+    Store,
     /// What is given until the cursor is back at 0.
     Scan,
 }
@@ -38,6 +39,7 @@ impl Mode {
             "HTTL" | "HPTTL" | "HEXPIRETIME" | "HPEXPIRETIME" => Self::Times,
             "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => Self::Pick,
             "SPOP" => Self::Pop,
+            "SINTERSTORE" | "SUNIONSTORE" | "SDIFFSTORE" => Self::Store,
             "SSCAN" | "HSCAN" | "ZSCAN" if args.len() > 2 => Self::Scan,
             _ => Self::Same,
         }
@@ -125,6 +127,7 @@ pub fn special(mode: Mode, args: &[String], clients: &mut [Client; 2]) -> Result
     match mode {
         Mode::Pick => pick(args, clients),
         Mode::Pop => pop(args, clients),
+        Mode::Store => store(args, clients),
         _ => scan(args, clients),
     }
 }
@@ -211,20 +214,41 @@ fn pop(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
     }
     // After a pop of many, an encoding may be what it would not be after their removal.
     if args.len() > 2 {
-        let mut left = leaves(&theirs.command(&["SMEMBERS", &args[1]]));
-        left.sort();
-        let found = ours.command(&["SMEMBERS", &args[1]]);
-        let mut found_sorted = leaves(&found);
-        found_sorted.sort();
-        if found_sorted != left {
-            let shown = left.iter().map(|member| escaped(member.as_bytes())).collect::<Vec<_>>().join(" ");
-            return Err(format!("what is left is\n{}\nbut should be {shown}", shortened(&found)));
-        }
-        for client in [ours, theirs] {
-            client.command(&["DEL", &args[1]]);
-            if !left.is_empty() {
-                client.command(&[vec!["SADD".to_owned(), args[1].clone()], left.clone()].concat());
-            }
+        write_anew(&args[1], clients)?;
+    }
+    Ok(())
+}
+
+/// A set that is stored from others. Where a table is among these, the order of its members is the server's own, and with it
+/// the encoding of what is stored: then only the members are compared, and written anew.
+fn store(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
+    let table = Reply::Bulk(b"hashtable".to_vec());
+    let sources = args.get(2..).unwrap_or_default();
+    let has_table = sources.iter().any(|key| clients[1].command(&["OBJECT", "ENCODING", key]) == table);
+    let [ours, theirs] = clients.each_mut().map(|client| client.command(args));
+    if ours != theirs {
+        return Err(format!("ours:\n{}\nthe reference:\n{}", shortened(&ours), shortened(&theirs)));
+    }
+    match ours {
+        Reply::Integer(1..) if has_table => write_anew(&args[1], clients),
+        _ => Ok(()),
+    }
+}
+
+/// Compares the members of a set and writes them anew on both, in one order.
+fn write_anew(key: &str, clients: &mut [Client; 2]) -> Result<(), String> {
+    let [found, expected] = clients.each_mut().map(|client| {
+        let mut members = leaves(&client.command(&["SMEMBERS", key]));
+        members.sort();
+        members
+    });
+    if found != expected {
+        return Err(format!("there are the members\n{found:?}\nbut should be\n{expected:?}"));
+    }
+    for client in clients {
+        client.command(&["DEL", key]);
+        if !expected.is_empty() {
+            client.command(&[vec!["SADD".to_owned(), key.to_owned()], expected.clone()].concat());
         }
     }
     Ok(())
