@@ -402,6 +402,8 @@ impl State {
         self.site.tally(tally);
         let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
         self.site.shard.stats.add(&stats);
+        // What the command replaced or removed is freed by the shard's upkeep: the workbench has none.
+        self.site.shard.adopt_buried(self.workbench.shard_mut());
         let GatheredCall { request, call, .. } = gathered;
         if waits {
             flight.give_back(&mut self.steps);

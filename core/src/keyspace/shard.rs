@@ -233,11 +233,17 @@ impl Shard {
 
     /// Large values that lost their entries join what waits to be freed.
     fn collect_buried(&mut self) {
-        for database in &mut self.databases {
-            let larges = database.take_buried();
-            if !larges.is_empty() {
-                self.remains.push_back(Remains::of_values(larges));
-            }
+        Self::collect_from(&mut self.databases, &mut self.remains);
+    }
+
+    /// The same for those of a scratch shard, which nobody tends.
+    pub fn adopt_buried(&mut self, scratch: &mut Shard) {
+        Self::collect_from(&mut scratch.databases, &mut self.remains);
+    }
+
+    fn collect_from(databases: &mut [Database], remains: &mut VecDeque<Remains>) {
+        for database in databases.iter_mut().filter(|database| database.buried() > 0) {
+            remains.push_back(Remains::of_values(database.take_buried()));
         }
     }
 
