@@ -10,6 +10,7 @@ pub(crate) mod harness;
 mod model_tests;
 
 use crate::access::AccessRule;
+use crate::codec::Codec;
 use crate::command::Handler;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
@@ -30,6 +31,12 @@ pub struct Rules {
     pub access: AccessRule,
     /// Is it put off to remove keys whose time has passed?
     pub hold: Hold,
+    /// How values become bytes and back.
+    pub codec: &'static Codec,
+    /// `rdbcompression`: are payloads of DUMP compressed?
+    pub compresses: bool,
+    /// `rdb-version-check relaxed`: are payloads of any version tried?
+    pub any_version: bool,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -63,6 +70,9 @@ impl Default for Rules {
             limits: Limits::default(),
             access: AccessRule::default(),
             hold: Hold::No,
+            codec: Codec::ABSENT,
+            compresses: true,
+            any_version: false,
         }
     }
 }
