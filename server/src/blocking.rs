@@ -393,17 +393,12 @@ impl State {
             // For a client that is gone nothing is taken.
             Some(_) if is_gone => (Default::default(), true),
             _ => {
-                let (rules, may_block) = (&self.site.rules, blocked.is_some());
-                self.workbench.run(rules, self.now, may_block, &gathered.call, &args, &mut lent, &mut out)
+                let (site, may_block) = (&mut self.site, blocked.is_some());
+                self.workbench.run(site, self.now, may_block, &gathered.call, &args, &mut lent, &mut out)
             }
         };
         drop(lent);
         let ticks = self.site.watch.lap();
-        self.site.tally(tally);
-        let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
-        self.site.shard.stats.add(&stats);
-        // What the command replaced or removed is freed by the shard's upkeep: the workbench has none.
-        self.site.shard.adopt_buried(self.workbench.shard_mut());
         let GatheredCall { request, call, .. } = gathered;
         if waits {
             flight.give_back(&mut self.steps);
