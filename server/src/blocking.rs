@@ -11,10 +11,11 @@ use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session}
 use crate::state::State;
 use ringkey_core::command::{Command, Undo, Wait, table};
 use ringkey_core::resp::reply::Mark;
-use ringkey_core::resp::{CommandError, Reply, ReplyBuffer, Request};
+use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Blocking, Call, Order};
 use ringkey_core::txn::flight::Flight;
 use ringkey_core::txn::locks::Owner;
+use ringkey_core::txn::site::Tally;
 use ringkey_core::units::{DbIndex, Millis, ShardId};
 use smallvec::SmallVec;
 
@@ -387,17 +388,12 @@ impl State {
         let mut blocked = gathered.blocked.take();
         let mut out = ReplyBuffer::default();
         let args = gathered.request.args();
-        let mut lent = flight.lent_batches();
         self.site.watch.start();
         let (tally, waits) = match &blocked {
             // For a client that is gone nothing is taken.
             Some(_) if is_gone => (Default::default(), true),
-            _ => {
-                let (site, may_block) = (&mut self.site, blocked.is_some());
-                self.workbench.run(site, self.now, may_block, &gathered.call, &args, &mut lent, &mut out)
-            }
+            _ => self.run_over_lent(flight, blocked.is_some(), &gathered.call, &args, &mut out),
         };
-        drop(lent);
         let ticks = self.site.watch.lap();
         let GatheredCall { request, call, .. } = gathered;
         if waits {
@@ -424,6 +420,23 @@ impl State {
         self.conclude(&mut session, call.row, ticks, out.len(), tally.error.is_some());
         self.sessions[index as usize] = Some(session);
         None
+    }
+
+    /// Runs a call over what its flight has brought: entries, or all that the shards have. Tells also whether it waits.
+    fn run_over_lent(
+        &mut self,
+        flight: &mut Flight,
+        may_block: bool,
+        call: &Call,
+        args: &Args<'_>,
+        out: &mut ReplyBuffer,
+    ) -> (Tally, bool) {
+        let everything = flight.lends_everything();
+        let mut lent = flight.lent_batches();
+        if everything {
+            return (self.assembly.run(&mut self.site, self.now, call, args, &mut lent, out), false);
+        }
+        self.workbench.run(&mut self.site, self.now, may_block, call, args, &mut lent, out)
     }
 
     /// A call over several shards was tried and found nothing.
