@@ -5,6 +5,7 @@
 //! the types of these modules; only OBJECT ENCODING tells.
 
 pub mod element;
+pub mod geohash;
 pub mod hash;
 pub mod intset;
 pub mod list;
