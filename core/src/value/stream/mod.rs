@@ -4,7 +4,9 @@
 //! A stream is one structure whatever its size. One without entries is still there, for what it remembers: the last
 //! id, and its groups.
 
+pub mod group;
 pub mod id;
+pub mod pending;
 
 pub use id::StreamId;
 
