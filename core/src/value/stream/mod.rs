@@ -6,10 +6,11 @@
 //! entries are read.
 
 mod entries;
-mod group;
+pub mod group;
 pub mod id;
 mod node;
 mod nodes;
+pub mod pending;
 mod radix;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,6 @@ impl Stream {
 
     /// Memory in bytes. So many nodes are measured and stand for all of them; 0: each.
     pub fn memory_bytes(&self, samples: usize) -> usize {
-        size_of::<Self>() + self.entries.memory_bytes(samples) + self.groups.memory_bytes()
+        size_of::<Self>() + self.entries.memory_bytes(samples) + self.groups.memory_bytes(samples)
     }
 }
