@@ -248,6 +248,7 @@ pub enum Admin {
     Shutdown,
     Debug,
     ObjectHelp,
+    XInfoHelp,
     CommandLogGet,
     CommandLogHelp,
     CommandLogLen,

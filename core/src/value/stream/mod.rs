@@ -16,7 +16,7 @@ mod radix;
 mod tests;
 mod trim;
 
-pub use entries::{Entries, Range};
+pub use entries::{Entries, Range, TEXT_BYTES_MAX};
 pub use group::Groups;
 pub use id::StreamId;
 pub use node::{Fields, Node, NodeBuilder, NodeEntry};
