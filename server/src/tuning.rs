@@ -2,6 +2,7 @@
 
 use crate::admin::client::ClientKind;
 use ringkey_core::access::AccessRule;
+use ringkey_core::codec::Codec;
 use ringkey_core::commands::{Hold, Rules};
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{OutputLimit, Setting, Settings};
@@ -120,6 +121,9 @@ impl Tuning {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
             limits: Self::limits(settings),
             is_clustered: settings.bool(Setting::ClusterEnabled),
+            codec: Codec::ABSENT,
+            compresses: settings.bool(Setting::Rdbcompression),
+            any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {
@@ -142,6 +146,9 @@ impl Tuning {
             set_value_bytes: size(Setting::SetMaxListpackValue),
             zset_entries: size(Setting::ZsetMaxListpackEntries),
             zset_value_bytes: size(Setting::ZsetMaxListpackValue),
+            stream_node_bytes: size(Setting::StreamNodeMaxBytes),
+            stream_node_entries: size(Setting::StreamNodeMaxEntries),
+            hll_sparse_bytes: size(Setting::HllSparseMaxBytes),
             list_size: settings.int(Setting::ListMaxListpackSize),
             list_plain_from: 0,
         }

@@ -399,7 +399,7 @@ impl Group {
     /// Do its commands work on collections?
     #[inline]
     pub const fn has_collections(self) -> bool {
-        matches!(self, Self::List | Self::Set | Self::SortedSet | Self::Hash)
+        matches!(self, Self::List | Self::Set | Self::SortedSet | Self::Hash | Self::Geo | Self::Stream)
     }
 
     /// Its word in COMMAND DOCS.

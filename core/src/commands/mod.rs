@@ -10,6 +10,7 @@ pub(crate) mod harness;
 mod model_tests;
 
 use crate::access::AccessRule;
+use crate::codec::Codec;
 use crate::command::Handler;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
@@ -32,6 +33,12 @@ pub struct Rules {
     pub hold: Hold,
     /// Is this a node of a cluster? Then all keys of a call are of one slot.
     pub is_clustered: bool,
+    /// How values become bytes and back.
+    pub codec: &'static Codec,
+    /// `rdbcompression`: are payloads of DUMP compressed?
+    pub compresses: bool,
+    /// `rdb-version-check relaxed`: are payloads of any version tried?
+    pub any_version: bool,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -66,6 +73,9 @@ impl Default for Rules {
             access: AccessRule::default(),
             hold: Hold::No,
             is_clustered: false,
+            codec: Codec::ABSENT,
+            compresses: true,
+            any_version: false,
         }
     }
 }

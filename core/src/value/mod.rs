@@ -10,6 +10,7 @@ pub mod intset;
 pub mod list;
 pub mod set;
 pub mod splice;
+pub mod stream;
 pub mod zset;
 
 pub use element::Element;
@@ -42,6 +43,12 @@ pub struct Limits {
     pub zset_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_value_bytes: usize,
+    /// `stream-node-max-bytes`: bytes of a node of a stream as a listpack; 0: no limit.
+    pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`: entries of a node of a stream; 0: no limit.
+    pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`: bytes of a sparse HyperLogLog.
+    pub hll_sparse_bytes: usize,
     /// `list-max-listpack-size`: elements of a node if positive, else -1 to -5 for 4 to 64 KiB.
     pub list_size: i64,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: elements of a large list from this length on lie alone; 0: those that exceed a node.
@@ -58,6 +65,9 @@ impl Default for Limits {
             set_value_bytes: 64,
             zset_entries: 128,
             zset_value_bytes: 64,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
+            hll_sparse_bytes: 3000,
             list_size: -2,
             list_plain_from: 0,
         }
