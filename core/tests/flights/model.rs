@@ -11,6 +11,9 @@ pub type Key = usize;
 /// How many databases the simulated shards have.
 pub const DATABASES: usize = 2;
 
+/// What the model takes the set for that has the names of all keys, and bears the last one.
+pub const INDEX: &[u8] = b"index";
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
@@ -36,6 +39,12 @@ pub enum Op {
     /// KEYS with a pattern for all.
     Keys,
     FlushAll,
+    /// SADD of the names of all keys to the index.
+    Index,
+    /// SORT of the index, which gets the values of the keys that it names.
+    Sort,
+    /// SORT of nothing with a pattern, stored under this key: it goes.
+    SortAway(Key),
     /// No command: a look at the whole of one shard, which has these keys, as SCAN takes one.
     Look(usize, Vec<Key>),
 }
@@ -85,6 +94,12 @@ impl Op {
             Op::DbSize => Request::new([&b"DBSIZE"[..]]),
             Op::Keys => Request::new([&b"KEYS"[..], b"*"]),
             Op::FlushAll => Request::new([&b"FLUSHALL"[..]]),
+            Op::Index => Request::new([&b"SADD"[..], &names[names.len() - 1]].into_iter().chain(indexed(names))),
+            Op::Sort => {
+                let index = names[names.len() - 1].as_slice();
+                Request::new([b"SORT", index, b"BY", b"nosort", b"GET", b"*"])
+            }
+            Op::SortAway(key) => Request::new([&b"SORT"[..], b"nothing", b"BY", b"*", b"STORE", name(key)]),
             Op::Look(..) => unreachable!("a look is no command"),
         }
     }
@@ -135,6 +150,17 @@ impl Op {
             Op::Look(_, some) => {
                 let there = some.iter().filter(|key| state.0[at(**key)].is_some());
                 array(there.map(|key| bulk(Some(&names[*key]), protocol)).collect())
+            }
+            Op::Index => {
+                let is_new = state.0[at(keys - 1)].is_none();
+                state.0[at(keys - 1)] = Some(INDEX.into());
+                integer(if is_new { keys - 1 } else { 0 })
+            }
+            Op::Sort if state.0[at(keys - 1)].is_none() => array(Vec::new()),
+            Op::Sort => array((0..keys - 1).map(|key| bulk(state.0[at(key)].as_deref(), protocol)).collect()),
+            Op::SortAway(key) => {
+                state.0[at(*key)] = None;
+                integer(0)
             }
             Op::FlushAll => {
                 state.0.fill(None);
@@ -189,6 +215,11 @@ impl Op {
         items.sort_by_key(number);
         array(items)
     }
+}
+
+/// The names that the index has.
+fn indexed(names: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    names[..names.len() - 1].iter().map(Vec::as_slice)
 }
 
 fn integer(number: usize) -> Vec<u8> {

@@ -4,13 +4,14 @@
 //! that brought, and posts what it has for others, the collected batch with its releases first and the legs behind it.
 //! A ring keeps the order of its letters; which ring is read when, and how far, is drawn by lot.
 
-use crate::model::{DATABASES, Event, History, Op, State, split_replies};
+use crate::model::{DATABASES, Event, History, INDEX, Op, State, split_replies};
 use ringkey_core::command::{Command, Flags, Join, Run, Spread, table};
 use ringkey_core::keyspace::slot::{ShardMap, slot_of};
-use ringkey_core::keyspace::{KeyHasher, Shard};
+use ringkey_core::keyspace::{KeyHasher, Shard, ValueKind};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
+use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Call, LockRequests, Order, Reach, lock_of, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::{Mode, Owner};
@@ -50,6 +51,7 @@ type Letter = Box<Batch>;
 struct Core {
     site: Site,
     bench: Workbench,
+    assembly: Assembly,
     outgoing: Vec<Option<Letter>>,
     legs: Vec<Vec<Letter>>,
     inbound: VecDeque<Letter>,
@@ -72,6 +74,8 @@ pub struct Tally {
     pub relays: u64,
     /// Legs whose locks were refused when tried at once.
     pub refused: u64,
+    /// Calls that ran over all that the shards have.
+    pub assembled: u64,
     /// Jobs that waited.
     pub waits: u64,
 }
@@ -105,6 +109,7 @@ impl World {
         let core = |at: usize| Core {
             site: Site::new(Shard::new(ShardId(at as u16), map, DATABASES as u32, hasher.clone(), seed)),
             bench: Workbench::new(Shard::scratch(DATABASES as u32, hasher.clone(), seed)),
+            assembly: Assembly::default(),
             outgoing: (0..cores).map(|_| None).collect(),
             legs: (0..cores).map(|_| Vec::new()).collect(),
             inbound: VecDeque::new(),
@@ -180,6 +185,7 @@ impl World {
             if core.site.waiting() > 0 || !core.site.is_idle() {
                 return Err(format!("shard {at} is not idle; {} jobs wait", core.site.waiting()));
             }
+            assert!(!core.site.shard.is_lent(), "the data of shard {at} is at home");
             core.site.shard.check();
         }
         Ok(())
@@ -195,7 +201,10 @@ impl World {
                     let key = self.names.iter().position(|name| name == entry.key()).expect("only known keys");
                     let place = &mut state.0[db * keys + key];
                     assert!(place.is_none(), "a key is in two places");
-                    *place = Some(entry.value().as_bytes(&mut itoa::Buffer::new()).into());
+                    *place = Some(match entry.kind() {
+                        ValueKind::Set => INDEX.into(),
+                        _ => entry.value().as_bytes(&mut itoa::Buffer::new()).into(),
+                    });
                 });
             }
         }
@@ -316,7 +325,8 @@ impl World {
         if let [job] = batch.jobs.as_slice() {
             let client = job.ticket as usize;
             if job.order == Order::Return {
-                assert!(batch.lent.iter().all(|lent| lent.entry.is_none()), "what was lent has been taken back");
+                let is_back = batch.lent.iter().all(|lent| lent.entry.is_none()) && batch.loan.is_none();
+                assert!(is_back, "what was lent has been taken back");
                 return;
             }
             let from_shard = ShardId(from as u16);
@@ -364,9 +374,15 @@ impl World {
         let mut out = ReplyBuffer::default();
         match gathered {
             Some((request, call)) => {
-                let Core { site, bench, now, .. } = &mut self.cores[core];
+                let Core { site, bench, assembly, now, .. } = &mut self.cores[core];
+                let (now, args, everything) = (Millis(*now), request.args(), flight.lends_everything());
                 let mut lent = flight.lent_batches();
-                bench.run(&site.rules, Millis(*now), false, &call, &request.args(), &mut lent, &mut out);
+                if everything {
+                    self.tally.assembled += 1;
+                    assembly.run(site, now, &call, &args, &mut lent, &mut out);
+                } else {
+                    bench.run(&site.rules, now, false, &call, &args, &mut lent, &mut out);
+                }
                 drop(lent);
                 flight.give_back(&mut steps);
             }
@@ -448,7 +464,8 @@ impl World {
                     match row.spread {
                         Spread::EachKey { stride, join } => self.fly_each_key(client, row, &args, stride.into(), join),
                         Spread::EveryShard { join, shared } => self.fly_everywhere(client, row, &args, join, shared),
-                        Spread::Gather => self.gather(client, row, request),
+                        _ if self.needs_every_shard(row, &args) => self.gather_everything(client, row, &request),
+                        Spread::Gather | Spread::Everything { .. } => self.gather(client, row, request),
                     }
                 }
             }
@@ -504,6 +521,9 @@ impl World {
         if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
             return Plan::Alone;
         }
+        if self.needs_every_shard(row, args) {
+            return Plan::Alone;
+        }
         let mut shards = Vec::new();
         row.visit_keys(args, |index, _| shards.push(self.shard_of(args.get(index))));
         shards.sort_unstable();
@@ -513,6 +533,10 @@ impl World {
             [shard] => Plan::On(*shard),
             _ => Plan::Alone,
         }
+    }
+
+    fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
+        self.map.shards() > 1 && row.needs_every_shard(args)
     }
 
     fn shard_of(&self, key: &[u8]) -> usize {
@@ -694,6 +718,14 @@ impl World {
         let call = self.call(client, row, args);
         shards.iter().for_each(|shard| flight.push(*shard, &call, args, None));
         self.take_off(client, flight, None);
+    }
+
+    fn gather_everything(&mut self, client: usize, row: &'static Command, request: &Request) {
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let owner = self.new_owner(self.clients[client].home);
+        let flight = self.flight(client, owner, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        let call = self.call(client, row, &request.args());
+        self.take_off(client, flight, Some((request.clone(), call)));
     }
 
     fn gather(&mut self, client: usize, row: &'static Command, request: Request) {
