@@ -261,6 +261,7 @@ pub enum Admin {
     Debug,
     ObjectHelp,
     Migrate,
+    XInfoHelp,
     CommandLogGet,
     CommandLogHelp,
     CommandLogLen,

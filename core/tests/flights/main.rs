@@ -103,9 +103,12 @@ impl Lot {
             22 => Op::Copy(one, other, self.below(2)),
             23 if !self.has_large_values => Op::Lcs(one, other),
             23 | 24 => Op::DbSize,
-            _ => match self.below(4) {
+            _ => match self.below(7) {
                 0 => Op::FlushAll,
                 1 => Op::Keys,
+                2 => Op::Index,
+                3 => Op::Sort,
+                4 => Op::SortAway(one),
                 _ => {
                     let shard = self.below(self.of_shards.len());
                     Op::Look(shard, self.of_shards[shard].clone())
@@ -147,10 +150,10 @@ impl Lot {
         windows
     }
 
-    /// Draws the names of the keys, which decide on which of so many shards they are.
+    /// Draws the names of the keys and of their index, which decide on which of so many shards they are.
     fn names(&mut self, shards: usize) -> Vec<Vec<u8>> {
         let names: Vec<Vec<u8>> =
-            (0..self.keys).map(|key| format!("{key}:{}", self.below(10_000)).into_bytes()).collect();
+            (0..=self.keys).map(|key| format!("{key}:{}", self.below(10_000)).into_bytes()).collect();
         let map = ShardMap::new(shards as u16);
         self.of_shards = vec![Vec::new(); shards];
         for (key, name) in names.iter().enumerate() {
@@ -195,6 +198,7 @@ fn add(sum: &mut Tally, more: &Tally) {
     sum.flights += more.flights;
     sum.relays += more.relays;
     sum.refused += more.refused;
+    sum.assembled += more.assembled;
     sum.waits += more.waits;
     sum.blocking += more.blocking;
     sum.parked += more.parked;
@@ -202,6 +206,51 @@ fn add(sum: &mut Tally, more: &Tally) {
     sum.tries += more.tries;
     sum.given_up += more.given_up;
     sum.put_back += more.put_back;
+}
+
+/// The same, where most of what clients ask for needs all shards or writes what that reads.
+fn assembled_run(seed: u64, sum: &mut Tally) -> Verdict {
+    let mut lot = Lot::new(seed, 0);
+    lot.keys = 2 + lot.below(5);
+    let shards = 1 + lot.below(8);
+    let names = lot.names(shards);
+    let mut world = World::new(shards, names.clone(), seed, false);
+    for _ in 0..2 + lot.below(3) {
+        let ops = |lot: &mut Lot| match lot.below(12) {
+            0 => Op::Index,
+            1..=4 => Op::Sort,
+            5 => Op::SortAway(lot.key()),
+            6 => Op::MSet(lot.pairs()),
+            7 => Op::Rename(lot.key(), lot.key()),
+            8 => Op::DbSize,
+            _ => lot.simple(),
+        };
+        let mut windows = vec![vec![Op::Index]];
+        for _ in 0..1 + lot.below(5) {
+            windows.push((0..1 + lot.below(4)).map(|_| ops(&mut lot)).collect());
+        }
+        world.connect(lot.below(shards), 0, protocol(&mut lot), windows);
+    }
+    world.run().unwrap_or_else(|trouble| panic!("{trouble}"));
+    add(sum, &world.tally);
+    let (end, histories) = (world.state(), world.histories());
+    let verdict = Search::run(&histories, &names, &end);
+    assert_ne!(verdict, Verdict::Broken, "no serial order for {histories:#?}, which ended as {end:?}");
+    verdict
+}
+
+#[test]
+fn calls_over_all_data_have_their_place_in_the_order() {
+    let (mut sum, mut runs, mut undecided) = (Tally::default(), 0, 0);
+    for_seeds(1_500, |seed| {
+        runs += 1;
+        undecided += u64::from(assembled_run(seed, &mut sum) == Verdict::Undecided);
+    });
+    assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
+    if runs > 1_000 {
+        let all = [sum.assembled, sum.refused, sum.waits];
+        assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
+    }
 }
 
 #[test]

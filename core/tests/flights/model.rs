@@ -14,6 +14,9 @@ pub type Key = usize;
 /// How many databases the simulated shards have.
 pub const DATABASES: usize = 2;
 
+/// What the model takes the set for that has the names of all keys, and bears the last one.
+pub const INDEX: &[u8] = b"index";
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
@@ -39,6 +42,12 @@ pub enum Op {
     /// KEYS with a pattern for all.
     Keys,
     FlushAll,
+    /// SADD of the names of all keys to the index.
+    Index,
+    /// SORT of the index, which gets the values of the keys that it names.
+    Sort,
+    /// SORT of nothing with a pattern, stored under this key: it goes.
+    SortAway(Key),
     /// No command: a look at the whole of one shard, which has these keys, as SCAN takes one.
     Look(usize, Vec<Key>),
     RPush(Key, Vec<Rc<[u8]>>),
@@ -127,6 +136,12 @@ impl Op {
                 let words = std::iter::once(&b"BLPOP"[..]).chain(keys.iter().map(name)).chain([&b"0"[..]]);
                 Request::new(words.collect::<Vec<_>>())
             }
+            Op::Index => Request::new([&b"SADD"[..], &names[names.len() - 1]].into_iter().chain(indexed(names))),
+            Op::Sort => {
+                let index = names[names.len() - 1].as_slice();
+                Request::new([b"SORT", index, b"BY", b"nosort", b"GET", b"*"])
+            }
+            Op::SortAway(key) => Request::new([&b"SORT"[..], b"nothing", b"BY", b"*", b"STORE", name(key)]),
             Op::Look(..) => unreachable!("a look is no command"),
         }
     }
@@ -183,6 +198,17 @@ impl Op {
             Op::Look(_, some) => {
                 let there = some.iter().filter(|key| state.0[at(**key)].is_some());
                 array(there.map(|key| bulk(Some(&names[*key]), protocol)).collect())
+            }
+            Op::Index => {
+                let is_new = state.0[at(keys - 1)].is_none();
+                state.0[at(keys - 1)] = Some(Value::Text(INDEX.into()));
+                integer(if is_new { keys - 1 } else { 0 })
+            }
+            Op::Sort if state.0[at(keys - 1)].is_none() => array(Vec::new()),
+            Op::Sort => array((0..keys - 1).map(|key| bulk(text_of(&state.0[at(key)]), protocol)).collect()),
+            Op::SortAway(key) => {
+                state.0[at(*key)] = None;
+                integer(0)
             }
             Op::FlushAll => {
                 state.0.fill(None);
@@ -327,6 +353,11 @@ fn pop(value: &mut Option<Value>) -> Result<Option<Rc<[u8]>>, WrongType> {
 /// The reply to who has waited in vain.
 fn nothing_came(protocol: Protocol) -> Vec<u8> {
     if protocol == Protocol::Resp2 { b"*-1\r\n".to_vec() } else { b"_\r\n".to_vec() }
+}
+
+/// The names that the index has.
+fn indexed(names: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    names[..names.len() - 1].iter().map(Vec::as_slice)
 }
 
 fn integer(number: usize) -> Vec<u8> {

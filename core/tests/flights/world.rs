@@ -4,14 +4,15 @@
 //! that brought, and posts what it has for others, the collected batch with its releases first and the legs behind it.
 //! A ring keeps the order of its letters; which ring is read when, and how far, is drawn by lot.
 
-use crate::model::{DATABASES, Event, History, Op, State, split_replies, value_of};
+use crate::model::{DATABASES, Event, History, INDEX, Op, State, Value, split_replies, value_of};
 use crate::waiting::{Blocked, NOBODY};
 use ringkey_core::command::{Command, Flags, Join, Run, Spread, table};
 use ringkey_core::keyspace::slot::{ShardMap, slot_of};
-use ringkey_core::keyspace::{KeyHasher, Shard};
+use ringkey_core::keyspace::{KeyHasher, Shard, ValueKind};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
+use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Call, LockRequests, Order, Reach, lock_of, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::{Mode, Owner};
@@ -72,6 +73,8 @@ pub struct Core {
     pub site: Site,
     /// Where it runs commands over entries of several shards.
     pub bench: Workbench,
+    /// Where it runs those over all that the shards have.
+    pub assembly: Assembly,
     outgoing: Vec<Option<Letter>>,
     legs: Vec<Vec<Letter>>,
     inbound: VecDeque<Letter>,
@@ -96,6 +99,8 @@ pub struct Tally {
     pub relays: u64,
     /// Legs whose locks were refused when tried at once.
     pub refused: u64,
+    /// Calls that ran over all that the shards have.
+    pub assembled: u64,
     /// Jobs that waited.
     pub waits: u64,
     /// Calls that may block.
@@ -145,6 +150,7 @@ impl World {
         let core = |at: usize| Core {
             site: Site::new(Shard::new(ShardId(at as u16), map, DATABASES as u32, hasher.clone(), seed)),
             bench: Workbench::new(Shard::scratch(DATABASES as u32, hasher.clone(), seed)),
+            assembly: Assembly::default(),
             outgoing: (0..cores).map(|_| None).collect(),
             legs: (0..cores).map(|_| Vec::new()).collect(),
             inbound: VecDeque::new(),
@@ -231,6 +237,7 @@ impl World {
             if core.bench.shard().waiting_to_be_freed() > 0 {
                 return Err(format!("the workbench of core {at} buries what nobody frees"));
             }
+            assert!(!core.site.shard.is_lent(), "the data of shard {at} is at home");
             core.site.shard.check();
         }
         Ok(())
@@ -246,7 +253,10 @@ impl World {
                     let key = self.names.iter().position(|name| name == entry.key()).expect("only known keys");
                     let place = &mut state.0[db * keys + key];
                     assert!(place.is_none(), "a key is in two places");
-                    *place = Some(value_of(&entry));
+                    *place = Some(match entry.kind() {
+                        ValueKind::Set => Value::Text(INDEX.into()),
+                        _ => value_of(&entry),
+                    });
                 });
             }
         }
@@ -383,6 +393,11 @@ impl World {
             && job.ticket != NOBODY
         {
             let client = job.ticket as usize;
+            if job.order == Order::Return {
+                let is_back = batch.lent.iter().all(|lent| lent.entry.is_none()) && batch.loan.is_none();
+                assert!(is_back, "what was lent has been taken back");
+                return;
+            }
             let from_shard = ShardId(from as u16);
             if matches!(&self.clients[client].pending, Pending::Flight(flight, _) if !flight.is_merged(from_shard)) {
                 return self.leg_returned(core, from, batch, client);
@@ -526,7 +541,8 @@ impl World {
                     match row.spread {
                         Spread::EachKey { stride, join } => self.fly_each_key(client, row, &args, stride.into(), join),
                         Spread::EveryShard { join, shared } => self.fly_everywhere(client, row, &args, join, shared),
-                        Spread::Gather => {
+                        _ if self.needs_every_shard(row, &args) => self.gather_everything(client, row, &request),
+                        Spread::Gather | Spread::Everything { .. } => {
                             let owner = self.new_owner(home);
                             self.gather(client, owner, row, request, None);
                         }
@@ -585,6 +601,9 @@ impl World {
         if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
             return Plan::Alone;
         }
+        if self.needs_every_shard(row, args) {
+            return Plan::Alone;
+        }
         let mut shards = Vec::new();
         row.visit_keys(args, |index, _| shards.push(self.shard_of(args.get(index))));
         shards.sort_unstable();
@@ -594,6 +613,10 @@ impl World {
             [shard] => Plan::On(*shard),
             _ => Plan::Alone,
         }
+    }
+
+    fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
+        self.map.shards() > 1 && row.needs_every_shard(args)
     }
 
     pub fn shard_of(&self, key: &[u8]) -> usize {
@@ -775,6 +798,14 @@ impl World {
         let call = self.call(client, row, args);
         shards.iter().for_each(|shard| flight.push(*shard, &call, args, None));
         self.take_off(client, flight, None);
+    }
+
+    fn gather_everything(&mut self, client: usize, row: &'static Command, request: &Request) {
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let owner = self.new_owner(self.clients[client].home);
+        let flight = self.flight(client, owner, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        let call = self.call(client, row, &request.args());
+        self.take_off(client, flight, Some(Gathered { request: request.clone(), call, blocked: None }));
     }
 
     /// Has the entries of all keys of a command lent.

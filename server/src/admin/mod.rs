@@ -159,6 +159,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::Migrate => state.migrate(session, args),
         Admin::ObjectHelp => keys::object_help(session),
+        Admin::XInfoHelp => keys::stream_info_help(session),
         Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet
