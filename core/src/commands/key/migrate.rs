@@ -3,7 +3,7 @@
 //! The process carries it out (it waits for a connection), in two rounds over the shards of the keys: first each key is packed into the
 //! request that restores it elsewhere, then what has arrived there is deleted. In between the keys stay locked.
 
-use crate::codec::DumpRules;
+use super::dump_of;
 use crate::command::keys::{KeyFlags, KeySpec};
 use crate::command::options::{Options, integer, is};
 use crate::command::{Command, Flags, Run};
@@ -93,12 +93,10 @@ static PACK_COPY: Command = Command { flags: Flags::READONLY, keys: &[KeySpec::o
 /// `RESTORE|RESTORE-ASKING key [REPLACE]`: writes that request with time and payload; nothing if there is no such key.
 fn pack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 1);
-    let (now, codec) = (ctx.now, ctx.rules.codec);
-    let rules = DumpRules { compresses: ctx.rules.compresses, now };
+    let (now, rules) = (ctx.now, ctx.rules);
     let Some(entry) = ctx.read(&key) else { return Ok(Outcome::unchanged()) };
     let ttl_ms = entry.expire_at().map_or(0, |at| (at.0 - now.0).max(1));
-    let mut payload = Vec::new();
-    (codec.dump)(entry, &rules, &mut payload);
+    let payload = dump_of(entry, rules, now);
     reply.array(args.len() + 2);
     reply.bulk(args.get(0));
     reply.bulk(args.get(1));
