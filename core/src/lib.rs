@@ -9,6 +9,7 @@
 //! - input from a client cannot cause a panic.
 
 pub mod access;
+pub mod codec;
 pub mod command;
 pub mod commands;
 pub mod double;
@@ -25,4 +26,5 @@ pub mod settings;
 pub mod txn;
 pub mod units;
 pub mod value;
+pub mod wide;
 pub mod words;

@@ -47,9 +47,16 @@ pub struct Waiting {
     queues: HashTable<Queue>,
     /// Keys that have got something, in the order in which they did.
     ready: VecDeque<Filled>,
+    /// Is every key noted, because those who wait are elsewhere?
+    notes_all: bool,
 }
 
 impl Waiting {
+    /// Nobody waits here, but every key that gets something is to be ready, for those who wait elsewhere.
+    pub fn noting() -> Self {
+        Self { notes_all: true, ..Self::default() }
+    }
+
     /// Does nobody wait?
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -107,7 +114,7 @@ impl Waiting {
     /// A key has got something: it is ready if anybody waits for it.
     #[inline]
     pub fn fill(&mut self, db: DbIndex, key: &Key<'_>) {
-        if !self.is_empty() {
+        if !self.is_empty() || self.notes_all {
             self.fill_waited(db, key);
         }
     }
@@ -115,6 +122,9 @@ impl Waiting {
     #[cold]
     fn fill_waited(&mut self, db: DbIndex, key: &Key<'_>) {
         let hash = key.hash.hash;
+        if self.notes_all {
+            return self.ready.push_back(Filled { db, key: key.bytes.into(), hash });
+        }
         let Some(queue) = self.find(db, hash, key.bytes) else { return };
         if !std::mem::replace(&mut queue.is_ready, true) {
             self.ready.push_back(Filled { db, key: key.bytes.into(), hash });

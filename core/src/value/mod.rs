@@ -4,6 +4,7 @@
 //! [`splice`]. What outgrows the settings' thresholds becomes a structure of its own. Which of the two it is stays behind
 //! the types of these modules; only OBJECT ENCODING tells.
 
+pub mod bits;
 pub mod element;
 pub mod geohash;
 pub mod hash;
@@ -11,6 +12,7 @@ pub mod intset;
 pub mod list;
 pub mod set;
 pub mod splice;
+pub mod stream;
 pub mod zset;
 
 pub use element::Element;
@@ -43,6 +45,12 @@ pub struct Limits {
     pub zset_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_value_bytes: usize,
+    /// `stream-node-max-bytes`: bytes of a node of a stream as a listpack; 0: no limit.
+    pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`: entries of a node of a stream; 0: no limit.
+    pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`: bytes of a sparse HyperLogLog.
+    pub hll_sparse_bytes: usize,
     /// `list-max-listpack-size`: elements of a node if positive, else -1 to -5 for 4 to 64 KiB.
     pub list_size: i64,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: elements of a large list from this length on lie alone; 0: those that exceed a node.
@@ -59,6 +67,9 @@ impl Default for Limits {
             set_value_bytes: 64,
             zset_entries: 128,
             zset_value_bytes: 64,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
+            hll_sparse_bytes: 3000,
             list_size: -2,
             list_plain_from: 0,
         }

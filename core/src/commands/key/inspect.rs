@@ -94,6 +94,7 @@ fn memory_of(entry: &EntryRef<'_>, samples: usize) -> usize {
         Value::Set(set) => set.memory_bytes(samples),
         Value::Hash(hash) => hash.memory_bytes(samples),
         Value::SortedSet(set) => set.memory_bytes(samples),
+        Value::Stream(stream) => stream.memory_bytes(samples),
     };
     entry.memory_bytes() + large
 }

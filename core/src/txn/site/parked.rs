@@ -106,6 +106,8 @@ impl Site {
                 self.send_served(batch);
             }
             self.serve_beside(now, self.acting);
+        } else if let Some(late) = self.late_watches.iter().position(|batch| batch.jobs[0].owner == owner) {
+            self.late_watches.remove(late);
         } else if let Some(batch) = self.waiting.get_mut(&owner)
             && batch.jobs[0].blocking == Blocking::May
         {
@@ -139,7 +141,8 @@ impl Site {
             return batch;
         }
         let job = &batch.jobs[index];
-        if batch.jobs.len() > 1 {
+        // Also where the other jobs of the batch have left it, because they wait for locks: their calls are still there.
+        if batch.jobs.len() > 1 || batch.calls.len() > 1 {
             let alone = batch.split_off(index);
             batch.jobs[index].blocking = Blocking::Parked;
             self.park(now, alone);
@@ -200,6 +203,10 @@ impl Site {
     /// Serves who waits for what is ready, until nothing is ready any more or locks are in the way.
     #[cold]
     pub(super) fn serve(&mut self, now: Millis) {
+        if self.shard.is_lent() {
+            // What is ready now is so still when the data is back.
+            return;
+        }
         let mut put_off = Vec::new();
         while let Some(filled) = self.shard.waiting.take_ready() {
             if self.give(now, &filled) == Given::Locked {
