@@ -204,6 +204,8 @@ impl Words {
             "z" => self.key(SORTED_SETS),
             "y" => self.key(LEXICAL),
             "x" => self.key(STRINGS),
+            // A key that SORT finds by an element.
+            "w" => format!("w:{}", self.value()),
             // Any type but lexical sorted sets.
             "k" => {
                 let keys = *self.rng.pick(&[LISTS, SETS, HASHES, SORTED_SETS, STRINGS]);
