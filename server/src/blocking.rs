@@ -395,7 +395,6 @@ impl State {
             _ => self.run_over_lent(flight, blocked.is_some(), &gathered.call, &args, &mut out),
         };
         let ticks = self.site.watch.lap();
-        self.site.tally(tally);
         let GatheredCall { request, call, .. } = gathered;
         if waits {
             flight.give_back(&mut self.steps);
@@ -437,12 +436,7 @@ impl State {
         if everything {
             return (self.assembly.run(&mut self.site, self.now, call, args, &mut lent, out), false);
         }
-        let ran = self.workbench.run(&self.site.rules, self.now, may_block, call, args, &mut lent, out);
-        let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
-        self.site.shard.stats.add(&stats);
-        // What the command replaced or removed is freed by the shard's upkeep: the workbench has none.
-        self.site.shard.adopt_buried(self.workbench.shard_mut());
-        ran
+        self.workbench.run(&mut self.site, self.now, may_block, call, args, &mut lent, out)
     }
 
     /// A call over several shards was tried and found nothing.

@@ -120,10 +120,10 @@ impl Tuning {
         Rules {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
             limits: Self::limits(settings),
-            is_clustered: settings.bool(Setting::ClusterEnabled),
             codec: Codec::ABSENT,
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
+            is_clustered: settings.bool(Setting::ClusterEnabled),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {

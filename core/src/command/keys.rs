@@ -331,7 +331,8 @@ impl Command {
             self.key_rule.visit(args, &mut visit);
             if self.key_rule == KeyRule::Sort {
                 // What COMMAND GETKEYS tells need not be what SORT writes, if a key is called like an option.
-                let target = crate::commands::key::sort_target(args).filter(|target| Some(*target) != sort_target(args));
+                let target =
+                    crate::commands::key::sort_target(args).filter(|target| Some(*target) != sort_target(args));
                 target.into_iter().for_each(|target| visit(target, &KeySpec::unknown(OVERWRITE)));
             }
             return true;

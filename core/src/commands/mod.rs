@@ -31,14 +31,14 @@ pub struct Rules {
     pub access: AccessRule,
     /// Is it put off to remove keys whose time has passed?
     pub hold: Hold,
-    /// Is this a node of a cluster? Then all keys of a call are of one slot.
-    pub is_clustered: bool,
     /// How values become bytes and back.
     pub codec: &'static Codec,
     /// `rdbcompression`: are payloads of DUMP compressed?
     pub compresses: bool,
     /// `rdb-version-check relaxed`: are payloads of any version tried?
     pub any_version: bool,
+    /// Is this a node of a cluster? Then all keys of a call are of one slot.
+    pub is_clustered: bool,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -72,10 +72,10 @@ impl Default for Rules {
             limits: Limits::default(),
             access: AccessRule::default(),
             hold: Hold::No,
-            is_clustered: false,
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
+            is_clustered: false,
         }
     }
 }

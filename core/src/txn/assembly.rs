@@ -25,7 +25,7 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Runs a call over what all shards have lent to the core of `site`, a batch from each in their order, and packs it up for its way home.
+    /// Runs a call over what all shards have lent to the core of `site`, a batch from each in their order, and packs it up for its way home. What the call did counts as done there.
     pub fn run(
         &mut self,
         site: &mut Site,
@@ -56,6 +56,7 @@ impl Assembly {
             leg.loan = Some(loan);
             site.shard.stats.add(&stats);
         }
+        site.tally(tally);
         tally
     }
 }

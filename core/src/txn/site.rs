@@ -488,11 +488,12 @@ impl Workbench {
     }
 
     /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. Tells also whether the call
-    /// waits, which it does only if it may block; then it has written nothing.
+    /// waits, which it does only if it may block; then it has written nothing. What the call did counts as done at `home`, whose
+    /// upkeep frees what it replaced or removed.
     #[allow(clippy::too_many_arguments)]
     pub fn run(
         &mut self,
-        rules: &Rules,
+        home: &mut Site,
         now: Millis,
         may_block: bool,
         call: &Call,
@@ -502,8 +503,8 @@ impl Workbench {
     ) -> (Tally, bool) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
         let (tally, waits) = match may_block {
-            true => try_call(&mut self.shard, rules, now, call, args, out),
-            false => (run_call(&mut self.shard, rules, now, call, args, out), false),
+            true => try_call(&mut self.shard, &home.rules, now, call, args, out),
+            false => (run_call(&mut self.shard, &home.rules, now, call, args, out), false),
         };
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
@@ -516,11 +517,23 @@ impl Workbench {
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
         );
+        home.tally(tally);
+        home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
+        home.shard.adopt_buried(&mut self.shard);
+        debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
         (tally, waits)
     }
 
-    /// The shard behind it, for its counters and settings.
+    /// The shard behind it.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The shard behind it, for its settings.
     pub fn shard_mut(&mut self) -> &mut Shard {
         &mut self.shard
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,9 +284,7 @@ impl Values {
     /// A missing one comes before all others.
     fn compare(&self, one: usize, two: usize, is_c_order: bool) -> Ordering {
         let are_there = (self.are_there[one], self.are_there[two]);
-        are_there.0.cmp(&are_there.1).then_with(|| {
-            compare_texts(self.texts.get(one), self.texts.get(two), is_c_order)
-        })
+        are_there.0.cmp(&are_there.1).then_with(|| compare_texts(self.texts.get(one), self.texts.get(two), is_c_order))
     }
 }
 
