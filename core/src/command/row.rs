@@ -260,6 +260,7 @@ pub enum Admin {
     Shutdown,
     Debug,
     ObjectHelp,
+    XInfoHelp,
     CommandLogGet,
     CommandLogHelp,
     CommandLogLen,

@@ -58,6 +58,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N*M), N = elements, M = their mean size; O(1) for short strings",
         summary: "Writes the value of a key as bytes that RESTORE understands.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::dump),
         ..Command::DEFAULT
     },
     Command {
@@ -497,6 +498,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("seconds").after("IDLETIME").since("5.0.0").optional(),
             Argument::integer("frequency").after("FREQ").since("5.0.0").optional(),
         ],
+        run: Run::OnShard(super::restore),
         ..Command::DEFAULT
     },
     Command {

@@ -1,7 +1,7 @@
 //! Rows of the commands for streams.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run, Spread};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -55,6 +55,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("id-selector", &[Argument::word("auto-id", "*"), Argument::string("id")]),
             Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
         ],
+        run: Run::OnShard(super::xadd),
         ..Command::DEFAULT
     },
     Command {
@@ -120,6 +121,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each ID",
         summary: "Removes entries of a stream.",
         arguments: &[Argument::key("key", 0), Argument::string("id").multiple()],
+        run: Run::OnShard(super::xdel),
         ..Command::DEFAULT
     },
     Command {
@@ -281,6 +283,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of XINFO.",
+                run: Run::Admin(Admin::XInfoHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -307,9 +310,11 @@ pub static ROWS: &[Command] = &[
                     )
                     .optional(),
                 ],
+                run: Run::OnShard(super::xinfo_stream),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -324,6 +329,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the entries of a stream.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::xlen),
         ..Command::DEFAULT
     },
     Command {
@@ -374,6 +380,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("end"),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::xrange),
         ..Command::DEFAULT
     },
     Command {
@@ -396,6 +403,8 @@ pub static ROWS: &[Command] = &[
             Argument::block("streams", &[Argument::key("key", 0).multiple(), Argument::string("id").multiple()])
                 .after("STREAMS"),
         ],
+        run: Run::OnShard(super::xread),
+        spread: Spread::Gather,
         ..Command::DEFAULT
     },
     Command {
@@ -441,6 +450,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("start"),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::xrevrange),
         ..Command::DEFAULT
     },
     Command {
@@ -461,6 +471,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("entries-added").after("ENTRIESADDED").since("7.0.0").optional(),
             Argument::string("max-deleted-id").after("MAXDELETEDID").since("7.0.0").optional(),
         ],
+        run: Run::OnShard(super::xsetid),
         ..Command::DEFAULT
     },
     Command {
@@ -492,6 +503,7 @@ pub static ROWS: &[Command] = &[
                 ],
             ),
         ],
+        run: Run::OnShard(super::xtrim),
         ..Command::DEFAULT
     },
 ];
