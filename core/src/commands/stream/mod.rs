@@ -29,10 +29,7 @@ const NOT_MADE: Option<fn() -> NewValue<'static>> = None;
 
 /// The stream of a key, to be read.
 #[inline]
-pub(crate) fn read_stream<'c>(
-    ctx: &'c mut Context<'_>,
-    key: &Key<'_>,
-) -> Result<Option<&'c Stream>, CommandError> {
+pub(crate) fn read_stream<'c>(ctx: &'c mut Context<'_>, key: &Key<'_>) -> Result<Option<&'c Stream>, CommandError> {
     match ctx.read(key).map(|entry| entry.value()) {
         Some(Value::Stream(stream)) => Ok(Some(stream)),
         Some(_) => Err(CommandError::WrongType),
