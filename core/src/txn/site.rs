@@ -9,7 +9,7 @@ mod parked;
 use self::parked::Parked;
 use super::batch::{Batch, Blocking, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
-use crate::command::Run;
+use crate::command::{Fixed, Flags, Run};
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
@@ -39,6 +39,8 @@ pub struct Site {
     poked: usize,
     /// Jobs that were served by calls of others, and news for those who wait; to be sent home.
     served: Vec<Box<Batch>>,
+    /// Words of the call that was tried last and waits, which are others from now on.
+    fixed: Option<Box<Fixed>>,
     /// Was the last call put off?
     has_put_off: bool,
     /// Whose locks are no obstacle, because what it did here is done.
@@ -67,6 +69,7 @@ impl Site {
             arrivals: 0,
             poked: 0,
             served: Vec::new(),
+            fixed: None,
             has_put_off: false,
             acting: None,
             changes: 0,
@@ -80,7 +83,9 @@ impl Site {
     pub fn upkeep(&mut self, now: Millis, budget_entries: usize) -> bool {
         // Locks do not matter: a key whose time has passed is absent for everybody already.
         // Nor is it a change that anybody would want saved for.
-        self.shard.tick(now, budget_entries, &mut |_, _| {})
+        let has_more = self.shard.tick(now, budget_entries, &mut |_, _| {});
+        self.serve_beside(now, None);
+        has_more
     }
 
     /// May a call run at once, without keeping anything?
@@ -157,6 +162,9 @@ impl Site {
             self.note_put_off();
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
+        }
+        if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
+            self.note_gone(call, args);
         }
         if self.shard.waiting.has_ready() {
             self.serve(now);
@@ -382,6 +390,9 @@ fn lay_out(shard: &mut Shard, batch: &mut Batch) {
             let key = shard.key(batch.word(key));
             shard.database_mut(db).put(&key, entry);
             shard.waiting.fill(db, &key);
+        } else if shard.waiting.minded_keys() > 0 {
+            let key = shard.key(batch.word(key));
+            shard.waiting.note_gone(db, &key);
         }
     }
 }
@@ -411,7 +422,17 @@ fn run_call(
     run_in(&mut context, call, args, out)
 }
 
-/// The same for a call that may block its client. Tells whether it waits; then it has written nothing.
+/// Whether a call that may block its client does.
+#[derive(Debug, Default)]
+pub enum Tried {
+    /// It has replied.
+    #[default]
+    Done,
+    /// It waits and has written nothing. Some of its words may be others while it does.
+    Waits(Option<Box<Fixed>>),
+}
+
+/// The same for a call that may block its client.
 fn try_call(
     shard: &mut Shard,
     rules: &Rules,
@@ -419,11 +440,11 @@ fn try_call(
     call: &Call,
     args: &Args<'_>,
     out: &mut ReplyBuffer,
-) -> (Tally, bool) {
+) -> (Tally, Tried) {
     let mut context = context_of(shard, rules, now, call);
     context.may_block = true;
     let tally = run_in(&mut context, call, args, out);
-    (tally, context.waits)
+    (tally, if context.waits { Tried::Waits(context.fixed.take()) } else { Tried::Done })
 }
 
 #[inline]
@@ -470,8 +491,8 @@ impl Workbench {
         Self { shard: scratch }
     }
 
-    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. Tells also whether the call
-    /// waits, which it does only if it may block; then it has written nothing.
+    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. The call waits only if it may
+    /// block.
     #[allow(clippy::too_many_arguments)]
     pub fn run(
         &mut self,
@@ -482,11 +503,11 @@ impl Workbench {
         args: &Args<'_>,
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
-    ) -> (Tally, bool) {
+    ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
-        let (tally, waits) = match may_block {
+        let (tally, tried) = match may_block {
             true => try_call(&mut self.shard, rules, now, call, args, out),
-            false => (run_call(&mut self.shard, rules, now, call, args, out), false),
+            false => (run_call(&mut self.shard, rules, now, call, args, out), Tried::Done),
         };
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
@@ -499,7 +520,7 @@ impl Workbench {
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
         );
-        (tally, waits)
+        (tally, tried)
     }
 
     /// The shard behind it, for its counters and settings.
