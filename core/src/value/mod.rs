@@ -73,3 +73,12 @@ impl Default for Limits {
         }
     }
 }
+
+/// What the allocator hands out for a request of so many bytes: multiples of 16 up to 128, then quarters of powers of two.
+const fn size_class(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=128 => bytes.next_multiple_of(16),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
+    }
+}

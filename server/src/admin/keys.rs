@@ -70,9 +70,9 @@ pub fn scanned(state: &mut State, session: &mut Session, mut scanning: Scanning,
         let first = state.map.slots_of(ShardId(scanning.shard as u16)).start;
         scanning.page.cursor = Cursor::at_slot(Slot(first));
         raw = scanning.page.cursor.to_raw();
-        let wanted = scanning.page.options.count;
+        let wanted = scanning.page.options.page.count;
         if scanning.found.len() < wanted {
-            scanning.page.options.count = wanted - scanning.found.len();
+            scanning.page.options.page.count = wanted - scanning.found.len();
             return ask_for_page(state, session, Box::new(scanning));
         }
     }

@@ -20,6 +20,5 @@ pub use inspect::{
     object_refcount, populate,
 };
 pub use life::{del, exists, flushall, flushdb, key_type, touch, unlink};
-pub(crate) use listing::Pattern;
-pub use listing::{ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
+pub use listing::{PageOptions, ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
 pub use transfer::{copy, move_key, other_database, rename, renamenx};

@@ -208,7 +208,7 @@ fn populating_skips_what_exists_or_lives_elsewhere() {
 #[test]
 fn scan_arguments() {
     let parse = |line: &str| ScanOptions::parse(&Request::new(line.split(' ').map(str::as_bytes)).args());
-    assert_eq!(parse("scan 0 count 5 match a* type string").unwrap().count, 5);
+    assert_eq!(parse("scan 0 count 5 match a* type string").unwrap().page.count, 5);
     for (line, error) in [
         ("scan 0 count 0", CommandError::Syntax),
         ("scan 0 count", CommandError::Syntax),

@@ -154,7 +154,8 @@ impl Site {
             return batch;
         }
         let job = &batch.jobs[index];
-        if batch.jobs.len() > 1 {
+        // Also where the other jobs of the batch have left it, because they wait for locks: their calls are still there.
+        if batch.jobs.len() > 1 || batch.calls.len() > 1 {
             let alone = batch.split_off(index);
             batch.jobs[index].blocking = Blocking::Parked;
             self.park(now, alone);

@@ -134,6 +134,20 @@ fn who_waits_is_told_before_it_is_served() {
 }
 
 #[test]
+fn who_waits_for_keys_is_not_mistaken_for_who_waits_for_a_lock() {
+    let mut bench = Bench::new(1);
+    assert_eq!(bench.job(1, Order::RunAndKeep, "RPUSH a x"), ["1: :1"]);
+    // Both came in one batch, and the first one leaves it.
+    let mut batch = Box::new(Batch::new(ShardId(0)));
+    add(&mut batch, 2, Order::Run, "LLEN a");
+    add(&mut batch, 3, Order::Run, "BLPOP b 0");
+    assert_eq!(bench.deliver(batch), ["3: parked"]);
+    assert_eq!(bench.release(1), ["2: :1"]);
+    assert_eq!(bench.run(4, "RPUSH b y"), ["4: :1", "3: *2 $1 b $1 y"]);
+    assert_eq!((bench.site.parked(), bench.site.shard.waiting.keys()), (0, 0));
+}
+
+#[test]
 fn a_lock_hides_what_was_brought_until_it_ends() {
     let mut bench = Bench::new(1);
     bench.run(1, "BLPOP a 0");
