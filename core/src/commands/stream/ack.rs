@@ -1,6 +1,6 @@
 //! XACK.
 
-use super::id::strict_id;
+use super::ids::parse_id;
 use super::{NOT_MADE, with_stream};
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
@@ -16,10 +16,10 @@ pub fn xack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         with_stream(entry, |stream| {
             let Some(group) = stream.groups.find_mut(args.get(2)) else { return Ok(0) };
             if args.len() == 4 {
-                return Ok(u32::from(group.acknowledge(strict_id(args.get(3), 0)?)));
+                return Ok(u32::from(group.acknowledge(parse_id(args.get(3), 0)?)));
             }
             // All must be ids before anything is done.
-            let ids = args.iter_from(3).map(|word| strict_id(word, 0));
+            let ids = args.iter_from(3).map(|word| parse_id(word, 0));
             let ids: SmallVec<[StreamId; 8]> = ids.collect::<Result<_, CommandError>>()?;
             Ok(ids.into_iter().map(|id| u32::from(group.acknowledge(id))).sum())
         })

@@ -1,7 +1,7 @@
 //! XCLAIM and XAUTOCLAIM: pending entries change hands.
 
 use super::group::{Effects, no_group, visit};
-use super::id::{range_start, reply_entry, reply_id, strict_id};
+use super::ids::{parse_start, reply_entry, reply_id, parse_id};
 use super::{NOT_MADE, read_stream, with_stream};
 use crate::command::options::is;
 use crate::commands::Context;
@@ -63,7 +63,7 @@ struct Claim {
 impl Claim {
     fn parse(args: &Args<'_>, now: Millis) -> Result<Self, CommandError> {
         let idle_min = number(args.get(4), "Invalid min-idle-time argument for XCLAIM")?.max(0);
-        let ids: SmallVec<[StreamId; 8]> = args.iter_from(5).map_while(|word| strict_id(word, 0).ok()).collect();
+        let ids: SmallVec<[StreamId; 8]> = args.iter_from(5).map_while(|word| parse_id(word, 0).ok()).collect();
         let mut at = 5 + ids.len();
         let mut claim =
             Self { idle_min, ids, time: now, count: None, force: false, just_id: false, last_id: StreamId::MIN };
@@ -87,7 +87,7 @@ impl Claim {
                 claim.count = u64::try_from(count).ok();
             } else if is(word, "LASTID") && more {
                 at += 1;
-                claim.last_id = strict_id(args.get(at), 0)?;
+                claim.last_id = parse_id(args.get(at), 0)?;
             } else {
                 let shown = super::group::shown(word);
                 return Err(CommandError::owned(format!("Unrecognized XCLAIM option '{shown}'")));
@@ -181,7 +181,7 @@ impl Walk {
     fn parse(args: &Args<'_>) -> Result<Self, CommandError> {
         const COUNT: &str = "COUNT must be > 0";
         let idle_min = number(args.get(4), "Invalid min-idle-time argument for XAUTOCLAIM")?.max(0);
-        let mut walk = Self { idle_min, from: range_start(args.get(5))?, count: 100, just_id: false };
+        let mut walk = Self { idle_min, from: parse_start(args.get(5))?, count: 100, just_id: false };
         let mut at = 6;
         while at < args.len() {
             if is(args.get(at), "COUNT") && at + 1 < args.len() {

@@ -1,10 +1,10 @@
 //! XGROUP, and what commands of groups have in common.
 
-use super::id::{parse_id, strict_id};
+use super::ids::{parse_bound, parse_id};
 use super::{NOT_MADE, with_stream};
 use crate::command::options::{integer, is};
 use crate::commands::Context;
-use crate::keyspace::{Key, Large, NewValue, OwnedEntry, ValueKind};
+use crate::keyspace::{Key, Large, NewValue, ValueKind};
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
@@ -207,7 +207,7 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
         }
         let id = match args.get(4) {
             b"$" => stream.entries.last_id(),
-            word => strict_id(word, 0)?,
+            word => parse_id(word, 0)?,
         };
         let is_new = stream.groups.add(Group::new(args.get(3), id, options.entries_read));
         if is_new { Ok(()) } else { Err(BUSY) }
@@ -234,7 +234,7 @@ pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
         }
         group.last_id = match args.get(4) {
             b"$" => last_id,
-            word => parse_id(word, 0)?,
+            word => parse_bound(word, 0)?,
         };
         group.entries_read = options.entries_read;
         Ok(())

@@ -1,7 +1,7 @@
 //! XINFO GROUPS and CONSUMERS, and what XINFO STREAM FULL tells of groups.
 
 use super::group::no_group_in;
-use super::id::reply_id;
+use super::ids::reply_id;
 use super::read_stream;
 use crate::commands::Context;
 use crate::outcome::Outcome;

@@ -1,7 +1,7 @@
 //! XPENDING.
 
 use super::group::no_group;
-use super::id::{range_end, range_start, reply_id};
+use super::ids::{parse_end, parse_start, reply_id};
 use super::read_stream;
 use crate::command::options::{integer, is};
 use crate::commands::Context;
@@ -30,7 +30,7 @@ impl<'a> Filter<'a> {
             at = 5;
         }
         let count = integer(args.get(at + 2))?.max(0) as u64;
-        let (from, to) = (range_start(args.get(at))?, range_end(args.get(at + 1))?);
+        let (from, to) = (parse_start(args.get(at))?, parse_end(args.get(at + 1))?);
         // More words than that are passed over.
         let consumer = (at + 3 < args.len()).then(|| args.get(at + 3));
         Ok(Self { idle_min, from, to, count, consumer })

@@ -1,8 +1,8 @@
 //! XREADGROUP, and what it shares with XREAD where they wait.
 
 use super::group::{Effects, no_group, outcome_of, visit};
-use super::id::{reply_entry, reply_id, strict_id};
-use super::read::ReadRequest;
+use super::ids::{parse_id, reply_entry, reply_id};
+use super::read::{ReadRequest, id_behind};
 use super::{NOT_MADE, read_stream, with_stream};
 use crate::command::{Share, Undo, Wait};
 use crate::commands::Context;
@@ -37,7 +37,7 @@ impl Want {
             b"$" => Err(meaningless("$")),
             b"+" => Err(meaningless("+")),
             b">" => Ok(Self::New),
-            _ => strict_id(word, 0).map(|id| match id {
+            _ => parse_id(word, 0).map(|id| match id {
                 // So it is in Valkey, which marks `>` in this way.
                 StreamId::MAX => Self::New,
                 id => Self::History(id),
@@ -230,7 +230,6 @@ pub fn is_news(share: Share, args: &Args<'_>, index: usize, entry: Option<EntryR
             (Some(group), Ok(want)) => want.is_served(&stream.entries, group),
             _ => true,
         },
-        _ if word == b"+" => !stream.is_empty(),
-        _ => strict_id(word, 0).map_or(true, |id| has_behind(&stream.entries, id)),
+        _ => id_behind(word, Some(stream)).map_or(true, |id| has_behind(&stream.entries, id)),
     }
 }

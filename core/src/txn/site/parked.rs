@@ -208,6 +208,16 @@ impl Site {
         }
     }
 
+    /// A call may have removed its keys, or put something else in their place: tells those whose waiting that ends.
+    #[cold]
+    pub(super) fn note_gone(&mut self, call: &Call, args: &Args<'_>) {
+        let shard = &mut self.shard;
+        call.row.visit_keys(args, |index, _| {
+            let key = shard.hasher.key(args.get(index));
+            shard.waiting.note_gone(call.db, &key);
+        });
+    }
+
     /// Serves who waits for what is ready, as if the locks of `acting` were no obstacle.
     pub(super) fn serve_beside(&mut self, now: Millis, acting: Option<Owner>) {
         if self.shard.waiting.has_ready() {
