@@ -12,11 +12,11 @@ use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session}
 use crate::state::State;
 use ringkey_core::command::{Command, Undo, Wait, table};
 use ringkey_core::resp::reply::Mark;
-use ringkey_core::resp::{CommandError, Reply, ReplyBuffer, Request};
+use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Blocking, Call, Order};
 use ringkey_core::txn::flight::Flight;
 use ringkey_core::txn::locks::Owner;
-use ringkey_core::txn::site::Tried;
+use ringkey_core::txn::site::{Tally, Tried};
 use ringkey_core::units::{DbIndex, Millis, ShardId};
 use smallvec::SmallVec;
 
@@ -410,23 +410,13 @@ impl State {
         let mut blocked = gathered.blocked.take();
         let mut out = ReplyBuffer::default();
         let args = gathered.request.args();
-        let mut lent = flight.lent_batches();
         self.site.watch.start();
         let (tally, tried) = match &blocked {
             // For a client that is gone nothing is taken.
             Some(_) if is_gone => (Default::default(), Tried::Waits(None)),
-            _ => {
-                let (rules, may_block) = (&self.site.rules, blocked.is_some());
-                self.workbench.run(rules, self.now, may_block, &gathered.call, &args, &mut lent, &mut out)
-            }
+            _ => self.run_over_lent(flight, blocked.is_some(), &gathered.call, &args, &mut out),
         };
-        drop(lent);
         let ticks = self.site.watch.lap();
-        self.site.tally(tally);
-        let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
-        self.site.shard.stats.add(&stats);
-        // What the command replaced or removed is freed by the shard's upkeep: the workbench has none.
-        self.site.shard.adopt_buried(self.workbench.shard_mut());
         let GatheredCall { mut request, call, .. } = gathered;
         if let Tried::Waits(fixed) = tried {
             flight.give_back(&mut self.steps);
@@ -455,6 +445,23 @@ impl State {
         self.conclude(&mut session, call.row, ticks, out.len(), tally.error.is_some());
         self.sessions[index as usize] = Some(session);
         None
+    }
+
+    /// Runs a call over what its flight has brought: entries, or all that the shards have. Tells also whether it waits.
+    fn run_over_lent(
+        &mut self,
+        flight: &mut Flight,
+        may_block: bool,
+        call: &Call,
+        args: &Args<'_>,
+        out: &mut ReplyBuffer,
+    ) -> (Tally, Tried) {
+        let everything = flight.lends_everything();
+        let mut lent = flight.lent_batches();
+        if everything {
+            return (self.assembly.run(&mut self.site, self.now, call, args, &mut lent, out), Tried::Done);
+        }
+        self.workbench.run(&mut self.site, self.now, may_block, call, args, &mut lent, out)
     }
 
     /// A call over several shards was tried and found nothing.

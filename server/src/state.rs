@@ -26,6 +26,7 @@ use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
+use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::Owner;
@@ -187,6 +188,8 @@ pub struct State {
     pub site: Site,
     /// Where commands run over entries lent by several shards.
     pub workbench: Workbench,
+    /// Where they run over all that the shards have.
+    pub assembly: Assembly,
     /// The way to the other cores.
     pub mesh: Mesh,
     /// The sessions, by index.
@@ -356,6 +359,7 @@ impl State {
             paused: Paused::default(),
             site,
             workbench,
+            assembly: Assembly::default(),
             mesh,
             sessions: Vec::new(),
             generations: Vec::new(),

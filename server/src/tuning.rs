@@ -123,6 +123,7 @@ impl Tuning {
             codec: Codec::ABSENT,
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
+            is_clustered: settings.bool(Setting::ClusterEnabled),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {

@@ -37,6 +37,8 @@ pub struct Rules {
     pub compresses: bool,
     /// `rdb-version-check relaxed`: are payloads of any version tried?
     pub any_version: bool,
+    /// Is this a node of a cluster? Then all keys of a call are of one slot.
+    pub is_clustered: bool,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -73,6 +75,7 @@ impl Default for Rules {
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
+            is_clustered: false,
         }
     }
 }
@@ -104,6 +107,7 @@ pub mod bitmap;
 pub mod cluster;
 pub mod connection;
 pub(crate) mod element_scan;
+pub mod elsewhere;
 pub mod geo;
 pub mod hash;
 pub mod hll;
@@ -119,13 +123,16 @@ pub mod string;
 pub mod transaction;
 pub mod zset;
 
+use elsewhere::Elsewhere;
 use long_reply::Walk;
 
 /// What a handler sees of the world: the shard it runs on, the database the client chose, the time.
 #[derive(Debug)]
 pub struct Context<'a> {
-    /// The shard with all the keys of the call.
+    /// The shard with all the keys of the call; of one that may touch any key, the shard at hand ([`Context::go_to`]).
     pub shard: &'a mut Shard,
+    /// All other shards, for a call that may touch any key.
+    pub elsewhere: Option<Box<Elsewhere<'a>>>,
     /// The database the client chose.
     pub db: DbIndex,
     /// The time, the same for the whole call (the whole transaction, the whole script).
@@ -160,6 +167,7 @@ impl<'a> Context<'a> {
     pub fn new(shard: &'a mut Shard, db: DbIndex, now: Millis, rules: &'a Rules) -> Self {
         Self {
             shard,
+            elsewhere: None,
             db,
             now,
             rules,
@@ -230,8 +238,10 @@ impl<'a> Context<'a> {
     /// Removes the expired keys that were come across since the last time.
     #[cold]
     fn remove_expired(&mut self) {
-        for (db, name) in &self.expired[self.removed..] {
+        let (at_hand, expired) = (self.shard.id, std::mem::take(&mut self.expired));
+        for (db, name) in &expired[self.removed..] {
             let key = self.shard.key(name);
+            self.go_to(key.hash);
             let database = self.shard.database_mut(*db);
             // It may be gone already: keys are named as often as they are come across.
             if database.find(&key).is_some_and(|entry| entry.is_expired(self.now))
@@ -241,7 +251,9 @@ impl<'a> Context<'a> {
                 self.shard.waiting.note_gone(*db, &key);
             }
         }
-        self.removed = self.expired.len();
+        self.removed = expired.len();
+        self.expired = expired;
+        self.go_to_shard(at_hand);
     }
 
     /// Makes room for a new value where [`Context::find`] found nothing: an expired key may still lie there.

@@ -87,7 +87,11 @@ pub struct Shard {
     /// Keys that must stay for now.
     pub pins: Pins,
     pub(crate) databases: Vec<Database>,
-    remains: VecDeque<Remains>,
+    /// Is what these hold with another core?
+    pub(super) is_lent: bool,
+    /// Empty ones, to stand in for those that are lent; made when that happens first.
+    pub(super) vacant: Vec<Database>,
+    pub(super) remains: VecDeque<Remains>,
     /// The database that the next tick begins with.
     next: usize,
 }
@@ -116,6 +120,8 @@ impl Shard {
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
             pins: Pins::default(),
+            is_lent: false,
+            vacant: Vec::new(),
             remains: VecDeque::new(),
             next: 0,
         }

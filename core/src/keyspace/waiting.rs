@@ -83,9 +83,16 @@ pub struct Waiting {
     ready: VecDeque<Filled>,
     /// How many keys must not go unnoticed.
     minded: usize,
+    /// Is every key noted, because those who wait are elsewhere?
+    notes_all: bool,
 }
 
 impl Waiting {
+    /// Nobody waits here, but every key that gets something is to be ready, for those who wait elsewhere.
+    pub fn noting() -> Self {
+        Self { notes_all: true, ..Self::default() }
+    }
+
     /// Does nobody wait?
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -157,7 +164,7 @@ impl Waiting {
     /// A key has got something: it is ready if anybody waits for it.
     #[inline]
     pub fn fill(&mut self, db: DbIndex, key: &Key<'_>) {
-        if !self.is_empty() {
+        if !self.is_empty() || self.notes_all {
             self.fill_waited(db, key);
         }
     }
@@ -170,7 +177,7 @@ impl Waiting {
     /// A key may be gone, or hold something else than before: it is ready if that ends the waiting of anybody.
     #[inline]
     pub fn note_gone(&mut self, db: DbIndex, key: &Key<'_>) {
-        if self.minded > 0 {
+        if self.minded > 0 || self.notes_all {
             self.make_ready(db, key, |queue| queue.minding > 0);
         }
     }
@@ -178,6 +185,9 @@ impl Waiting {
     #[cold]
     fn make_ready(&mut self, db: DbIndex, key: &Key<'_>, is_concerned: impl Fn(&Queue) -> bool) {
         let hash = key.hash.hash;
+        if self.notes_all {
+            return self.ready.push_back(Filled { db, key: key.bytes.into(), hash });
+        }
         let Some(queue) = self.find(db, hash, key.bytes).filter(|queue| is_concerned(queue)) else { return };
         if !std::mem::replace(&mut queue.is_ready, true) {
             self.ready.push_back(Filled { db, key: key.bytes.into(), hash });

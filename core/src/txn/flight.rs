@@ -12,7 +12,8 @@
 //!   travel in a batch with what others have for that shard ([`Flight::arrived_in`]).
 //! - **every shard**: the same with locks on whole shards.
 //! - **gather**: the keys are locked and their entries lent to the home core leg by leg; the caller runs the command
-//!   over them and the entries go back with the release.
+//!   over them and the entries go back with the release. With locks on whole shards all that they have is lent: where
+//!   no lock is in the way, by all of them at once.
 
 use super::batch::{Batch, Call, Order, Reach};
 use super::locks::Owner;
@@ -210,7 +211,7 @@ impl Flight {
 
     /// Takes off. `hash` hashes keys.
     pub fn start(&mut self, hash: impl Fn(&[u8]) -> KeyHash, steps: &mut Vec<Step>) {
-        if self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::Gather {
+        if self.legs.len() < LEGS_AT_ONCE_MIN || (self.shape == Shape::Gather && self.reach == Reach::Keys) {
             return self.send_in_turn(0, steps);
         }
         if self.joins() {
@@ -286,7 +287,8 @@ impl Flight {
     fn tried(&mut self, steps: &mut Vec<Step>) {
         if self.legs.iter().all(|leg| !leg.is_refused) {
             self.phase = Phase::Running(self.legs.len());
-            return self.send_all(Order::RunHeld, steps);
+            let order = if self.shape == Shape::Gather { Order::LendHeld } else { Order::RunHeld };
+            return self.send_all(order, steps);
         }
         for leg in &mut self.legs {
             if !leg.is_refused {
@@ -327,12 +329,17 @@ impl Flight {
         }
     }
 
-    /// The batches with the lent entries.
+    /// Do its legs lend all that their shards have?
+    pub fn lends_everything(&self) -> bool {
+        self.shape == Shape::Gather && self.reach != Reach::Keys
+    }
+
+    /// The batches with the lent entries, in the order of the shards.
     pub fn lent_batches(&mut self) -> SmallVec<[&mut Batch; 4]> {
         self.legs.iter_mut().filter_map(|leg| leg.batch.as_deref_mut()).collect()
     }
 
-    /// Sends lent entries back; the locks end with their arrival.
+    /// Sends back what was lent; the locks end with their arrival.
     pub fn give_back(&mut self, steps: &mut Vec<Step>) {
         debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "entries go back after the command");
         self.send_all(Order::Return, steps);

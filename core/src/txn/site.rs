@@ -41,6 +41,8 @@ pub struct Site {
     served: Vec<Box<Batch>>,
     /// Words of the call that was tried last and waits, which are others from now on.
     fixed: Option<Box<Fixed>>,
+    /// Jobs to watch keys that came while the data was lent.
+    late_watches: Vec<Box<Batch>>,
     /// Was the last call put off?
     has_put_off: bool,
     /// Whose locks are no obstacle, because what it did here is done.
@@ -70,6 +72,7 @@ impl Site {
             poked: 0,
             served: Vec::new(),
             fixed: None,
+            late_watches: Vec::new(),
             has_put_off: false,
             acting: None,
             changes: 0,
@@ -83,6 +86,9 @@ impl Site {
     pub fn upkeep(&mut self, now: Millis, budget_entries: usize) -> bool {
         // Locks do not matter: a key whose time has passed is absent for everybody already.
         // Nor is it a change that anybody would want saved for.
+        if self.shard.is_lent() {
+            return false;
+        }
         let has_more = self.shard.tick(now, budget_entries, &mut |_, _| {});
         self.serve_beside(now, None);
         has_more
@@ -275,7 +281,7 @@ impl Site {
         let idle = self.locks.is_idle();
         match job.order {
             Order::Run if idle => return true,
-            Order::RunHeld | Order::Return | Order::Watch | Order::Poke => return true,
+            Order::RunHeld | Order::LendHeld | Order::Return | Order::Watch | Order::Poke => return true,
             Order::Run if job.reach == Reach::Keys && self.are_free(batch, job) => return true,
             _ => {}
         }
@@ -327,9 +333,10 @@ impl Site {
             _ if batch.jobs[index].blocking == Blocking::Served => {}
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
             Order::TryLock | Order::Visit | Order::Stay | Order::Poke => {}
+            Order::Watch if self.shard.is_lent() => self.late_watches.push(batch.split_off(index)),
             Order::Watch => self.keep_watch(now, batch.split_off(index)),
-            Order::Lend => self.lend(batch, index),
-            Order::Return => self.take_back(batch),
+            Order::Lend | Order::LendHeld => self.lend(batch, index),
+            Order::Return => self.take_back(now, batch),
         }
     }
 
@@ -358,8 +365,13 @@ impl Site {
         }
     }
 
-    /// Hands the entries of the keys over. The job has one call for each database, whose words are all keys.
+    /// Hands over everything, or the entries of the keys. Then the job has one call for each database, whose words are all
+    /// keys.
     fn lend(&mut self, batch: &mut Batch, index: usize) {
+        if batch.jobs[index].reach != Reach::Keys {
+            batch.loan = Some(self.shard.lend());
+            return;
+        }
         let (from, to) = batch.jobs[index].calls;
         for at in from..to {
             let (db, words) = (batch.calls[at as usize].db, batch.calls[at as usize].words);
@@ -371,7 +383,12 @@ impl Site {
         }
     }
 
-    fn take_back(&mut self, batch: &mut Batch) {
+    fn take_back(&mut self, now: Millis, batch: &mut Batch) {
+        if let Some(loan) = batch.loan.take() {
+            self.shard.take_back(loan);
+            std::mem::take(&mut self.late_watches).into_iter().for_each(|late| self.keep_watch(now, late));
+            return;
+        }
         lay_out(&mut self.shard, batch);
         batch.lent.clear();
         self.attempt_is_over(batch.jobs[0].owner);
@@ -448,7 +465,7 @@ fn try_call(
 }
 
 #[inline]
-fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Call) -> Context<'a> {
+pub(super) fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Call) -> Context<'a> {
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
     context.no_touch = call.no_touch;
@@ -460,7 +477,7 @@ fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Ca
 }
 
 #[inline]
-fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Tally {
+pub(super) fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Tally {
     let Run::OnShard(handler) = call.row.run else { return refuse(out, call.protocol) };
     let before = out.mark();
     let (outcome, result) = context.run(handler, args, &mut Reply::new(out, call.protocol));
@@ -492,11 +509,11 @@ impl Workbench {
     }
 
     /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. The call waits only if it may
-    /// block.
+    /// block. What it did counts as done at `home`, whose upkeep frees what it replaced or removed.
     #[allow(clippy::too_many_arguments)]
     pub fn run(
         &mut self,
-        rules: &Rules,
+        home: &mut Site,
         now: Millis,
         may_block: bool,
         call: &Call,
@@ -506,8 +523,8 @@ impl Workbench {
     ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
         let (tally, tried) = match may_block {
-            true => try_call(&mut self.shard, rules, now, call, args, out),
-            false => (run_call(&mut self.shard, rules, now, call, args, out), Tried::Done),
+            true => try_call(&mut self.shard, &home.rules, now, call, args, out),
+            false => (run_call(&mut self.shard, &home.rules, now, call, args, out), Tried::Done),
         };
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
@@ -520,11 +537,23 @@ impl Workbench {
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
         );
+        home.tally(tally);
+        home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
+        home.shard.adopt_buried(&mut self.shard);
+        debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
         (tally, tried)
     }
 
-    /// The shard behind it, for its counters and settings.
+    /// The shard behind it.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The shard behind it, for its settings.
     pub fn shard_mut(&mut self) -> &mut Shard {
         &mut self.shard
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! [`splice`]. What outgrows the settings' thresholds becomes a structure of its own. Which of the two it is stays behind
 //! the types of these modules; only OBJECT ENCODING tells.
 
+pub mod bits;
 pub mod element;
 pub mod hash;
 pub mod intset;

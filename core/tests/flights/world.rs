@@ -366,7 +366,7 @@ impl World {
             Some((request, call)) => {
                 let Core { site, bench, now, .. } = &mut self.cores[core];
                 let mut lent = flight.lent_batches();
-                bench.run(&site.rules, Millis(*now), false, &call, &request.args(), &mut lent, &mut out);
+                bench.run(site, Millis(*now), false, &call, &request.args(), &mut lent, &mut out);
                 drop(lent);
                 flight.give_back(&mut steps);
             }

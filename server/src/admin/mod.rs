@@ -158,6 +158,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
         Admin::ObjectHelp => keys::object_help(session),
+        Admin::XInfoHelp => keys::stream_info_help(session),
         Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet

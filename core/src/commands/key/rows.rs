@@ -554,6 +554,8 @@ pub static ROWS: &[Command] = &[
             Argument::word("sorting", "ALPHA").optional(),
             Argument::key("destination", 2).after("STORE").optional(),
         ],
+        spread: Spread::Everything { may_touch_any_key: super::may_touch_any_key },
+        run: Run::OnShard(super::sort),
         ..Command::DEFAULT
     },
     Command {
@@ -588,6 +590,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")]).optional(),
             Argument::word("sorting", "ALPHA").optional(),
         ],
+        spread: Spread::Everything { may_touch_any_key: super::may_touch_any_key },
+        run: Run::OnShard(super::sort_ro),
         ..Command::DEFAULT
     },
     Command {

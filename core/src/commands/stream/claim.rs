@@ -1,7 +1,7 @@
 //! XCLAIM and XAUTOCLAIM: pending entries change hands.
 
 use super::group::{Effects, no_group, visit};
-use super::ids::{parse_start, reply_entry, reply_id, parse_id};
+use super::ids::{parse_id, parse_start, reply_entry, reply_id};
 use super::{NOT_MADE, read_stream, with_stream};
 use crate::command::options::is;
 use crate::commands::Context;

@@ -145,9 +145,10 @@ impl Options {
             } else if is(args.get(at), "ENTRIESREAD") && at + 1 < args.len() {
                 options.entries_read = match integer(args.get(at + 1))? {
                     -1 => None,
-                    read => Some(u64::try_from(read).map_err(|_| {
-                        CommandError::text("value for ENTRIESREAD must be positive or -1")
-                    })?),
+                    read => Some(
+                        u64::try_from(read)
+                            .map_err(|_| CommandError::text("value for ENTRIESREAD must be positive or -1"))?,
+                    ),
                 };
                 at += 2;
             } else {
@@ -197,8 +198,7 @@ fn change_group<R>(
 
 /// `XGROUP CREATE key group id|$ [MKSTREAM] [ENTRIESREAD entries-read]`
 pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    const BUSY: CommandError =
-        CommandError::Coded("BUSYGROUP", Cow::Borrowed("Consumer Group name already exists"));
+    const BUSY: CommandError = CommandError::Coded("BUSYGROUP", Cow::Borrowed("Consumer Group name already exists"));
     let options = Options::parse(args, true)?;
     let key = ctx.key(args, 2);
     let add = |stream: &mut Stream| {

@@ -45,11 +45,7 @@ pub fn xinfo_groups(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
 }
 
 /// `XINFO CONSUMERS key group`
-pub fn xinfo_consumers(
-    ctx: &mut Context<'_>,
-    args: &Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Result<Outcome, CommandError> {
+pub fn xinfo_consumers(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (key, now) = (ctx.key(args, 2), ctx.now);
     let stream = read_stream(ctx, &key)?.ok_or(CommandError::NoSuchKey)?;
     let group = stream.groups.find(args.get(3)).ok_or_else(|| no_group_in(key.bytes, args.get(3)))?;

@@ -65,13 +65,7 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Answers with what the consumer gets, if there is anything. Was there?
-    fn carry_out(
-        &self,
-        key: &[u8],
-        stream: &mut Stream,
-        effects: &mut Effects<'a>,
-        reply: &mut Reply<'_>,
-    ) -> bool {
+    fn carry_out(&self, key: &[u8], stream: &mut Stream, effects: &mut Effects<'a>, reply: &mut Reply<'_>) -> bool {
         let (group_name, consumer_name) = self.request.group.unwrap_or_default();
         let Stream { entries, groups } = stream;
         let group = groups.find_mut(group_name).expect("all groups were looked for");

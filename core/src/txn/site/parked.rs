@@ -100,7 +100,12 @@ impl Site {
         for index in wait.keys {
             let key = self.shard.key(args.get(index));
             if self.shard.owns(&key) {
-                self.shard.waiting.add(db, &key, arrival, Waiter { number: owner.0, kind: wait.kind, share: wait.share });
+                self.shard.waiting.add(
+                    db,
+                    &key,
+                    arrival,
+                    Waiter { number: owner.0, kind: wait.kind, share: wait.share },
+                );
                 if is_kept {
                     // Another one of its keys may have something that nobody has a better right to.
                     self.shard.waiting.fill(db, &key);
@@ -121,6 +126,8 @@ impl Site {
                 self.send_served(batch);
             }
             self.serve_beside(now, self.acting);
+        } else if let Some(late) = self.late_watches.iter().position(|batch| batch.jobs[0].owner == owner) {
+            self.late_watches.remove(late);
         } else if let Some(batch) = self.waiting.get_mut(&owner)
             && batch.jobs[0].blocking == Blocking::May
         {
@@ -230,6 +237,10 @@ impl Site {
     /// Serves who waits for what is ready, until nothing is ready any more or locks are in the way.
     #[cold]
     pub(super) fn serve(&mut self, now: Millis) {
+        if self.shard.is_lent() {
+            // What is ready now is so still when the data is back.
+            return;
+        }
         let mut put_off = Vec::new();
         while let Some(filled) = self.shard.waiting.take_ready() {
             if self.give(now, &filled) == Given::Locked {
@@ -364,10 +375,12 @@ impl Site {
 
     fn is_key_kept(&self, db: DbIndex, key: &[u8], wait: &Wait) -> bool {
         let key = self.shard.key(key);
-        let is_poked =
-            |waiter: &Waiter| self.parked.get(&Owner(waiter.number)).is_some_and(|parked| parked.is_poked);
-        let mut rivals =
-            self.shard.waiting.waiters(db, &key).filter(|waiter| (waiter.kind, waiter.share) == (wait.kind, wait.share));
+        let is_poked = |waiter: &Waiter| self.parked.get(&Owner(waiter.number)).is_some_and(|parked| parked.is_poked);
+        let mut rivals = self
+            .shard
+            .waiting
+            .waiters(db, &key)
+            .filter(|waiter| (waiter.kind, waiter.share) == (wait.kind, wait.share));
         match wait.share {
             // Who comes first takes all there is.
             Share::Take => rivals.next().as_ref().is_some_and(is_poked),

@@ -43,6 +43,11 @@ impl Entries {
         self.first_id
     }
 
+    /// The id of the first node, which is the one of an entry that may be deleted; none if there is no entry.
+    pub fn first_node_id(&self) -> Option<StreamId> {
+        self.nodes.first().map(Node::first_id)
+    }
+
     /// The largest id that was ever given, or set by XSETID.
     #[inline]
     pub fn last_id(&self) -> StreamId {
@@ -113,6 +118,23 @@ impl Entries {
     /// The entries from `from` to `to`, both included, in order, or with `backward` the last one first.
     pub fn range(&self, from: StreamId, to: StreamId, backward: bool) -> Range<'_> {
         if backward { Range::backward(self, from, to) } else { Range::forward(self, from, to) }
+    }
+
+    /// How many entries there are from `from` to `to`, both included.
+    pub fn count(&self, from: StreamId, to: StreamId) -> usize {
+        let first = self.nodes.find(from).or(self.nodes.first_place());
+        let (Some(mut place), Some(last)) = (first, self.nodes.find(to)) else {
+            return 0;
+        };
+        let mut count = self.nodes.get(place).places(from, to).len();
+        while place != last
+            && let Some(next) = self.nodes.after(place)
+        {
+            let node = self.nodes.get(next);
+            count += if next == last { node.places(from, to).len() } else { node.live() };
+            place = next;
+        }
+        count
     }
 
     /// The fields of an entry.

@@ -17,7 +17,7 @@ mod radix;
 mod tests;
 mod trim;
 
-pub use entries::{Entries, Range};
+pub use entries::{Entries, Range, TEXT_BYTES_MAX};
 pub use group::{Consumer, ConsumerIndex, Delivery, Group, Groups};
 pub use id::StreamId;
 pub use node::{Fields, Node, NodeBuilder, NodeEntry};
