@@ -77,8 +77,8 @@ fn judge_rounds(workload: &Workload) {
 #[test]
 fn careless_servers_are_found_out() {
     let _alone = alone();
-    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1 };
-    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6 };
+    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1, lists: false };
+    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6, lists: false };
     let faults = [
         (Fault::NoTransactions, &single),
         (Fault::NoTransactions, &pipelines),
@@ -98,17 +98,22 @@ fn careless_servers_are_found_out() {
 
 #[test]
 fn single_requests() {
-    judge_rounds(&Workload { keys: keys("s"), clients: 8, groups: 6, group_max: 1 });
+    judge_rounds(&Workload { keys: keys("s"), clients: 8, groups: 6, group_max: 1, lists: false });
 }
 
 #[test]
 fn pipelines() {
-    judge_rounds(&Workload { keys: keys("p"), clients: 6, groups: 2, group_max: 6 });
+    judge_rounds(&Workload { keys: keys("p"), clients: 6, groups: 2, group_max: 6, lists: false });
 }
 
 #[test]
 fn long_pipelines_of_few_clients() {
-    judge_rounds(&Workload { keys: keys("l"), clients: 3, groups: 2, group_max: 12 });
+    judge_rounds(&Workload { keys: keys("l"), clients: 3, groups: 2, group_max: 12, lists: false });
+}
+
+#[test]
+fn lists_and_those_who_wait_for_them() {
+    judge_rounds(&Workload { keys: keys("w"), clients: 6, groups: 5, group_max: 2, lists: true });
 }
 
 #[test]
@@ -116,7 +121,7 @@ fn two_keys_of_one_core_and_two_of_another() {
     let mut keys = vec![key_on_core("t", 0, CORES, 0), key_on_core("t", 3, CORES, 0)];
     keys.push(key_on_core("t", 0, CORES, 1_000));
     keys.push(key_on_core("t", 3, CORES, 1_000));
-    judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3 });
+    judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3, lists: false });
 }
 
 /// Something that goes on until it is told to stop.

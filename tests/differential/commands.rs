@@ -1,4 +1,4 @@
-//! Every command of the four collection types with every option, and what happens to keys of any type.
+//! Every command of the collection types with every option, and what happens to keys of any type.
 
 use crate::template::Template;
 
@@ -137,6 +137,29 @@ const SORTED_SETS: &[&str] = &[
     "ZINTERCARD $#sz [ LIMIT $i ]",
 ];
 
+const STREAMS: &[&str] = &[
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id { $f $v }",
+    "XADD $t $new-id { $f $v }",
+    "XADD $t [ NOMKSTREAM ] [ ( MAXLEN [ ( = | ~ ) ] $length | MINID [ ( = | ~ ) ] $id ) [ LIMIT $i ] ] $new-id a $v b $v",
+    "XTRIM $t ( MAXLEN [ ( = | ~ ) ] $length | MINID [ ( = | ~ ) ] $id ) [ LIMIT $i ]",
+    "XDEL $t { $id }",
+    "XLEN $t",
+    "XRANGE $t $id $id [ COUNT $i ]",
+    "XREVRANGE $t $id $id [ COUNT $i ]",
+    "XRANGE $t - + [ COUNT $i ]",
+    "XREVRANGE $t + - [ COUNT $i ]",
+    "XREAD [ COUNT $i ] STREAMS $t $id",
+    "XREAD [ COUNT $i ] STREAMS $t $t ( $id | $ | + | 0 ) ( $id | $ | + | 0 )",
+    "XSETID $t $id [ ENTRIESADDED $i ] [ MAXDELETEDID $id ]",
+    "XINFO STREAM $t [ FULL [ COUNT $i ] ]",
+    "XINFO STREAM $t",
+];
+
 const KEYS: &[&str] = &[
     "DEL $k",
     "UNLINK $k",
@@ -161,5 +184,5 @@ const KEYS: &[&str] = &[
 
 /// All templates, each as often as it is to come.
 pub fn templates() -> Vec<Template> {
-    [LISTS, SETS, HASHES, SORTED_SETS, KEYS].into_iter().flatten().map(|text| Template::new(text)).collect()
+    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, KEYS].into_iter().flatten().map(|text| Template::new(text)).collect()
 }

@@ -72,10 +72,10 @@ impl Default for Rules {
             limits: Limits::default(),
             access: AccessRule::default(),
             hold: Hold::No,
+            is_clustered: false,
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
-            is_clustered: false,
         }
     }
 }

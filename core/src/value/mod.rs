@@ -6,6 +6,7 @@
 
 pub mod bits;
 pub mod element;
+pub mod geohash;
 pub mod hash;
 pub mod intset;
 pub mod list;

@@ -22,6 +22,8 @@ pub struct Parked {
     arrival: u64,
     /// Has its core been told that it may try?
     is_poked: bool,
+    /// Has it found nothing, and did not only line up behind others?
+    was_tried: bool,
 }
 
 /// What became of a key that got something.
@@ -72,6 +74,10 @@ impl Site {
         if self.is_kept(call, args) {
             return None;
         }
+        self.run_or_find_nothing(now, call, args, out)
+    }
+
+    fn run_or_find_nothing(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Option<u64> {
         self.watch.start();
         let (tally, tried) = try_call(&mut self.shard, &self.rules, now, call, args, out);
         self.tally(tally);
@@ -112,7 +118,7 @@ impl Site {
                 }
             }
         }
-        let before = self.parked.insert(owner, Parked { batch, arrival, is_poked: false });
+        let before = self.parked.insert(owner, Parked { batch, arrival, is_poked: false, was_tried: !is_kept });
         debug_assert!(before.is_none(), "an owner waits once");
         self.serve_beside(now, self.acting);
     }
@@ -120,10 +126,14 @@ impl Site {
     /// Gives up a job that waits for keys. If it waits here, it goes home among those that were served; else it has gone
     /// already, or goes as soon as it has the locks that it waits for.
     pub fn cancel(&mut self, now: Millis, owner: Owner) {
-        if let Some(mut batch) = self.unpark(owner) {
+        if let Some((mut batch, was_tried)) = self.unpark(owner) {
             if batch.jobs[0].order != Order::Watch {
                 batch.jobs[0].blocking = Blocking::Cancelled;
-                self.send_served(batch);
+                if was_tried {
+                    self.send_served(batch);
+                } else {
+                    self.try_at_last(now, batch);
+                }
             }
             self.serve_beside(now, self.acting);
         } else if let Some(late) = self.late_watches.iter().position(|batch| batch.jobs[0].owner == owner) {
@@ -133,6 +143,17 @@ impl Site {
         {
             batch.jobs[0].blocking = Blocking::Cancelled;
         }
+    }
+
+    /// Tries a call that had lined up behind others all the time and is given up now: that there was nothing for it must have
+    /// been true at some moment.
+    fn try_at_last(&mut self, now: Millis, mut batch: Box<Batch>) {
+        if self.admit(&mut batch, 0) {
+            let _waits = self.try_job(now, &mut batch, 0);
+            return self.send_served(batch);
+        }
+        self.lock_waits += 1;
+        self.waiting.insert(batch.jobs[0].owner, batch);
     }
 
     /// Carries job `index` out, which may block. `true` if it waits.
@@ -145,7 +166,12 @@ impl Site {
         job.replies_from = replies.mark();
         job.part_ticks = 0;
         ends.resize(calls.len(), replies.mark());
-        let Some(ticks) = self.run_or_wait(now, call, &args, replies) else { return true };
+        let ticks = match job.blocking {
+            // Who is given up lines up behind nobody.
+            Blocking::Cancelled => self.run_or_find_nothing(now, call, &args, replies),
+            _ => self.run_or_wait(now, call, &args, replies),
+        };
+        let Some(ticks) = ticks else { return true };
         if self.watch.is_slow(ticks) {
             slow.push((at as u32, ticks));
         }
@@ -197,6 +223,8 @@ impl Site {
                 filled.push(key.bytes.into());
             }
         }
+        // Its words were settled when it was tried, by its core.
+        self.fixed = None;
         self.park(now, batch);
         if has_other {
             // The command is refused for that, whoever else waits.
@@ -312,6 +340,7 @@ impl Site {
         replies.clear();
         let (tally, tried) = try_call(&mut self.shard, &self.rules, now, call, &args, replies);
         if matches!(tried, Tried::Waits(_)) {
+            parked.was_tried = true;
             return self.tally(tally);
         }
         let ticks = self.watch.lap();
@@ -325,7 +354,7 @@ impl Site {
         ends.clear();
         ends.push(replies.mark());
         self.tally(tally);
-        if let Some(batch) = self.unpark(owner) {
+        if let Some((batch, _)) = self.unpark(owner) {
             self.send_served(batch);
         }
     }
@@ -348,9 +377,9 @@ impl Site {
         self.served.push(batch);
     }
 
-    /// Takes a job out of all queues. If a key was kept for it, the next ones may have it.
-    fn unpark(&mut self, owner: Owner) -> Option<Box<Batch>> {
-        let Parked { batch, arrival, is_poked } = self.parked.remove(&owner)?;
+    /// Takes a job out of all queues, and tells if it was tried. If a key was kept for it, the next ones may have it.
+    fn unpark(&mut self, owner: Owner) -> Option<(Box<Batch>, bool)> {
+        let Parked { batch, arrival, is_poked, was_tried } = self.parked.remove(&owner)?;
         self.poked -= usize::from(is_poked);
         let call = &batch.calls[0];
         let (db, args) = (call.db, batch.args(call));
@@ -361,7 +390,7 @@ impl Site {
                 self.shard.waiting.fill(db, &key);
             }
         }
-        Some(batch)
+        Some((batch, was_tried))
     }
 
     /// Is one of the keys that a new call would look at kept for a call over several shards?

@@ -201,3 +201,30 @@ fn a_key_is_kept_for_a_call_over_several_shards() {
     assert_eq!(bench.run(7, &format!("SET {key} text")), ["7: +OK"]);
     assert_eq!(bench.job(8, Order::Watch, &watch), ["8: Watch", "8: poke"], "it is to be refused");
 }
+
+#[test]
+fn who_only_lined_up_is_tried_before_it_is_given_up() {
+    let mut bench = Bench::new(2);
+    let owned = |bench: &Bench, key: &str| bench.site.shard.owns(&bench.site.shard.key(key.as_bytes()));
+    let name = |is_ours: bool| (0..).map(|at| format!("k{at}")).find(|key| owned(&bench, key) == is_ours).unwrap();
+    let (key, other) = (name(true), name(false));
+    let taken = |owner: u32, text: &str| format!("{owner}: *2 ${} {key} $1 {text}", key.len());
+    bench.run(1, &format!("RPUSH {key} x y"));
+    assert_eq!(bench.job(2, Order::Watch, &format!("BLPOP {other} {key} 0")), ["2: Watch", "2: poke"]);
+    assert_eq!(bench.run(3, &format!("BLPOP {key} 0")), ["3: parked"]);
+    assert_eq!(bench.run(4, &format!("BLPOP {key} 0")), ["4: parked"]);
+    assert_eq!(bench.cancel(3), [taken(3, "x")], "there was something all the time");
+    // While the entries are away nobody can tell whether there is something.
+    let mut lend = Box::new(Batch::new(ShardId(0)));
+    add(&mut lend, 2, Order::Lend, &format!("TOUCH {key}"));
+    bench.site.deliver(NOW, lend, &mut bench.done);
+    let mut lent = bench.done.pop().unwrap();
+    assert_eq!(bench.cancel(4), [""; 0]);
+    assert_eq!(bench.cancel(4), [""; 0], "once is enough");
+    lent.jobs[0].order = Order::Return;
+    // The poke is in vain, and who was poked finds out.
+    assert_eq!(bench.deliver(lent), [&*taken(4, "y"), "2: Return", "2: poke"]);
+    assert_eq!(bench.cancel(2), [""; 0]);
+    assert_eq!((bench.site.parked(), bench.site.waiting(), bench.site.shard.waiting.keys()), (0, 0, 0));
+    assert!(bench.site.is_idle());
+}
