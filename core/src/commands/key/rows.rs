@@ -211,6 +211,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::key("keys", 1).shown_as("key").after("KEYS").since("3.0.6").optional().multiple(),
         ],
+        run: Run::Admin(Admin::Migrate),
         ..Command::DEFAULT
     },
     Command {

@@ -94,9 +94,7 @@ impl TrimRequest {
         let index = at + 1 + usize::from(operator.is_some());
         let to = if is(args.get(at), "MAXLEN") {
             let length = integer(args.get(index))?;
-            TrimTo::Length(
-                u64::try_from(length).map_err(|_| CommandError::text("The MAXLEN argument must be >= 0."))?,
-            )
+            TrimTo::Length(u64::try_from(length).map_err(|_| CommandError::text("The MAXLEN argument must be >= 0."))?)
         } else {
             TrimTo::Id(parse_id(args.get(index), 0)?)
         };
@@ -129,9 +127,7 @@ impl TrimRequest {
             trim.limit = match (limit, ctx.rules.limits.stream_node_entries as u64) {
                 (Some(limit), _) => limit.unsigned_abs(),
                 (None, 0) => LIMIT_WITHOUT_NODES,
-                (None, entries) => {
-                    entries.saturating_mul(100).clamp(*LIMITS_DEFAULT.start(), *LIMITS_DEFAULT.end())
-                }
+                (None, entries) => entries.saturating_mul(100).clamp(*LIMITS_DEFAULT.start(), *LIMITS_DEFAULT.end()),
             };
         }
         Ok(())
