@@ -141,6 +141,7 @@ impl Tuning {
             set_value_bytes: size(Setting::SetMaxListpackValue),
             zset_entries: size(Setting::ZsetMaxListpackEntries),
             zset_value_bytes: size(Setting::ZsetMaxListpackValue),
+            hll_sparse_bytes: size(Setting::HllSparseMaxBytes),
             list_size: settings.int(Setting::ListMaxListpackSize),
             list_plain_from: 0,
         }

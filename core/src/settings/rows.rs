@@ -35,7 +35,7 @@ const ACCESS: &str = "there are no access control lists";
 const EVICTION: &str = "memory is not limited and nothing is evicted";
 const POLICY: &str = "it decides how uses of keys are counted, but nothing is evicted";
 const SCRIPTS: &str = "there are no scripts";
-const TYPES: &str = "there are no streams and HyperLogLogs, and no SORT";
+const TYPES: &str = "there are no streams, and no SORT";
 const COMPRESSION: &str = "lists are not compressed";
 const MESSAGES: &str = "there are no channels and no client-side caching";
 const REPLICATION: &str = "there is no replication";
@@ -230,7 +230,7 @@ table! {
     HashMaxListpackEntries "hash-max-listpack-entries" =
         integer(0, LONG_MAX, "512").alias("hash-max-ziplist-entries");
     HashMaxListpackValue "hash-max-listpack-value" = memory(0, "64").alias("hash-max-ziplist-value");
-    HllSparseMaxBytes "hll-sparse-max-bytes" = memory(0, "3000").not_yet(TYPES);
+    HllSparseMaxBytes "hll-sparse-max-bytes" = memory(0, "3000");
     ListCompressDepth "list-compress-depth" = integer(0, INT_MAX, "0").not_yet(COMPRESSION);
     ListMaxListpackSize "list-max-listpack-size" =
         integer(INT_MIN, INT_MAX, "-2").alias("list-max-ziplist-size");

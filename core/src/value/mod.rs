@@ -7,6 +7,7 @@
 pub mod bits;
 pub mod element;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod list;
 pub mod set;
@@ -43,6 +44,8 @@ pub struct Limits {
     pub zset_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_value_bytes: usize,
+    /// `hll-sparse-max-bytes`: a HyperLogLog that is sparse.
+    pub hll_sparse_bytes: usize,
     /// `list-max-listpack-size`: elements of a node if positive, else -1 to -5 for 4 to 64 KiB.
     pub list_size: i64,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: elements of a large list from this length on lie alone; 0: those that exceed a node.
@@ -59,6 +62,7 @@ impl Default for Limits {
             set_value_bytes: 64,
             zset_entries: 128,
             zset_value_bytes: 64,
+            hll_sparse_bytes: 3000,
             list_size: -2,
             list_plain_from: 0,
         }

@@ -181,6 +181,7 @@ const TIGHT: Limits = Limits {
     set_value_bytes: 8,
     zset_entries: 3,
     zset_value_bytes: 8,
+    hll_sparse_bytes: 40,
     list_size: 3,
     list_plain_from: 0,
 };

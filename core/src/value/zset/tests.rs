@@ -12,6 +12,7 @@ const LIMITS: Limits = Limits {
     set_value_bytes: 0,
     zset_entries: 12,
     zset_value_bytes: 20,
+    hll_sparse_bytes: 3000,
     list_size: -2,
     list_plain_from: 0,
 };
