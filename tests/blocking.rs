@@ -5,6 +5,7 @@
 
 use ringkey_tests::reply::Reply;
 use ringkey_tests::rng::Rng;
+use ringkey_tests::running::{self, info, wait_until};
 use ringkey_tests::server::Setup;
 use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Server};
@@ -13,40 +14,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long something that must happen may take.
-const LIMIT: Duration = Duration::from_secs(20);
-
 /// Keys of the tests, on all cores.
 const CORES: usize = 4;
 
-fn info(client: &mut Client, field: &str) -> u64 {
-    let text = client.run("INFO everything").text();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("no {field} in INFO")).trim().parse().unwrap()
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LIMIT, "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn await_blocked(asker: &mut Client, count: u64) {
-    wait_until(&format!("that {count} clients are blocked"), || info(asker, "blocked_clients") == count);
+    wait_until(&format!("{count} clients are blocked"), || info(asker, "blocked_clients") == count);
 }
 
+/// And after the test nobody waits for anything any more.
 fn on_one_and_four_cores(test: impl Fn(&Server)) {
-    for cores in [1, CORES] {
-        let server = Setup::new().cores(cores).start();
-        test(&server);
+    running::on_one_and_four_cores(&Setup::new(), |server| {
+        test(server);
         let mut asker = server.client();
         await_blocked(&mut asker, 0);
         assert_eq!(info(&mut asker, "total_blocking_keys"), 0, "nobody is left in a queue");
         assert_eq!(info(&mut asker, "clients_in_timeout_table"), 0);
-        server.assert_alive();
-    }
+    });
 }
 
 /// A key for each core.
@@ -307,6 +290,82 @@ fn a_pause_holds_those_who_bring_and_those_who_come() {
         waiting.iter_mut().for_each(|client| assert_eq!(next(client).len(), 2));
         asker.run(&format!("RPUSH {} c", keys[0]));
         assert_eq!(next(&mut late).len(), 2);
+    });
+}
+
+/// A blocking command with the shortest of times, on lists or on sorted sets; whether what it replies is gone from them.
+fn impatient(rng: &mut Rng, lists: &[String], sets: &[String]) -> (String, bool) {
+    let seconds = ["0.001", "0.002", "0.005"][rng.below(3)];
+    let (one, other) = (rng.pick(lists).clone(), rng.pick(lists).clone());
+    match rng.below(6) {
+        0 => (format!("BLMOVE {one} {other} RIGHT LEFT {seconds}"), false),
+        1 => (format!("BLMPOP {seconds} {} {} LEFT COUNT 2", lists.len(), lists.join(" ")), true),
+        2 => (format!("BLPOP {} {seconds}", lists.join(" ")), true),
+        3 => (format!("BRPOP {one} {seconds}"), true),
+        4 => (format!("BZMPOP {seconds} {} {} MAX COUNT 2", sets.len(), sets.join(" ")), true),
+        _ => (format!("BZPOPMIN {} {seconds}", rng.pick(sets)), true),
+    }
+}
+
+/// Deadlines that come while pokes, entries and cancels are on their way.
+#[test]
+fn the_shortest_times_lose_nothing_and_nobody_hangs() {
+    on_one_and_four_cores(|server| {
+        let lists = keys();
+        let sets: Vec<String> = (0..CORES).map(|core| key_on_core("zset", core, CORES, 0)).collect();
+        let book = Book::default();
+        std::thread::scope(|scope| {
+            let consumers: Vec<_> = (0..8)
+                .map(|seed| {
+                    let (book, lists, sets) = (&book, &lists, &sets);
+                    scope.spawn(move || {
+                        let (mut rng, mut client, mut served) = (Rng::new(seed), server.client(), 0);
+                        while !book.is_over.load(Ordering::Relaxed) {
+                            let (command, takes) = impatient(&mut rng, lists, sets);
+                            let reply = client.run(&command);
+                            assert_eq!(reply.error(), None, "{command}");
+                            if !reply.is_null() {
+                                served += 1;
+                                if takes {
+                                    book.note(texts(&reply));
+                                }
+                            }
+                        }
+                        served
+                    })
+                })
+                .collect();
+            let producers: Vec<_> = (0..3)
+                .map(|seed| {
+                    let (book, lists, sets) = (&book, &lists, &sets);
+                    scope.spawn(move || {
+                        let (mut rng, mut client) = (Rng::new(100 + seed), server.client());
+                        for _ in 0..600 {
+                            let element = format!("e{}", book.pushed.fetch_add(1, Ordering::Relaxed));
+                            let reply = match rng.below(3) {
+                                0 => client.run(&format!("ZADD {} {} {element}", rng.pick(sets), rng.below(9))),
+                                _ => client.run(&format!("LPUSH {} {element}", rng.pick(lists))),
+                            };
+                            assert!(reply.integer() > 0);
+                            if rng.chance(50) {
+                                std::thread::sleep(Duration::from_micros(rng.below(2_500) as u64));
+                            }
+                        }
+                    })
+                })
+                .collect();
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
+            book.is_over.store(true, Ordering::Relaxed);
+            let served: usize = consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum();
+            assert!(served > 0, "somebody was served");
+        });
+        let mut asker = server.client();
+        lists.iter().for_each(|key| book.note(texts(&asker.run(&format!("LRANGE {key} 0 -1")))));
+        sets.iter().for_each(|key| book.note(texts(&asker.run(&format!("ZRANGE {key} 0 -1")))));
+        let (delivered, pushed) = (book.delivered.into_inner().unwrap(), book.pushed.into_inner());
+        let wrong: Vec<String> =
+            (0..pushed).map(|at| format!("e{at}")).filter(|text| delivered.get(text) != Some(&1)).collect();
+        assert!(wrong.is_empty(), "{wrong:?} are lost or went to several");
     });
 }
 

@@ -9,6 +9,7 @@
 //! - input from a client cannot cause a panic.
 
 pub mod access;
+pub mod codec;
 pub mod command;
 pub mod commands;
 pub mod double;

@@ -119,6 +119,10 @@ impl Tuning {
         Rules {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
             limits: Self::limits(settings),
+            codec: &ringkey_storage::dump::CODEC,
+            compresses: settings.bool(Setting::Rdbcompression),
+            any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
+            is_clustered: settings.bool(Setting::ClusterEnabled),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {
@@ -141,6 +145,8 @@ impl Tuning {
             set_value_bytes: size(Setting::SetMaxListpackValue),
             zset_entries: size(Setting::ZsetMaxListpackEntries),
             zset_value_bytes: size(Setting::ZsetMaxListpackValue),
+            stream_node_bytes: size(Setting::StreamNodeMaxBytes),
+            stream_node_entries: size(Setting::StreamNodeMaxEntries),
             hll_sparse_bytes: size(Setting::HllSparseMaxBytes),
             list_size: settings.int(Setting::ListMaxListpackSize),
             list_plain_from: 0,

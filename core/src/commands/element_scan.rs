@@ -1,6 +1,6 @@
 //! What HSCAN, SSCAN and ZSCAN share: their options, and the reply of a cursor and a page.
 
-use super::key::Pattern;
+use super::key::PageOptions;
 use crate::command::options::{Options, is};
 use crate::keyspace::Cursor;
 use crate::resp::reply::Mark;
@@ -15,10 +15,8 @@ const SKIPS: [(&str, &str, CommandError); 2] = [
 /// The options of `HSCAN | SSCAN | ZSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES | NOSCORES]`
 #[derive(Debug, Default)]
 pub(crate) struct ElementScan {
-    /// About how many elements to look at, at least 1.
-    pub count: usize,
-    /// Which names are wanted.
-    pub pattern: Pattern,
+    /// COUNT and MATCH.
+    pub page: PageOptions,
     /// NOVALUES or NOSCORES: names alone.
     pub names_only: bool,
 }
@@ -26,15 +24,13 @@ pub(crate) struct ElementScan {
 impl ElementScan {
     /// The options of the command of this name, in lower case.
     pub fn parse(args: &Args<'_>, command: &str) -> Result<Self, CommandError> {
-        let mut scan = Self { count: 10, ..Self::default() };
+        let mut scan = Self::default();
         let mut options = Options::new(args, 3);
         while let Some(word) = options.word() {
-            if is(word, "COUNT") {
-                let count = options.integer()?;
-                scan.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
-            } else if is(word, "MATCH") {
-                scan.pattern = Pattern::new(options.value()?);
-            } else if let Some((_, knows, refusal)) = SKIPS.iter().find(|(skip, ..)| is(word, skip)) {
+            if scan.page.take(word, &mut options)? {
+                continue;
+            }
+            if let Some((_, knows, refusal)) = SKIPS.iter().find(|(skip, ..)| is(word, skip)) {
                 if command != *knows {
                     return Err(refusal.clone());
                 }

@@ -54,11 +54,12 @@ const SHARED: u8 = 6;
 const SCORED: u8 = 7;
 /// A packed collection of the first form, with a length of four bytes; the shapes of the other forms follow.
 const PACKED: u8 = 8;
-/// The address of a large list; the next three shapes are a set, a hash and a sorted set.
+/// The address of a large list; the next shapes are a set, a hash, a sorted set and a stream.
 const LARGE: u8 = 16;
 const LARGE_SET: u8 = LARGE + 1;
 const LARGE_HASH: u8 = LARGE + 2;
 const LARGE_SORTED_SET: u8 = LARGE + 3;
+const STREAM: u8 = LARGE + 4;
 
 /// An integer of eight bytes: takes the room of an address.
 const WIDE_INTEGER: u8 = INTEGER + 3;
@@ -118,6 +119,7 @@ fn shape_of(value: &NewValue<'_>) -> u8 {
         NewValue::Large(Large::Set(_)) => LARGE_SET,
         NewValue::Large(Large::Hash(_)) => LARGE_HASH,
         NewValue::Large(Large::SortedSet(_)) => LARGE_SORTED_SET,
+        NewValue::Large(Large::Stream(_)) => STREAM,
     }
 }
 
@@ -392,6 +394,7 @@ impl<'a> EntryRef<'a> {
                 LARGE_SET => Value::Set(self.large(meta)),
                 LARGE_HASH => Value::Hash(self.large(meta)),
                 LARGE_SORTED_SET => Value::SortedSet(self.large(meta)),
+                STREAM => Value::Stream(self.large(meta)),
                 packed => {
                     let form = Form::ALL[usize::from(packed - PACKED)];
                     Value::Packed(form, self.slice(meta.key_at() + self.key_len(meta), self.inline_len(meta)))
@@ -409,11 +412,12 @@ impl<'a> EntryRef<'a> {
             LARGE_SET => ValueKind::Set,
             LARGE_HASH => ValueKind::Hash,
             LARGE_SORTED_SET => ValueKind::SortedSet,
+            STREAM => ValueKind::Stream,
             packed => Form::ALL[usize::from(packed - PACKED)].kind(),
         }
     }
 
-    /// Is it a collection without elements, which no key may hold?
+    /// Is it a collection without elements, which no key may hold? A stream may be empty.
     pub fn is_bare(&self) -> bool {
         match self.value() {
             Value::Packed(_, bytes) => crate::value::is_bare(bytes),
@@ -421,7 +425,7 @@ impl<'a> EntryRef<'a> {
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::SortedSet(set) => set.is_empty(),
-            Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => false,
+            Value::Stream(_) | Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => false,
         }
     }
 
@@ -469,6 +473,7 @@ impl<'a> EntryRef<'a> {
                 },
                 LARGE_SET | LARGE_HASH => "hashtable",
                 LARGE_SORTED_SET => "skiplist",
+                STREAM => "stream",
                 packed => Form::ALL[usize::from(packed - PACKED)].encoding(),
             }
         } else if meta.integer_bytes().is_some() {
@@ -537,6 +542,7 @@ impl<'a> EntryRef<'a> {
             Value::Set(set) => NewValue::Large(Large::Set(set.copy())),
             Value::Hash(hash) => NewValue::Large(Large::Hash(hash.copy())),
             Value::SortedSet(set) => NewValue::Large(Large::SortedSet(set.copy())),
+            Value::Stream(stream) => NewValue::Large(Large::Stream(stream.copy())),
         };
         OwnedEntry::build(key, value, self.expire_at(), self.meta().has(RAW), self.access())
     }
@@ -691,6 +697,7 @@ impl OwnedEntry {
                 NewValue::Large(Large::Set(set)) => write_address(at, set),
                 NewValue::Large(Large::Hash(hash)) => write_address(at, hash),
                 NewValue::Large(Large::SortedSet(set)) => write_address(at, set),
+                NewValue::Large(Large::Stream(stream)) => write_address(at, stream),
             }
         }
     }

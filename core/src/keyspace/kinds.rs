@@ -6,6 +6,7 @@ use crate::number::parse_integer;
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
+use crate::value::stream::Stream;
 use crate::value::zset::SortedSet;
 use bytes::Bytes;
 
@@ -98,6 +99,8 @@ pub enum Value<'a> {
     Hash(&'a Hash),
     /// A large sorted set.
     SortedSet(&'a SortedSet),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 impl<'a> Value<'a> {
@@ -111,7 +114,7 @@ impl<'a> Value<'a> {
             Self::Int(value) => buffer.format(value).as_bytes(),
             Self::Bytes(bytes) => bytes,
             Self::Shared(bytes) => bytes,
-            Self::Packed(..) | Self::List(_) | Self::Set(_) | Self::Hash(_) | Self::SortedSet(_) => {
+            _ => {
                 debug_assert!(false, "only strings have bytes");
                 &[]
             }
@@ -144,6 +147,8 @@ pub enum ValueMut<'a> {
     Hash(&'a mut Hash),
     /// A large sorted set.
     SortedSet(&'a mut SortedSet),
+    /// A stream.
+    Stream(&'a mut Stream),
 }
 
 /// A value to be stored.
@@ -199,6 +204,8 @@ pub enum Large {
     Hash(Box<Hash>),
     /// A sorted set.
     SortedSet(Box<SortedSet>),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 const _: () = {
@@ -214,6 +221,7 @@ impl Large {
             Self::Set(set) => set.len(),
             Self::Hash(hash) => hash.len(),
             Self::SortedSet(set) => set.len(),
+            Self::Stream(stream) => stream.len(),
         }
     }
 
@@ -229,6 +237,7 @@ impl Large {
             Self::Set(set) => set.free_some(budget),
             Self::Hash(hash) => hash.free_some(budget),
             Self::SortedSet(set) => set.free_some(budget),
+            Self::Stream(stream) => stream.free_some(budget),
         }
     }
 }

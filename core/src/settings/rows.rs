@@ -238,8 +238,8 @@ table! {
     SetMaxIntsetEntries "set-max-intset-entries" = integer(0, LONG_MAX, "512");
     SetMaxListpackEntries "set-max-listpack-entries" = integer(0, LONG_MAX, "128");
     SetMaxListpackValue "set-max-listpack-value" = integer(0, LONG_MAX, "64");
-    StreamNodeMaxBytes "stream-node-max-bytes" = memory(0, "4096").not_yet(TYPES);
-    StreamNodeMaxEntries "stream-node-max-entries" = integer(0, LONG_MAX, "100").not_yet(TYPES);
+    StreamNodeMaxBytes "stream-node-max-bytes" = memory(0, "4096");
+    StreamNodeMaxEntries "stream-node-max-entries" = integer(0, LONG_MAX, "100");
     ZsetMaxListpackEntries "zset-max-listpack-entries" =
         integer(0, LONG_MAX, "128").alias("zset-max-ziplist-entries");
     ZsetMaxListpackValue "zset-max-listpack-value" = memory(0, "64").alias("zset-max-ziplist-value");

@@ -6,12 +6,14 @@
 
 pub mod bits;
 pub mod element;
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod intset;
 pub mod list;
 pub mod set;
 pub mod splice;
+pub mod stream;
 pub mod zset;
 
 pub use element::Element;
@@ -44,7 +46,11 @@ pub struct Limits {
     pub zset_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_value_bytes: usize,
-    /// `hll-sparse-max-bytes`: a HyperLogLog that is sparse.
+    /// `stream-node-max-bytes`: bytes of a node of a stream as a listpack; 0: no limit.
+    pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`: entries of a node of a stream; 0: no limit.
+    pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`: bytes of a sparse HyperLogLog.
     pub hll_sparse_bytes: usize,
     /// `list-max-listpack-size`: elements of a node if positive, else -1 to -5 for 4 to 64 KiB.
     pub list_size: i64,
@@ -62,9 +68,20 @@ impl Default for Limits {
             set_value_bytes: 64,
             zset_entries: 128,
             zset_value_bytes: 64,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
             hll_sparse_bytes: 3000,
             list_size: -2,
             list_plain_from: 0,
         }
+    }
+}
+
+/// What the allocator hands out for a request of so many bytes: multiples of 16 up to 128, then quarters of powers of two.
+const fn size_class(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=128 => bytes.next_multiple_of(16),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
     }
 }

@@ -70,9 +70,9 @@ pub fn scanned(state: &mut State, session: &mut Session, mut scanning: Scanning,
         let first = state.map.slots_of(ShardId(scanning.shard as u16)).start;
         scanning.page.cursor = Cursor::at_slot(Slot(first));
         raw = scanning.page.cursor.to_raw();
-        let wanted = scanning.page.options.count;
+        let wanted = scanning.page.options.page.count;
         if scanning.found.len() < wanted {
-            scanning.page.options.count = wanted - scanning.found.len();
+            scanning.page.options.page.count = wanted - scanning.found.len();
             return ask_for_page(state, session, Box::new(scanning));
         }
     }
@@ -158,5 +158,19 @@ pub fn object_help(session: &mut Session) -> Result<(), CommandError> {
         "    The number of references to the value of the key.",
     ];
     write_help(session, "OBJECT", HELP);
+    Ok(())
+}
+
+/// XINFO HELP
+pub fn stream_info_help(session: &mut Session) -> Result<(), CommandError> {
+    const HELP: &[&str] = &[
+        "CONSUMERS <key> <groupname>",
+        "    The consumers of a group.",
+        "GROUPS <key>",
+        "    The groups of the stream.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    Counts, ids and ends of the stream; with FULL also entries, groups and what they have not acknowledged.",
+    ];
+    write_help(session, "XINFO", HELP);
     Ok(())
 }

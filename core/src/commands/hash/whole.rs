@@ -173,8 +173,8 @@ pub fn hscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     let part = if options.names_only { Part::Field } else { Part::Both };
     reply_page(reply, |page| {
         let mut len = 0;
-        let next = hash.scan(cursor, options.count, now, &mut |field, value| {
-            if options.pattern.matches(field.as_bytes(&mut itoa::Buffer::new())) {
+        let next = hash.scan(cursor, options.page.count, now, &mut |field, value| {
+            if options.page.matches(field.as_bytes(&mut itoa::Buffer::new())) {
                 part.reply(page, &field, &value);
                 len += if options.names_only { 1 } else { 2 };
             }

@@ -1,6 +1,6 @@
 //! Observing elements, and merging.
 
-use super::{hyperloglog, settle};
+use super::{corrupt, hyperloglog, settle};
 use crate::commands::Context;
 use crate::keyspace::Key;
 use crate::outcome::Outcome;
@@ -58,7 +58,7 @@ fn observe_one(ctx: &mut Context<'_>, key: &Key<'_>, args: &Args<'_>) -> Result<
     let sparse_bytes = ctx.rules.limits.hll_sparse_bytes;
     let entry = ctx.database().find(key).expect("the key has just been found");
     let (value, _) = hyperloglog(&entry)?;
-    match sparse::update(value, Observation::of(args.get(2)), sparse_bytes)? {
+    match sparse::update(value, Observation::of(args.get(2)), sparse_bytes).map_err(corrupt)? {
         Update::Nothing => {
             settle(ctx, key);
             Ok(0)
@@ -83,7 +83,7 @@ fn observe_apart(ctx: &mut Context<'_>, key: &Key<'_>, args: &Args<'_>) -> Resul
     let (mut draft, old_len) = draft(ctx, key)?;
     let mut news = 0;
     for seen in observations(args) {
-        news += u32::from(draft.observe(seen, sparse_bytes)?);
+        news += u32::from(draft.observe(seen, sparse_bytes).map_err(corrupt)?);
     }
     if news == 0 && old_len.is_some() {
         settle(ctx, key);
@@ -125,7 +125,7 @@ pub fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         let key = ctx.key(args, index);
         let Some(entry) = ctx.read(&key) else { continue };
         let (value, encoding) = hyperloglog(&entry)?;
-        registers.merge(value, encoding)?;
+        registers.merge(value, encoding).map_err(corrupt)?;
         is_dense |= encoding == Encoding::Dense;
         dest_is_dense |= index == 1 && is_dense;
     }
@@ -136,9 +136,9 @@ pub fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     } else {
         let (mut draft, old_len) = draft(ctx, &key)?;
         if is_dense {
-            draft.make_dense()?;
+            draft.make_dense().map_err(corrupt)?;
         }
-        draft.raise_to(&registers, sparse_bytes)?;
+        draft.raise_to(&registers, sparse_bytes).map_err(corrupt)?;
         draft.forget_count();
         store(ctx, &key, &draft, old_len);
     }

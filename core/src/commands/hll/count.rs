@@ -1,6 +1,6 @@
 //! Estimating how many different elements there were.
 
-use super::{hyperloglog, settle};
+use super::{corrupt, hyperloglog, settle};
 use crate::commands::Context;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -17,7 +17,7 @@ pub fn pfcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         let key = ctx.key(args, index);
         if let Some(entry) = ctx.read(&key) {
             let (value, encoding) = hyperloglog(&entry)?;
-            registers.merge(value, encoding)?;
+            registers.merge(value, encoding).map_err(corrupt)?;
         }
     }
     reply.integer(estimate::estimate(&estimate::histogram(&registers)) as i64);
@@ -35,7 +35,7 @@ fn count_one(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     let (value, encoding) = hyperloglog(&entry)?;
     let (number, is_new) = match cached_count(value) {
         Some(number) => (number, false),
-        None => (count(value, encoding)?, true),
+        None => (count(value, encoding).map_err(corrupt)?, true),
     };
     if is_new {
         ctx.database().write_range(&key, COUNT_AT, &number.to_le_bytes());

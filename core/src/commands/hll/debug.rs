@@ -1,6 +1,6 @@
 //! The insides of HyperLogLogs, for tests.
 
-use super::{hyperloglog, settle};
+use super::{corrupt, hyperloglog, settle};
 use crate::command::options::is;
 use crate::commands::Context;
 use crate::outcome::Outcome;
@@ -29,7 +29,7 @@ pub fn pfdebug(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     match () {
         () if is(word, "GETREG") => {
             let mut registers = Registers::new();
-            registers.merge(value, encoding)?;
+            registers.merge(value, encoding).map_err(corrupt)?;
             make_dense(ctx, args)?;
             reply.array(REGISTERS);
             registers.iter().for_each(|register| reply.integer(register.into()));
@@ -73,7 +73,7 @@ fn make_dense(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<(), CommandError
     if encoding == Encoding::Sparse {
         let old_len = value.len();
         let mut draft = Draft::of(value, encoding);
-        draft.make_dense()?;
+        draft.make_dense().map_err(corrupt)?;
         ctx.database().splice_text(&key, 0..old_len, draft.bytes());
     }
     Ok(())
@@ -123,16 +123,16 @@ fn test_estimates(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     let mut checkpoint = 1;
     for number in 1..=ELEMENTS {
         let seen = Observation::of(&(number ^ seed).to_le_bytes());
-        dense.observe(seen, sparse_bytes)?;
-        sparse.observe(seen, sparse_bytes)?;
+        dense.observe(seen, sparse_bytes).map_err(corrupt)?;
+        sparse.observe(seen, sparse_bytes).map_err(corrupt)?;
         if number < checkpoint {
             continue;
         }
         if number < sparse_bytes as u64 / 2 && sparse.encoding() != Encoding::Sparse {
             return Err(failed("sparse encoding not used".into()));
         }
-        let estimate = count(dense.bytes(), Encoding::Dense)?;
-        if count(sparse.bytes(), sparse.encoding())? != estimate {
+        let estimate = count(dense.bytes(), Encoding::Dense).map_err(corrupt)?;
+        if count(sparse.bytes(), sparse.encoding()).map_err(corrupt)? != estimate {
             return Err(failed("dense/sparse disagree".into()));
         }
         // Of few elements two may meet in a register, which is more than the error says.

@@ -38,8 +38,7 @@ fn settle(ctx: &mut Context<'_>, key: &Key<'_>) {
     }
 }
 
-impl From<Corrupt> for CommandError {
-    fn from(_: Corrupt) -> Self {
-        Self::Coded("INVALIDOBJ", "Corrupted HLL object detected".into())
-    }
+/// What a client is told of a value whose runs do not make up all registers.
+fn corrupt(_: Corrupt) -> CommandError {
+    CommandError::Coded("INVALIDOBJ", "Corrupted HLL object detected".into())
 }

@@ -48,27 +48,58 @@ impl Pattern {
     }
 }
 
+/// COUNT and MATCH, which the whole SCAN family takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageOptions {
+    /// COUNT: about how many keys or elements to look at, at least 1.
+    pub count: usize,
+    pattern: Pattern,
+}
+
+impl Default for PageOptions {
+    fn default() -> Self {
+        Self { count: 10, pattern: Pattern::default() }
+    }
+}
+
+impl PageOptions {
+    /// Reads the value of option `word`, if that is COUNT or MATCH. `false`: it is another one.
+    pub(crate) fn take(&mut self, word: &[u8], options: &mut Options<'_>) -> Result<bool, CommandError> {
+        if is(word, "COUNT") {
+            let count = options.integer()?;
+            self.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+        } else if is(word, "MATCH") {
+            self.pattern = Pattern::new(options.value()?);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Is a key or an element of this name wanted?
+    pub(crate) fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.matches(name)
+    }
+}
+
 /// The options of SCAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanOptions {
-    /// COUNT: about how many keys to look at, at least 1.
-    pub count: usize,
-    pattern: Pattern,
+    /// COUNT and MATCH.
+    pub page: PageOptions,
     kind: Option<ValueKind>,
 }
 
 impl ScanOptions {
     /// The options of `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`.
     pub fn parse(args: &Args<'_>) -> Result<Self, CommandError> {
-        let mut scan = Self { count: 10, pattern: Pattern::default(), kind: None };
+        let mut scan = Self { page: PageOptions::default(), kind: None };
         let mut options = Options::new(args, 2);
         while let Some(word) = options.word() {
-            if is(word, "COUNT") {
-                let count = options.integer()?;
-                scan.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
-            } else if is(word, "MATCH") {
-                scan.pattern = Pattern::new(options.value()?);
-            } else if is(word, "TYPE") {
+            if scan.page.take(word, &mut options)? {
+                continue;
+            }
+            if is(word, "TYPE") {
                 let name = options.value()?;
                 scan.kind = Some(kind_of(name).ok_or_else(|| {
                     CommandError::owned(format!("unknown type name '{}'", String::from_utf8_lossy(name)))
@@ -85,7 +116,7 @@ impl ScanOptions {
     }
 
     fn wants(&self, entry: &EntryRef<'_>) -> bool {
-        self.kind.is_none_or(|kind| entry.kind() == kind) && self.pattern.matches(entry.key())
+        self.kind.is_none_or(|kind| entry.kind() == kind) && self.page.matches(entry.key())
     }
 }
 
@@ -104,7 +135,7 @@ pub fn scan_page(
 ) -> Option<Cursor> {
     let (db, now, shows) = (ctx.db, ctx.now, ctx.expiry.shows());
     let mut expired = Vec::new();
-    let next = ctx.database().scan(cursor, options.count, &mut |entry| {
+    let next = ctx.database().scan(cursor, options.page.count, &mut |entry| {
         if options.wants(&entry) {
             let names = if !shows && entry.is_expired(now) { &mut expired } else { &mut *out };
             names.push(entry.key().into());

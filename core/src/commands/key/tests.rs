@@ -124,7 +124,7 @@ fn objects() {
     assert!(bench.run("object freq a").starts_with("ERR An LFU maxmemory policy is not selected"));
     bench.now += 7_000;
     let text = debug_object(&mut bench.context(), b"a", false).unwrap();
-    assert!(text.contains(" refcount:1 encoding:int serializedlength:2 lru:1005 lru_seconds_idle:7"), "{text}");
+    assert!(text.contains(" refcount:1 encoding:int serializedlength:0 lru:1005 lru_seconds_idle:7"), "{text}");
     assert_eq!(debug_object(&mut bench.context(), b"nope", true), Err(CommandError::NoSuchKey));
     let request = Request::new([&b"GET"[..], b"a"]);
     let mut context = bench.context();
@@ -208,7 +208,7 @@ fn populating_skips_what_exists_or_lives_elsewhere() {
 #[test]
 fn scan_arguments() {
     let parse = |line: &str| ScanOptions::parse(&Request::new(line.split(' ').map(str::as_bytes)).args());
-    assert_eq!(parse("scan 0 count 5 match a* type string").unwrap().count, 5);
+    assert_eq!(parse("scan 0 count 5 match a* type string").unwrap().page.count, 5);
     for (line, error) in [
         ("scan 0 count 0", CommandError::Syntax),
         ("scan 0 count", CommandError::Syntax),

@@ -129,14 +129,14 @@ pub fn sscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     reply_page(reply, |page| {
         let mut given = 0;
         let mut give = |member: Member<'_>| {
-            if options.pattern.matches(member.text(&mut itoa::Buffer::new())) {
+            if options.page.matches(member.text(&mut itoa::Buffer::new())) {
                 reply_member(page, member);
                 given += 1;
             }
         };
         let next = match set {
             SetRef::Large(set) => {
-                set.members().scan(cursor, options.count, &mut |entry| give(Member::Bytes(entry.key())))
+                set.members().scan(cursor, options.page.count, &mut |entry| give(Member::Bytes(entry.key())))
             }
             packed => {
                 packed.iter().for_each(give);

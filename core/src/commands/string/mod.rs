@@ -54,9 +54,12 @@ impl<'a> Text<'a> {
         match *value {
             Value::Bytes(bytes) => Self::Bytes(bytes),
             Value::Shared(bytes) => Self::Bytes(bytes),
-            Value::Packed(..) | Value::List(_) | Value::Set(_) | Value::Hash(_) | Value::SortedSet(_) => {
-                Self::Bytes(&[])
-            }
+            Value::Packed(..)
+            | Value::List(_)
+            | Value::Set(_)
+            | Value::Hash(_)
+            | Value::SortedSet(_)
+            | Value::Stream(_) => Self::Bytes(&[]),
             Value::Int(value) => {
                 let mut buffer = itoa::Buffer::new();
                 let text = buffer.format(value).as_bytes();

@@ -23,7 +23,7 @@ pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     reply_page(reply, |page| {
         let mut count = 0;
         let mut give = |member: Element<'_>, score: Score<'_>| {
-            if !scan.pattern.matches(member.text(&mut itoa::Buffer::new())) {
+            if !scan.page.matches(member.text(&mut itoa::Buffer::new())) {
                 return;
             }
             count += 1;
@@ -42,7 +42,7 @@ pub fn zscan(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
                 set.visit(0, set.len(), false, &mut give);
                 None
             }
-            SortedSetRef::Large(set) => set.scan(cursor, scan.count, &mut |entry| {
+            SortedSetRef::Large(set) => set.scan(cursor, scan.page.count, &mut |entry| {
                 give(Element::Bytes(entry.key()), Score::Double(entry.score()));
             }),
         };

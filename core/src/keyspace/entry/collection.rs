@@ -3,7 +3,7 @@
 
 use super::{
     EXPIRES, EntryRef, LARGE, LARGE_HASH, LARGE_SET, LARGE_SORTED_SET, LONG_KEY, Large, Meta, NewValue, OwnedEntry,
-    PACKED, SCORE_AT, SCORED, SHAPE_SHIFT, Splice, ValueMut, WIDE_INTEGER, layout, prefetch,
+    PACKED, SCORE_AT, SCORED, SHAPE_SHIFT, STREAM, Splice, ValueMut, WIDE_INTEGER, layout, prefetch,
 };
 use crate::keyspace::kinds::Form;
 use std::alloc::{handle_alloc_error, realloc};
@@ -53,6 +53,7 @@ impl OwnedEntry {
                 LARGE_SET => ValueMut::Set(self.large_mut(meta)),
                 LARGE_HASH => ValueMut::Hash(self.large_mut(meta)),
                 LARGE_SORTED_SET => ValueMut::SortedSet(self.large_mut(meta)),
+                STREAM => ValueMut::Stream(self.large_mut(meta)),
                 packed => ValueMut::Packed(Form::ALL[usize::from(packed - PACKED)], PackedMut { entry: self }),
             }
         }
@@ -81,7 +82,8 @@ impl OwnedEntry {
                 LARGE => Large::List(self.boxed(meta)),
                 LARGE_SET => Large::Set(self.boxed(meta)),
                 LARGE_HASH => Large::Hash(self.boxed(meta)),
-                _ => Large::SortedSet(self.boxed(meta)),
+                LARGE_SORTED_SET => Large::SortedSet(self.boxed(meta)),
+                _ => Large::Stream(self.boxed(meta)),
             };
             let plain = Meta(meta.0 & (EXPIRES | LONG_KEY) | WIDE_INTEGER << SHAPE_SHIFT);
             let at = self.at(meta.key_at() + self.as_ref().key_len(meta));
