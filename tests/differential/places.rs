@@ -71,6 +71,15 @@ fn spread(rng: &mut Rng) -> Spread {
     }
 }
 
+/// The latitude to which the sum of the directions of these places points.
+fn middle_latitude(places: &[(f64, f64)]) -> f64 {
+    let sum = places.iter().fold((0.0, 0.0, 0.0), |(x, y, z), (longitude, latitude)| {
+        let (longitude, latitude) = (longitude.to_radians(), latitude.to_radians());
+        (x + latitude.cos() * longitude.cos(), y + latitude.cos() * longitude.sin(), z + latitude.sin())
+    });
+    sum.2.atan2(sum.0.hypot(sum.1)).to_degrees()
+}
+
 impl Round<'_> {
     fn play(&mut self, end: Instant, seed: u64) -> u64 {
         let protocol = if self.rng.chance(50) { "3" } else { "2" };
@@ -184,13 +193,13 @@ impl Round<'_> {
 
     fn polygon(&mut self) -> Vec<String> {
         let corners = *self.rng.pick(&[3, 3, 4, 5, 9, 2, 40]);
-        let mut args = vec!["BYPOLYGON".to_owned(), corners.to_string()];
-        // The middle of a polygon beyond the map is undefined in the reference.
-        let limit = LATITUDE_MAX - 6.0;
-        for _ in 0..corners {
-            let (longitude, latitude) = self.position();
-            args.extend([longitude.to_string(), latitude.clamp(-limit, limit).to_string()]);
+        let places: Vec<(f64, f64)> = (0..corners).map(|_| self.position()).collect();
+        if middle_latitude(&places).abs() > LATITUDE_MAX - 0.001 {
+            // Beyond the map: what the reference finds then is left to chance.
+            return self.polygon();
         }
+        let mut args = vec!["BYPOLYGON".to_owned(), corners.to_string()];
+        args.extend(places.iter().flat_map(|(longitude, latitude)| [longitude.to_string(), latitude.to_string()]));
         args
     }
 

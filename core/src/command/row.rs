@@ -260,6 +260,7 @@ pub enum Admin {
     Shutdown,
     Debug,
     ObjectHelp,
+    Migrate,
     XInfoHelp,
     CommandLogGet,
     CommandLogHelp,

@@ -60,7 +60,7 @@ fn the_journal_holds_scores() {
         ("geoadd k nx ch 1 1 Palermo 0 0 origin", "1 ZADD k nx ch 3377822707026402 Palermo 3377699720527872 origin"),
         ("geoadd k xx 1 1 Nowhere", "0"),
         ("geosearchstore d k fromlonlat 15 37 byradius 200 km", "2 as given"),
-        ("geosearchstore d k fromlonlat 0 0 byradius 0 m count 1", "1 as given"),
+        ("geosearchstore d k fromlonlat 0 0 byradius 1 m count 1", "1 as given"),
         ("geosearchstore d none fromlonlat 15 37 byradius 200 km", "1 as given"),
         ("geosearchstore d none fromlonlat 15 37 byradius 200 km", "0"),
         ("geosearch k fromlonlat 15 37 byradius 200 km", "0"),

@@ -1,6 +1,7 @@
 //! XINFO STREAM.
 
 use super::ids::{reply_entry, reply_id};
+use super::info_groups::reply_groups;
 use super::range::reply_range;
 use super::read_stream;
 use crate::command::options::{integer, is};
@@ -72,7 +73,7 @@ fn reply_full(reply: &mut Reply<'_>, stream: &Stream, count: usize) {
     reply.bulk(b"entries");
     reply_range(reply, &stream.entries, (StreamId::MIN, StreamId::MAX), count, false);
     reply.bulk(b"groups");
-    reply.array(0);
+    reply_groups(reply, stream, count);
 }
 
 fn reply_short(reply: &mut Reply<'_>, stream: &Stream) {

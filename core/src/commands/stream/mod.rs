@@ -3,19 +3,31 @@
 pub mod ids;
 pub mod rows;
 
+mod ack;
 mod add;
+mod claim;
+mod group;
 mod info;
+mod info_groups;
+mod pending;
 mod range;
 mod read;
+mod read_group;
 mod set_id;
 #[cfg(test)]
 mod tests;
 mod trim;
 
+pub use ack::xack;
 pub use add::xadd;
+pub use claim::{xautoclaim, xclaim};
+pub use group::{xgroup_create, xgroup_createconsumer, xgroup_delconsumer, xgroup_destroy, xgroup_help, xgroup_setid};
 pub use info::xinfo_stream;
+pub use info_groups::{xinfo_consumers, xinfo_groups};
+pub use pending::xpending;
 pub use range::{xlen, xrange, xrevrange};
 pub use read::{ReadRequest, xread};
+pub use read_group::{is_news, xread_waits, xreadgroup, xreadgroup_waits};
 pub use set_id::xsetid;
 pub use trim::{xdel, xtrim};
 

@@ -7,6 +7,7 @@ use crate::command::options::{integer, is};
 use crate::commands::Context;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
+use crate::units::Millis;
 use crate::value::stream::{Stream, StreamId};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -16,8 +17,8 @@ use std::ops::Range;
 pub struct ReadRequest<'a> {
     /// Most entries of each stream.
     pub count: usize,
-    /// BLOCK: how long the client waits, in milliseconds; 0: for ever.
-    pub block: Option<u64>,
+    /// BLOCK: until when the client waits; none: for ever.
+    pub block: Option<Option<Millis>>,
     /// Which words are keys. The id of each comes as many words later as there are keys.
     pub keys: Range<usize>,
     /// GROUP: the names of the group and the consumer.
@@ -28,13 +29,13 @@ pub struct ReadRequest<'a> {
 
 impl<'a> ReadRequest<'a> {
     /// Reads the words of XREAD, or with `in_group` those of XREADGROUP.
-    pub fn parse(args: &Args<'a>, in_group: bool) -> Result<Self, CommandError> {
+    pub fn parse(args: &Args<'a>, in_group: bool, now: Millis) -> Result<Self, CommandError> {
         let mut request = Self { count: usize::MAX, block: None, keys: 0..0, group: None, no_ack: false };
         let mut at = 1;
         while at < args.len() {
             let (word, more) = (args.get(at), args.len() - 1 - at);
             if more > 0 && is(word, "BLOCK") {
-                request.block = Some(block_time(args.get(at + 1))?);
+                request.block = Some(block_until(args.get(at + 1), now)?);
                 at += 1;
             } else if more > 0 && is(word, "COUNT") {
                 let count = integer(args.get(at + 1))?;
@@ -73,9 +74,15 @@ impl<'a> ReadRequest<'a> {
     }
 }
 
-fn block_time(text: &[u8]) -> Result<u64, CommandError> {
-    let millis = integer(text).map_err(|_| CommandError::text("timeout is not an integer or out of range"))?;
-    u64::try_from(millis).map_err(|_| CommandError::text("timeout is negative"))
+fn block_until(text: &[u8], now: Millis) -> Result<Option<Millis>, CommandError> {
+    match integer(text).map_err(|_| CommandError::text("timeout is not an integer or out of range"))? {
+        ..0 => Err(CommandError::text("timeout is negative")),
+        0 => Ok(None),
+        millis => {
+            let until = now.0.checked_add(millis).ok_or(CommandError::text("timeout is out of range"))?;
+            Ok(Some(Millis(until)))
+        }
+    }
 }
 
 fn unbalanced(in_group: bool) -> CommandError {
@@ -95,21 +102,28 @@ fn only_in_group(in_group: bool, option: &str) -> Result<(), CommandError> {
 
 /// `XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]`
 pub fn xread(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let request = ReadRequest::parse(args, false)?;
+    let request = ReadRequest::parse(args, false, ctx.now)?;
     let mut behind = SmallVec::<[StreamId; 8]>::new();
     for index in request.keys.clone() {
         let key = ctx.key(args, index);
         let stream = read_stream(ctx, &key)?;
         behind.push(id_behind(args.get(request.id_index(index)), stream)?);
     }
-    if !reply_streams(ctx, args, reply, &request, &behind)? {
-        reply.null_array();
+    if reply_streams(ctx, args, reply, &request, &behind)? {
+        return Ok(Outcome::unchanged());
     }
-    Ok(Outcome::unchanged())
+    // Later `$` would be another id. `+` is whatever is the last entry when there is one.
+    let lasts = request.keys.zip(&behind).map(|(index, id)| (index + behind.len(), id));
+    let lasts = lasts.filter(|(index, _)| args.get(*index) == b"$");
+    let fixed: Vec<_> = lasts.map(|(index, id)| (index, id.to_string().into_bytes().into())).collect();
+    if ctx.may_block && !fixed.is_empty() {
+        ctx.fixed = Some(Box::new(fixed));
+    }
+    Ok(ctx.wait_or(reply, |reply| reply.null_array()))
 }
 
 /// Behind which id a stream is read.
-fn id_behind(text: &[u8], stream: Option<&Stream>) -> Result<StreamId, CommandError> {
+pub(super) fn id_behind(text: &[u8], stream: Option<&Stream>) -> Result<StreamId, CommandError> {
     let last = stream.map(|stream| stream.entries.last_id());
     match text {
         b"$" => Ok(last.unwrap_or_default()),

@@ -17,6 +17,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each ID",
         summary: "Marks entries as done in a consumer group.",
         arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("id").multiple()],
+        run: Run::OnShard(super::xack),
         ..Command::DEFAULT
     },
     Command {
@@ -80,6 +81,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("count").after("COUNT").optional(),
             Argument::word("justid", "JUSTID").optional(),
         ],
+        run: Run::OnShard(super::xautoclaim),
         ..Command::DEFAULT
     },
     Command {
@@ -107,6 +109,7 @@ pub static ROWS: &[Command] = &[
             Argument::word("justid", "JUSTID").optional(),
             Argument::string("lastid").after("LASTID").optional(),
         ],
+        run: Run::OnShard(super::xclaim),
         ..Command::DEFAULT
     },
     Command {
@@ -153,6 +156,7 @@ pub static ROWS: &[Command] = &[
                     Argument::word("mkstream", "MKSTREAM").optional(),
                     Argument::integer("entriesread").shown_as("entries-read").after("ENTRIESREAD").optional(),
                 ],
+                run: Run::OnShard(super::xgroup_create),
                 ..Command::DEFAULT
             },
             Command {
@@ -167,6 +171,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Makes a consumer in a group.",
                 arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
+                run: Run::OnShard(super::xgroup_createconsumer),
                 ..Command::DEFAULT
             },
             Command {
@@ -181,6 +186,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Removes a consumer with its pending entries.",
                 arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
+                run: Run::OnShard(super::xgroup_delconsumer),
                 ..Command::DEFAULT
             },
             Command {
@@ -195,6 +201,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = pending entries",
                 summary: "Removes a consumer group.",
                 arguments: &[Argument::key("key", 0), Argument::string("group")],
+                run: Run::OnShard(super::xgroup_destroy),
                 ..Command::DEFAULT
             },
             Command {
@@ -207,6 +214,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of XGROUP.",
+                run: Run::OnShard(super::xgroup_help),
                 ..Command::DEFAULT
             },
             Command {
@@ -227,9 +235,11 @@ pub static ROWS: &[Command] = &[
                     Argument::one_of("id-selector", &[Argument::string("id"), Argument::word("new-id", "$")]),
                     Argument::integer("entriesread").shown_as("entries-read").after("ENTRIESREAD").optional(),
                 ],
+                run: Run::OnShard(super::xgroup_setid),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -256,6 +266,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Shows the consumers of a group.",
                 history: &[("7.2.0", "Field inactive; idle now counts every attempt.")],
                 arguments: &[Argument::key("key", 0), Argument::string("group")],
+                run: Run::OnShard(super::xinfo_consumers),
                 ..Command::DEFAULT
             },
             Command {
@@ -271,6 +282,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Shows the consumer groups of a stream.",
                 history: &[("7.0.0", "Fields entries-read and lag.")],
                 arguments: &[Argument::key("key", 0)],
+                run: Run::OnShard(super::xinfo_groups),
                 ..Command::DEFAULT
             },
             Command {
@@ -360,6 +372,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::xpending),
         ..Command::DEFAULT
     },
     Command {
@@ -405,6 +418,7 @@ pub static ROWS: &[Command] = &[
         ],
         run: Run::OnShard(super::xread),
         spread: Spread::Gather,
+        waits: Some(super::xread_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -430,6 +444,8 @@ pub static ROWS: &[Command] = &[
             Argument::block("streams", &[Argument::key("key", 0).multiple(), Argument::string("id").multiple()])
                 .after("STREAMS"),
         ],
+        run: Run::OnShard(super::xreadgroup),
+        waits: Some(super::xreadgroup_waits),
         ..Command::DEFAULT
     },
     Command {

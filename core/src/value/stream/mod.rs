@@ -8,6 +8,7 @@
 mod entries;
 pub mod group;
 pub mod id;
+mod lag;
 mod node;
 mod nodes;
 pub mod pending;
@@ -17,7 +18,7 @@ mod tests;
 mod trim;
 
 pub use entries::{Entries, Range, TEXT_BYTES_MAX};
-pub use group::Groups;
+pub use group::{Consumer, ConsumerIndex, Delivery, Group, Groups};
 pub use id::StreamId;
 pub use node::{Fields, Node, NodeBuilder, NodeEntry};
 pub use trim::{Trim, TrimTo, Trimmed};
