@@ -128,6 +128,7 @@ impl CoreLoop {
         for ((asker, ticket), answer) in done {
             self.state.reply_to(asker, ticket, answer);
         }
+        self.state.pass_on_deliveries();
     }
 
     /// Accepts from listeners that are new.

@@ -504,7 +504,8 @@ impl State {
         }
     }
 
-    fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
+    /// A flight of a session to these shards, which are in ascending order.
+    pub fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
         let owner = self.new_owner();
         Box::new(Flight::new(owner, session.ticket(), shape, reach, shards, || self.take_batch()))
     }

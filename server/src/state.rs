@@ -12,6 +12,7 @@ use crate::long_reply::Source;
 use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::migrate::movers::Movers;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
@@ -239,6 +240,8 @@ pub struct State {
     pub names: Names,
     /// Who does slow work (core 0 only).
     pub aside: Option<Aside>,
+    /// Who brings keys to other servers.
+    pub movers: Option<Arc<Movers>>,
     /// Randomness for what is drawn by lot.
     pub random: fastrand::Rng,
     /// Sockets that listen: the common ones on core 0, and each core's own.
@@ -386,6 +389,7 @@ impl State {
             pass_ticks: 0,
             names: process.names.clone(),
             aside: None,
+            movers: None,
             process,
             random,
             listeners: Vec::new(),
@@ -701,7 +705,11 @@ impl State {
             && job.is_of_calls()
         {
             let (index, generation) = Session::place_of(job.ticket);
-            if let Some(session) = self.session(index, generation)
+            let session = self.session(index, generation);
+            if session.as_ref().is_some_and(|session| matches!(session.pending, Pending::Migrating(_))) {
+                return self.migration_came_back(from, batch, index);
+            }
+            if let Some(session) = session
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };

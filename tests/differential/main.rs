@@ -2,7 +2,7 @@
 //! digest of all data at the end too. Finds what nobody thought of writing into `cases/`.
 //!
 //! - `strings`: strings, keys and their expiry;
-//! - `collections`: lists, sets, hashes and sorted sets under limits that change, so that encodings do; its commands
+//! - `collections`: lists, sets, hashes, sorted sets and streams under limits that change, so that encodings do; its commands
 //!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ;
 //! - `places`: searches of all shapes among random places.
 //!

@@ -8,6 +8,7 @@ const HASHES: &[&str] = &["h1", "h2", "{t}h3"];
 const SORTED_SETS: &[&str] = &["z1", "z2", "{t}z3", "z4"];
 /// Sorted sets whose scores are all 0, because a lexical range over different scores is undefined.
 const LEXICAL: &[&str] = &["y1", "y2"];
+const STREAMS: &[&str] = &["t1", "t2", "{t}t3"];
 const STRINGS: &[&str] = &["x1", "missing"];
 
 const VALUES: &[&str] = &[
@@ -121,9 +122,34 @@ const TIMEOUTS: &[&str] =
 
 const PATTERNS: &[&str] = &["*", "a*", "[a-c]", "?", "[^1]*", "1*", "foo", "*value*", ""];
 
+/// Ids of entries, and what is none.
+const IDS: &[&str] = &[
+    "-",
+    "+",
+    "0",
+    "0-0",
+    "(0-0",
+    "(-",
+    "(",
+    "x",
+    "",
+    "1-",
+    "5-*",
+    "07-+3",
+    " 9",
+    "18446744073709551615",
+    "(18446744073709551615-18446744073709551615",
+    "18446744073709551616",
+];
+
+/// Lengths to which streams are trimmed.
+const LENGTHS: &[&str] = &["0", "1", "2", "5", "10", "20", "20", "50", "100", "-1", "x"];
+
 /// Draws words.
 pub struct Words {
     pub rng: Rng,
+    /// The milliseconds of the last id that was new.
+    pub millis: usize,
 }
 
 impl Words {
@@ -136,7 +162,7 @@ impl Words {
         if self.rng.chance(95) {
             return self.any(own);
         }
-        let others = [LISTS, SETS, HASHES, SORTED_SETS, STRINGS];
+        let others = [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, STRINGS];
         let others: Vec<&[&str]> = others.into_iter().filter(|keys| own != LEXICAL || *keys != SORTED_SETS).collect();
         let keys = *self.rng.pick(&others);
         self.any(keys)
@@ -167,6 +193,32 @@ impl Words {
     fn field(&mut self) -> String {
         let number = self.rng.below(30);
         if self.rng.chance(70) { format!("f{number}") } else { self.value() }
+    }
+
+    /// An id for a new entry, most often a larger one than before. None that depends on the clock.
+    fn new_id(&mut self) -> String {
+        self.millis += [0, 0, 1, 1, 7, 300, 100_000][self.rng.below(7)];
+        let millis = self.millis;
+        match self.rng.below(10) {
+            0..3 => format!("{millis}-*"),
+            3..6 => millis.to_string(),
+            6..9 => format!("{millis}-{}", self.rng.below(500)),
+            _ => self.id(),
+        }
+    }
+
+    /// An id, most often near those of entries.
+    fn id(&mut self) -> String {
+        if self.rng.chance(20) {
+            return self.any(IDS);
+        }
+        let millis = self.millis.saturating_sub([0, 1, 20, 400, 5000][self.rng.below(5)]);
+        let open = if self.rng.chance(15) { "(" } else { "" };
+        match self.rng.below(3) {
+            0 => format!("{open}{millis}"),
+            1 => format!("{open}{millis}-{}", self.rng.below(4)),
+            _ => format!("{open}{millis}-{}", self.rng.below(500)),
+        }
     }
 
     /// A count and so many words; now and then the count is wrong.
@@ -204,9 +256,16 @@ impl Words {
             "z" => self.key(SORTED_SETS),
             "y" => self.key(LEXICAL),
             "x" => self.key(STRINGS),
+            // A key that SORT finds by an element.
+            "w" => format!("w:{}", self.value()),
+            "t" => self.key(STREAMS),
+            "new-id" => self.new_id(),
+            "id" => self.id(),
+            "length" => self.any(LENGTHS),
+            "last" => "$".to_owned(),
             // Any type but lexical sorted sets.
             "k" => {
-                let keys = *self.rng.pick(&[LISTS, SETS, HASHES, SORTED_SETS, STRINGS]);
+                let keys = *self.rng.pick(&[LISTS, SETS, HASHES, SORTED_SETS, STREAMS, STRINGS]);
                 self.any(keys)
             }
             "#l" => return self.counted_keys(LISTS, args),
@@ -236,6 +295,6 @@ impl Words {
 
     /// All keys that there may be.
     pub fn all_keys() -> impl Iterator<Item = &'static str> {
-        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STRINGS].into_iter().flatten().copied()
+        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STREAMS, STRINGS].into_iter().flatten().copied()
     }
 }

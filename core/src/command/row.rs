@@ -260,6 +260,8 @@ pub enum Admin {
     Shutdown,
     Debug,
     ObjectHelp,
+    Migrate,
+    XInfoHelp,
     CommandLogGet,
     CommandLogHelp,
     CommandLogLen,

@@ -11,7 +11,7 @@ mod model_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;
-use crate::command::Handler;
+use crate::command::{Fixed, Handler};
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::outcome::{EffectCall, Outcome, Propagate};
@@ -149,6 +149,8 @@ pub struct Context<'a> {
     pub may_block: bool,
     /// Does it?
     pub waits: bool,
+    /// Which of its words are others while it waits.
+    pub fixed: Option<Box<Fixed>>,
     /// May a long reply be put off, to be written piece by piece?
     pub may_put_off: bool,
     /// How the collection is walked over that a reply tells which was put off.
@@ -174,6 +176,7 @@ impl<'a> Context<'a> {
             no_touch: false,
             may_block: false,
             waits: false,
+            fixed: None,
             may_put_off: false,
             put_off: None,
             expired: Vec::new(),
@@ -245,6 +248,7 @@ impl<'a> Context<'a> {
                 && let Some(entry) = database.remove(&key)
             {
                 database.discard(entry);
+                self.shard.waiting.note_gone(*db, &key);
             }
         }
         self.removed = expired.len();

@@ -193,6 +193,7 @@ impl Shard {
             None => 0..self.databases.len(),
         };
         let mut keys = 0;
+        range.clone().for_each(|index| self.waiting.note_all_gone(DbIndex(index as u32)));
         for database in &mut self.databases[range] {
             keys += database.len();
             let remains = database.clear();
@@ -258,15 +259,21 @@ impl Shard {
         for step in 0..self.databases.len() {
             let index = (self.next + step) % self.databases.len();
             let (mut keys, mut fields) = (0, 0);
+            let Self { databases, waiting, hasher, .. } = &mut *self;
             let mut seen = |one: Expired<'_>| {
                 match one {
-                    Expired::Key(_) => keys += 1,
+                    Expired::Key(entry) => {
+                        keys += 1;
+                        if waiting.minded_keys() > 0 {
+                            waiting.note_gone(DbIndex(index as u32), &hasher.key(entry.key()));
+                        }
+                    }
                     Expired::Field { .. } => fields += 1,
                     Expired::Emptied(_) => {}
                 }
                 expired(DbIndex(index as u32), one);
             };
-            let progress = expire_some(&mut self.databases[index], now, budget_entries, &mut seen);
+            let progress = expire_some(&mut databases[index], now, budget_entries, &mut seen);
             self.stats.expired_keys += keys;
             self.stats.expired_fields += fields;
             if progress == Progress::More {

@@ -51,6 +51,11 @@ impl Assembly {
         context.elsewhere = Some(Box::new(elsewhere));
         let tally = run_in(&mut context, call, args, out);
         drop(context);
+        let guests = &mut self.guests;
+        call.row.visit_keys(args, |index, _| {
+            let key = host.hasher.key(args.get(index));
+            guests[host.map.shard_of(key.hash.slot).index()].waiting.note_gone(call.db, &key);
+        });
         for (guest, leg) in self.guests.iter_mut().zip(legs) {
             let (loan, stats) = guest.pack_up();
             leg.loan = Some(loan);

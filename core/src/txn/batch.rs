@@ -5,7 +5,7 @@
 //! shard, and holds calls in program order.
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
-use crate::command::{Command, Flags};
+use crate::command::{Command, Fixed, Flags};
 use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, Protocol, ReplyBuffer, Span};
@@ -330,6 +330,15 @@ impl Batch {
     /// The words of a call.
     pub fn args(&self, call: &Call) -> Args<'_> {
         Args::new(&self.bytes, &self.spans[call.words.0 as usize..call.words.1 as usize], &self.shared)
+    }
+
+    /// Gives the only call other words in some places.
+    pub fn fix_words(&mut self, fixed: &Fixed) {
+        let from = self.calls[0].words.0 as usize;
+        for (index, word) in fixed {
+            self.spans[from + index] = Span::new(self.bytes.len(), word.len());
+            self.bytes.extend_from_slice(word);
+        }
     }
 
     /// The word at `index` of the spans.

@@ -9,7 +9,7 @@ mod parked;
 use self::parked::Parked;
 use super::batch::{Batch, Blocking, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
-use crate::command::Run;
+use crate::command::{Fixed, Flags, Run};
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
@@ -39,6 +39,8 @@ pub struct Site {
     poked: usize,
     /// Jobs that were served by calls of others, and news for those who wait; to be sent home.
     served: Vec<Box<Batch>>,
+    /// Words of the call that was tried last and waits, which are others from now on.
+    fixed: Option<Box<Fixed>>,
     /// Jobs to watch keys that came while the data was lent.
     late_watches: Vec<Box<Batch>>,
     /// Was the last call put off?
@@ -69,6 +71,7 @@ impl Site {
             arrivals: 0,
             poked: 0,
             served: Vec::new(),
+            fixed: None,
             late_watches: Vec::new(),
             has_put_off: false,
             acting: None,
@@ -86,7 +89,9 @@ impl Site {
         if self.shard.is_lent() {
             return false;
         }
-        self.shard.tick(now, budget_entries, &mut |_, _| {})
+        let has_more = self.shard.tick(now, budget_entries, &mut |_, _| {});
+        self.serve_beside(now, None);
+        has_more
     }
 
     /// May a call run at once, without keeping anything?
@@ -163,6 +168,9 @@ impl Site {
             self.note_put_off();
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
+        }
+        if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
+            self.note_gone(call, args);
         }
         if self.shard.waiting.has_ready() {
             self.serve(now);
@@ -399,6 +407,9 @@ fn lay_out(shard: &mut Shard, batch: &mut Batch) {
             let key = shard.key(batch.word(key));
             shard.database_mut(db).put(&key, entry);
             shard.waiting.fill(db, &key);
+        } else if shard.waiting.minded_keys() > 0 {
+            let key = shard.key(batch.word(key));
+            shard.waiting.note_gone(db, &key);
         }
     }
 }
@@ -428,7 +439,17 @@ fn run_call(
     run_in(&mut context, call, args, out)
 }
 
-/// The same for a call that may block its client. Tells whether it waits; then it has written nothing.
+/// Whether a call that may block its client does.
+#[derive(Debug, Default)]
+pub enum Tried {
+    /// It has replied.
+    #[default]
+    Done,
+    /// It waits and has written nothing. Some of its words may be others while it does.
+    Waits(Option<Box<Fixed>>),
+}
+
+/// The same for a call that may block its client.
 fn try_call(
     shard: &mut Shard,
     rules: &Rules,
@@ -436,11 +457,11 @@ fn try_call(
     call: &Call,
     args: &Args<'_>,
     out: &mut ReplyBuffer,
-) -> (Tally, bool) {
+) -> (Tally, Tried) {
     let mut context = context_of(shard, rules, now, call);
     context.may_block = true;
     let tally = run_in(&mut context, call, args, out);
-    (tally, context.waits)
+    (tally, if context.waits { Tried::Waits(context.fixed.take()) } else { Tried::Done })
 }
 
 #[inline]
@@ -487,9 +508,8 @@ impl Workbench {
         Self { shard: scratch }
     }
 
-    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. Tells also whether the call
-    /// waits, which it does only if it may block; then it has written nothing. What the call did counts as done at `home`, whose
-    /// upkeep frees what it replaced or removed.
+    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. The call waits only if it may
+    /// block. What it did counts as done at `home`, whose upkeep frees what it replaced or removed.
     #[allow(clippy::too_many_arguments)]
     pub fn run(
         &mut self,
@@ -500,11 +520,11 @@ impl Workbench {
         args: &Args<'_>,
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
-    ) -> (Tally, bool) {
+    ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
-        let (tally, waits) = match may_block {
+        let (tally, tried) = match may_block {
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),
-            false => (run_call(&mut self.shard, &home.rules, now, call, args, out), false),
+            false => (run_call(&mut self.shard, &home.rules, now, call, args, out), Tried::Done),
         };
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
@@ -521,7 +541,7 @@ impl Workbench {
         home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
         home.shard.adopt_buried(&mut self.shard);
         debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
-        (tally, waits)
+        (tally, tried)
     }
 
     /// The shard behind it.

@@ -7,7 +7,8 @@ mod packed;
 #[cfg(test)]
 mod tests;
 
-pub use crate::keyspace::ordered::{Bound, SortedSet, order_of};
+pub use crate::keyspace::ordered::{Bound, SortedSet, SortedSetBuilder, order_of};
+pub use packed::append;
 
 use super::{Element, Limits, PACKED_HEAD_BYTES, Splice};
 use crate::double::DoubleText;

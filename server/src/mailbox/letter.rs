@@ -8,6 +8,7 @@ use crate::admin::latency::LatencyOrder;
 use crate::blocking::Ending;
 use crate::listen::Ends;
 use crate::long_reply::{Part, SourceOrder};
+use crate::migrate::target::Errand;
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
@@ -257,6 +258,8 @@ pub enum Answer {
     Names(Vec<&'static str>),
     /// Counts and durations of commands.
     Commands(Vec<CommandReport>),
+    /// What came of keys that were brought to another server.
+    Delivered(Box<Errand>),
     /// Settings were refused.
     Refused(ringkey_core::resp::CommandError),
     /// Done.

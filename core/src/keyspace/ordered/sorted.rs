@@ -185,6 +185,44 @@ impl SortedSet {
     }
 }
 
+/// A sorted set that is being made of members in any order; the quickest are those in which sets are sorted, or backwards.
+#[derive(Debug)]
+pub struct SortedSetBuilder {
+    members: Elements,
+    /// What the members, which the table owns, are ordered by.
+    order: Vec<(u64, Handle)>,
+}
+
+impl SortedSetBuilder {
+    /// No members, and room for so many.
+    pub fn with_room(hasher: KeyHasher, count: usize) -> Self {
+        Self { members: Elements::with_room(hasher, count), order: Vec::with_capacity(count) }
+    }
+
+    /// Adds a member, unless there is one of this name; was it added?
+    #[inline]
+    pub fn add(&mut self, member: &[u8], score: f64) -> bool {
+        let order = &mut self.order;
+        self.members.insert_new(member, || {
+            let entry = OwnedEntry::scored(member, score);
+            order.push((order_of(score), Handle::of(&entry.as_ref())));
+            entry
+        })
+    }
+
+    /// The set.
+    pub fn finish(self) -> Box<SortedSet> {
+        let Self { members, mut order } = self;
+        // Sets that were written elsewhere are in order, mostly backwards, of which the sort makes one pass.
+        order.sort_unstable_by(|(order, handle), (other_order, other)| {
+            order.cmp(other_order).then_with(|| handle.entry().key().cmp(other.entry().key()))
+        });
+        // SAFETY: the table owns the entries of all handles and goes into the set with the tree.
+        let order = unsafe { Ordered::from_sorted(order.iter().map(|(_, handle)| handle.entry())) };
+        Box::new(SortedSet { members, order })
+    }
+}
+
 /// Gives an entry another score, if `decide` says so.
 #[inline]
 fn rescored(order: &mut Ordered, mut entry: OwnedEntry, decide: impl FnOnce(Option<f64>) -> Option<f64>) -> OwnedEntry {
