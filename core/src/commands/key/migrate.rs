@@ -146,7 +146,8 @@ mod tests {
     fn packed(bench: &mut Bench, line: &str) -> String {
         let (request, mut out) =
             (Request::new(line.split(' ').map(str::as_bytes)), crate::resp::ReplyBuffer::default());
-        pack(&mut bench.context(), &request.args(), &mut Reply::new(&mut out, bench.protocol)).unwrap();
+        let protocol = bench.protocol;
+        pack(&mut bench.context(), &request.args(), &mut Reply::new(&mut out, protocol)).unwrap();
         String::from_utf8(out.to_vec()).unwrap().replace("\r\n", " ")
     }
 
