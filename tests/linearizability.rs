@@ -321,6 +321,55 @@ fn a_renamed_key_is_never_lost_nor_doubled() {
     side_by_side(parts, seconds());
 }
 
+/// Patterns of SORT name keys of all cores: what one call sees is what was there at one moment.
+#[test]
+fn sorting_by_keys_of_all_cores_sees_one_moment() {
+    let _alone = alone();
+    let server = Setup::new().cores(CORES).start();
+    let keys = keys("weight");
+    let mut push = vec!["RPUSH", "all"];
+    push.extend(keys.iter().map(String::as_str));
+    server.client().command(&push);
+    let zeros: Vec<&str> = std::iter::once("MSET").chain(keys.iter().flat_map(|key| [key.as_str(), "0"])).collect();
+    server.client().command(&zeros);
+    let writer = |name: usize| {
+        let (server, keys) = (&server, &keys);
+        move |goes_on: &dyn Fn() -> bool| {
+            let mut client = server.client();
+            let mut turn = name;
+            while goes_on() {
+                turn += 3;
+                let value = turn.to_string();
+                let words: Vec<&str> =
+                    std::iter::once("MSET").chain(keys.iter().flat_map(|key| [key.as_str(), &value])).collect();
+                assert_eq!(client.command(&words).text(), "OK");
+            }
+        }
+    };
+    let reader = |stores: bool| {
+        let (server, count) = (&server, keys.len());
+        move |goes_on: &dyn Fn() -> bool| {
+            let mut client = server.client();
+            while goes_on() {
+                let replies = match stores {
+                    false => pipelined(&mut client, &[&["SORT", "all", "BY", "*", "GET", "*"]]),
+                    true => {
+                        let sort = ["SORT", "all", "BY", "*", "DESC", "GET", "*", "STORE", "stored"];
+                        pipelined(&mut client, &[&["LRANGE", "stored", "0", "-1"], &sort])
+                    }
+                };
+                let values = replies[0].elements();
+                assert!(values.len() == count || (stores && values.is_empty()), "{}", replies[0]);
+                assert!(values.windows(2).all(|pair| pair[0] == pair[1]), "a torn MSET: {}", replies[0]);
+            }
+        }
+    };
+    let mut parts: Vec<Part> = Vec::new();
+    (0..3).for_each(|name| parts.push(Box::new(writer(name))));
+    [false, true, false].into_iter().for_each(|stores| parts.push(Box::new(reader(stores))));
+    side_by_side(parts, seconds());
+}
+
 /// All keys that a scan from end to end finds.
 fn scanned(client: &mut Client) -> Vec<String> {
     let (mut cursor, mut found) = ("0".to_owned(), Vec::new());

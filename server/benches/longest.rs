@@ -18,7 +18,7 @@ fn used() -> f64 {
     time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
-fn key_text(number: u32) -> [u8; 16] {
+pub fn key_text(number: u32) -> [u8; 16] {
     let mut text = *b"key:000000000000";
     let mut rest = number;
     for digit in text[4..].iter_mut().rev() {
@@ -30,9 +30,47 @@ fn key_text(number: u32) -> [u8; 16] {
 
 /// How long operations took.
 #[derive(Clone, Copy, Default)]
-struct Spread {
-    longest: f64,
-    over_100_us: u32,
+pub struct Spread {
+    pub longest: f64,
+    pub over_100_us: u32,
+}
+
+/// Takes the time of operations that follow each other. The same sequence may be run several times: an operation then counts
+/// with its shortest time, because interrupts, which are nobody's, meet any of them.
+#[derive(Default)]
+pub struct Stopwatch {
+    before: f64,
+    /// The operations' times in the runs so far, in microseconds.
+    times: Vec<f32>,
+    at: usize,
+}
+
+impl Stopwatch {
+    /// Begins a run.
+    pub fn start(&mut self) {
+        self.at = 0;
+        self.before = used();
+    }
+
+    pub fn time<R>(&mut self, operation: impl FnOnce() -> R) -> R {
+        let result = operation();
+        let after = used();
+        let took = (after - self.before) as f32;
+        match self.times.get_mut(self.at) {
+            Some(best) => *best = took.min(*best),
+            None => self.times.push(took),
+        }
+        self.at += 1;
+        // What the notes took is not the next operation's.
+        self.before = used();
+        result
+    }
+
+    pub fn spread(&self) -> Spread {
+        let longest = self.times.iter().copied().fold(0.0, f32::max);
+        let over_100_us = self.times.iter().filter(|time| **time > 100.0).count() as u32;
+        Spread { longest: longest.into(), over_100_us }
+    }
 }
 
 fn measure(mut operation: impl FnMut(&[u8])) -> Spread {

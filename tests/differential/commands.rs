@@ -182,7 +182,27 @@ const KEYS: &[&str] = &[
     "STRLEN $k",
 ];
 
+/// What SORT leaves to chance is not asked for: the order of a set that is not sorted, or of texts that are equal where only a part
+/// is wanted.
+const SORT: &[&str] = &[
+    "SET $w ( $near | $near | $near | $score | $v )",
+    "SET $w $near",
+    "DEL { $w }",
+    "SORT $l [ BY ( w:* | h*->a | x* | * | nosort ) ] [ LIMIT $i $i ] [ GET ( # | w:* | h*->a | x* | * | foo ) ] [ ( ASC | DESC ) ]",
+    "SORT $l BY w:* [ ( ASC | DESC ) ] [ LIMIT $i $i ] [ GET # ] [ GET w:* ] [ STORE $l ]",
+    "SORT $l ALPHA [ DESC ] [ LIMIT $i $i ] [ STORE $l ]",
+    "SORT $l BY ( w:* | h*->a ) ALPHA [ DESC ] [ STORE $l ]",
+    "SORT $s [ BY ( w:* | h*->a ) ] [ LIMIT $i $i ] [ ( ASC | DESC | FOO ) ] [ GET ( # | w:* ) ] [ STORE $l ]",
+    "SORT $s ALPHA [ BY nosort ] STORE $l [ DESC ] [ LIMIT $i $i ]",
+    "SORT $z [ BY ( w:* | nosort | x* ) ] [ LIMIT $i $i ] [ DESC ] [ GET ( # | h*->a ) ] [ STORE $l ]",
+    "SORT_RO ( $l | $z ) [ BY ( w:* | nosort ) ] [ LIMIT $i $i ] [ GET w:* ] [ ( DESC | STORE ) ]",
+];
+
 /// All templates, each as often as it is to come.
 pub fn templates() -> Vec<Template> {
-    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, KEYS].into_iter().flatten().map(|text| Template::new(text)).collect()
+    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, KEYS, SORT]
+        .into_iter()
+        .flatten()
+        .map(|text| Template::new(text))
+        .collect()
 }

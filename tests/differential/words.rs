@@ -256,6 +256,8 @@ impl Words {
             "z" => self.key(SORTED_SETS),
             "y" => self.key(LEXICAL),
             "x" => self.key(STRINGS),
+            // A key that SORT finds by an element.
+            "w" => format!("w:{}", self.value()),
             "t" => self.key(STREAMS),
             "new-id" => self.new_id(),
             "id" => self.id(),

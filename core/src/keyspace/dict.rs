@@ -456,8 +456,10 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
             self.segments.get_mut(index).span = upper;
             return;
         }
-        let words: Words = self.segments.get(index).table.words().collect();
-        let (mut stay, mut leave) = (Words::new(), Words::new());
+        let table = &self.segments.get(index).table;
+        let mut words = Words::with_capacity(table.len());
+        words.extend(table.words());
+        let (mut stay, mut leave) = (Words::with_capacity(words.len()), Words::with_capacity(words.len()));
         for (at, word) in words.iter().enumerate() {
             if let Some(ahead) = words.get(at + PREFETCH_AHEAD) {
                 ahead.prefetch();
@@ -929,9 +931,6 @@ pub struct Remains<const SEGMENTS: usize = CHUNK> {
     larges: Vec<Large>,
 }
 
-/// So many elements of a large value are freed for one entry of the budget: they are small and lie together.
-const ELEMENTS_PER_ENTRY: usize = 2;
-
 impl<const SEGMENTS: usize> Remains<SEGMENTS> {
     /// Large values that are to be freed.
     pub(super) fn of_values(larges: Vec<Large>) -> Self {
@@ -953,12 +952,13 @@ impl<const SEGMENTS: usize> Remains<SEGMENTS> {
         let mut freed = 0;
         while freed < budget_entries {
             if let Some(large) = self.larges.last_mut() {
-                let budget = (budget_entries - freed).saturating_mul(ELEMENTS_PER_ENTRY);
+                // Elements are entries, scattered like those of keys.
+                let budget = budget_entries - freed;
                 let len = large.len();
                 if large.free_some(budget) {
                     self.larges.pop();
                 }
-                freed += (len.min(budget) / ELEMENTS_PER_ENTRY).max(1);
+                freed += len.min(budget).max(1);
                 continue;
             }
             let Some(segment) = self.segments.last_mut() else { return true };

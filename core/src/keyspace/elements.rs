@@ -1,7 +1,7 @@
 //! The elements of one large collection: fields of a hash, members of a set or sorted set, found by their name.
 //!
 //! An element is an entry like those of the keyspace, whose key is the field or member. Few elements stand in one
-//! segment inside the structure itself; where that would outgrow 3840 words, it becomes the first segment of a
+//! segment inside the structure itself; where that would outgrow 1952 words, it becomes the first segment of a
 //! [`Dict`], as it is, and the last segment of a dict that shrinks becomes the structure's own again. So growing and
 //! shrinking never touch more than some thousand elements, and a scan goes on over either change.
 //!

@@ -23,8 +23,9 @@ const WIDTH: usize = 8;
 pub(super) const LINES_MAX: usize = 64;
 
 /// The same for elements of a collection: larger tables, because the way to an element leads through nothing else then, and
-/// no key waits for its neighbours. A split reads all of them, in tens of microseconds.
-pub(super) const ELEMENT_LINES_MAX: usize = 512;
+/// no key waits for its neighbours. A split reads all of them, scattered over memory, at a tenth of a microsecond each: that is
+/// the longest that one element ever holds its core up.
+pub(super) const ELEMENT_LINES_MAX: usize = 256;
 
 /// The most words of a table of [`LINES_MAX`].
 pub(super) const WORDS_MAX: usize = capacity_of(LINES_MAX);
@@ -105,10 +106,14 @@ pub(super) struct Table {
 }
 
 /// How many words fit into so many lines: fifteen sixteenths. Fewer would cost memory, a byte a key at seven eighths; more
-/// would make those probes long that find nothing, because they end at a line that is not full.
+/// would make those probes long that find nothing, because they end at a line that is not full. Larger tables, which hold
+/// elements, are filled a little more: halves of a million would else be just too much for a table of 16 KiB.
 pub(super) const fn capacity_of(lines: usize) -> usize {
-    lines * (2 * WIDTH - 1) / 2
+    if lines > LINES_MAX { lines * LARGE_FILL / 8 } else { lines * (2 * WIDTH - 1) / 2 }
 }
+
+/// Words in eight lines of a large table.
+const LARGE_FILL: usize = 61;
 
 /// The next larger number of lines.
 const fn more_lines(lines: usize) -> usize {
@@ -117,7 +122,11 @@ const fn more_lines(lines: usize) -> usize {
 
 /// The smallest number of lines for so many words.
 const fn lines_for(words: usize) -> usize {
-    let need = (2 * words).div_ceil(2 * WIDTH - 1);
+    let need = match (2 * words).div_ceil(2 * WIDTH - 1) {
+        small if small <= LINES_MAX => small,
+        _ if words <= capacity_of(LINES_MAX + 1) => LINES_MAX + 1,
+        _ => (8 * words).div_ceil(LARGE_FILL),
+    };
     if need < 8 { need } else { need.next_multiple_of(1 << (need.ilog2() - 2)) }
 }
 

@@ -108,7 +108,7 @@ impl Lot {
                 1 => Op::Keys,
                 2 => Op::Index,
                 3 => Op::Sort,
-                4 => Op::SortAway(one),
+                4 => Op::SortInto(one),
                 _ => {
                     let shard = self.below(self.of_shards.len());
                     Op::Look(shard, self.of_shards[shard].clone())
@@ -181,10 +181,15 @@ fn judged_run(seed: u64, has_lists: bool, sum: &mut Tally) -> Verdict {
         let windows = lot.windows(ops);
         world.connect(home, db, protocol(&mut lot), windows);
     }
+    judge(world, &names, sum)
+}
+
+/// Runs a world to its end and searches for a serial order.
+fn judge(mut world: World, names: &[Vec<u8>], sum: &mut Tally) -> Verdict {
     world.run().unwrap_or_else(|trouble| panic!("{trouble}"));
     add(sum, &world.tally);
     let (end, histories) = (world.state(), world.histories());
-    let verdict = Search::run(&histories, &names, &end);
+    let verdict = Search::run(&histories, names, &end);
     if verdict == Verdict::Broken {
         let histories: String = histories.iter().map(History::to_string).collect();
         panic!("no serial order for these, which ended as {end:?}:\n{histories}");
@@ -216,13 +221,14 @@ fn assembled_run(seed: u64, sum: &mut Tally) -> Verdict {
     let names = lot.names(shards);
     let mut world = World::new(shards, names.clone(), seed, false);
     for _ in 0..2 + lot.below(3) {
-        let ops = |lot: &mut Lot| match lot.below(12) {
+        let ops = |lot: &mut Lot| match lot.below(17) {
             0 => Op::Index,
             1..=4 => Op::Sort,
-            5 => Op::SortAway(lot.key()),
-            6 => Op::MSet(lot.pairs()),
-            7 => Op::Rename(lot.key(), lot.key()),
-            8 => Op::DbSize,
+            5 | 6 => Op::SortInto(lot.key()),
+            7 => Op::MSet(lot.pairs()),
+            8 => Op::Rename(lot.key(), lot.key()),
+            9 => Op::DbSize,
+            10..=13 => lot.list_op(),
             _ => lot.simple(),
         };
         let mut windows = vec![vec![Op::Index]];
@@ -231,12 +237,7 @@ fn assembled_run(seed: u64, sum: &mut Tally) -> Verdict {
         }
         world.connect(lot.below(shards), 0, protocol(&mut lot), windows);
     }
-    world.run().unwrap_or_else(|trouble| panic!("{trouble}"));
-    add(sum, &world.tally);
-    let (end, histories) = (world.state(), world.histories());
-    let verdict = Search::run(&histories, &names, &end);
-    assert_ne!(verdict, Verdict::Broken, "no serial order for {histories:#?}, which ended as {end:?}");
-    verdict
+    judge(world, &names, sum)
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn calls_over_all_data_have_their_place_in_the_order() {
     });
     assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
     if runs > 1_000 {
-        let all = [sum.assembled, sum.refused, sum.waits];
+        let all = [sum.assembled, sum.refused, sum.waits, sum.served, sum.tries];
         assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! What the simulated clients ask for, what a single thread would answer, and the search for an order of all operations
 //! in which every answer is right.
 
-use ringkey_core::keyspace::EntryRef;
+use ringkey_core::keyspace::{EntryRef, ValueKind};
 use ringkey_core::resp::{Protocol, Request};
 use ringkey_core::value::list::ListRef;
 use std::collections::HashSet;
@@ -13,9 +13,6 @@ pub type Key = usize;
 
 /// How many databases the simulated shards have.
 pub const DATABASES: usize = 2;
-
-/// What the model takes the set for that has the names of all keys, and bears the last one.
-pub const INDEX: &[u8] = b"index";
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +39,12 @@ pub enum Op {
     /// KEYS with a pattern for all.
     Keys,
     FlushAll,
-    /// SADD of the names of all keys to the index.
+    /// SADD of the names of all keys to their index, which is the last key.
     Index,
     /// SORT of the index, which gets the values of the keys that it names.
     Sort,
-    /// SORT of nothing with a pattern, stored under this key: it goes.
-    SortAway(Key),
+    /// The same, stored under this key.
+    SortInto(Key),
     /// No command: a look at the whole of one shard, which has these keys, as SCAN takes one.
     Look(usize, Vec<Key>),
     RPush(Key, Vec<Rc<[u8]>>),
@@ -69,6 +66,8 @@ pub enum Value {
     Text(Rc<[u8]>),
     /// A list, never empty.
     List(Vec<Rc<[u8]>>),
+    /// The set with the names of all keys.
+    Index,
 }
 
 /// What an entry of the shards holds.
@@ -76,6 +75,7 @@ pub fn value_of(entry: &EntryRef<'_>) -> Value {
     let mut number = itoa::Buffer::new();
     match ListRef::of(entry) {
         Some(list) => Value::List(list.items(0..list.len(), false).map(|item| item.text(&mut number).into()).collect()),
+        None if entry.kind() == ValueKind::Set => Value::Index,
         None => Value::Text(entry.value().as_bytes(&mut number).into()),
     }
 }
@@ -136,12 +136,16 @@ impl Op {
                 let words = std::iter::once(&b"BLPOP"[..]).chain(keys.iter().map(name)).chain([&b"0"[..]]);
                 Request::new(words.collect::<Vec<_>>())
             }
-            Op::Index => Request::new([&b"SADD"[..], &names[names.len() - 1]].into_iter().chain(indexed(names))),
-            Op::Sort => {
-                let index = names[names.len() - 1].as_slice();
-                Request::new([b"SORT", index, b"BY", b"nosort", b"GET", b"*"])
+            Op::Index => {
+                let (index, keys) = names.split_last().expect("there is an index");
+                Request::new([&b"SADD"[..], index].into_iter().chain(keys.iter().map(Vec::as_slice)))
             }
-            Op::SortAway(key) => Request::new([&b"SORT"[..], b"nothing", b"BY", b"*", b"STORE", name(key)]),
+            Op::Sort | Op::SortInto(_) => {
+                let index = names.last().expect("there is an index").as_slice();
+                let words = [b"SORT", index, b"BY", b"x_*", b"GET", b"*", b"ALPHA"];
+                let target = if let Op::SortInto(key) = self { Some([b"STORE", name(key)]) } else { None };
+                Request::new(words.into_iter().chain(target.into_iter().flatten()).collect::<Vec<_>>())
+            }
             Op::Look(..) => unreachable!("a look is no command"),
         }
     }
@@ -199,17 +203,7 @@ impl Op {
                 let there = some.iter().filter(|key| state.0[at(**key)].is_some());
                 array(there.map(|key| bulk(Some(&names[*key]), protocol)).collect())
             }
-            Op::Index => {
-                let is_new = state.0[at(keys - 1)].is_none();
-                state.0[at(keys - 1)] = Some(Value::Text(INDEX.into()));
-                integer(if is_new { keys - 1 } else { 0 })
-            }
-            Op::Sort if state.0[at(keys - 1)].is_none() => array(Vec::new()),
-            Op::Sort => array((0..keys - 1).map(|key| bulk(text_of(&state.0[at(key)]), protocol)).collect()),
-            Op::SortAway(key) => {
-                state.0[at(*key)] = None;
-                integer(0)
-            }
+            Op::Index | Op::Sort | Op::SortInto(_) => self.apply_to_index(state, db, protocol),
             Op::FlushAll => {
                 state.0.fill(None);
                 b"+OK\r\n".to_vec()
@@ -218,18 +212,38 @@ impl Op {
         }
     }
 
+    fn apply_to_index(&self, state: &mut State, db: usize, protocol: Protocol) -> Vec<u8> {
+        let keys = state.keys() - 1;
+        let (base, index) = (db * state.keys(), db * state.keys() + keys);
+        let there = if state.0[index].is_some() { keys } else { 0 };
+        match self {
+            Op::Index => {
+                state.0[index] = Some(Value::Index);
+                integer(keys - there)
+            }
+            Op::Sort => array((0..there).map(|key| bulk(text_of(&state.0[base + key]), protocol)).collect()),
+            Op::SortInto(target) => {
+                let values = state.0[base..base + there].iter().map(|value| text_of(value).unwrap_or_default().into());
+                let values: Vec<Rc<[u8]>> = values.collect();
+                state.0[base + target] = (there > 0).then_some(Value::List(values));
+                integer(there)
+            }
+            _ => unreachable!("only operations on the index come here"),
+        }
+    }
+
     fn apply_to_lists(&self, state: &mut State, names: &[Vec<u8>], db: usize, protocol: Protocol) -> Vec<u8> {
         let base = db * state.keys();
         match self {
             Op::RPush(key, values) => match state.0[base + key].get_or_insert_with(|| Value::List(Vec::new())) {
-                Value::Text(_) => WRONG_TYPE.to_vec(),
+                Value::Text(_) | Value::Index => WRONG_TYPE.to_vec(),
                 Value::List(list) => {
                     list.extend(values.iter().cloned());
                     integer(list.len())
                 }
             },
             Op::LRange(key) => match &state.0[base + key] {
-                Some(Value::Text(_)) => WRONG_TYPE.to_vec(),
+                Some(Value::Text(_) | Value::Index) => WRONG_TYPE.to_vec(),
                 Some(Value::List(list)) => array(list.iter().map(|value| bulk(Some(value), protocol)).collect()),
                 None => array(Vec::new()),
             },
@@ -339,7 +353,7 @@ struct WrongType;
 fn pop(value: &mut Option<Value>) -> Result<Option<Rc<[u8]>>, WrongType> {
     match value {
         None => Ok(None),
-        Some(Value::Text(_)) => Err(WrongType),
+        Some(Value::Text(_) | Value::Index) => Err(WrongType),
         Some(Value::List(list)) => {
             let head = list.remove(0);
             if list.is_empty() {
@@ -353,11 +367,6 @@ fn pop(value: &mut Option<Value>) -> Result<Option<Rc<[u8]>>, WrongType> {
 /// The reply to who has waited in vain.
 fn nothing_came(protocol: Protocol) -> Vec<u8> {
     if protocol == Protocol::Resp2 { b"*-1\r\n".to_vec() } else { b"_\r\n".to_vec() }
-}
-
-/// The names that the index has.
-fn indexed(names: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
-    names[..names.len() - 1].iter().map(Vec::as_slice)
 }
 
 fn integer(number: usize) -> Vec<u8> {

@@ -204,16 +204,14 @@ impl World {
         let (mut out, mut steps) = (ReplyBuffer::default(), Vec::new());
         // For a client that is gone nothing is taken.
         let waits = self.clients[client].is_gone || {
-            let (now, everything) = (Millis(self.cores[core].now), flight.lends_everything());
+            let (args, everything) = (request.args(), flight.lends_everything());
             let mut lent = flight.lent_batches();
-            let Core { site, bench, assembly, .. } = &mut self.cores[core];
+            let Core { site, bench, assembly, now, .. } = &mut self.cores[core];
             if everything {
                 self.tally.assembled += 1;
-                assembly.run(site, now, &call, &request.args(), &mut lent, &mut out);
-                false
-            } else {
-                bench.run(site, now, blocked.is_some(), &call, &request.args(), &mut lent, &mut out).1
+                assembly.run(site, Millis(*now), &call, &args, &mut lent, &mut out);
             }
+            !everything && bench.run(site, Millis(*now), blocked.is_some(), &call, &args, &mut lent, &mut out).1
         };
         if let Some(blocked) = &blocked
             && !waits

@@ -4,11 +4,11 @@
 //! that brought, and posts what it has for others, the collected batch with its releases first and the legs behind it.
 //! A ring keeps the order of its letters; which ring is read when, and how far, is drawn by lot.
 
-use crate::model::{DATABASES, Event, History, INDEX, Op, State, Value, split_replies, value_of};
+use crate::model::{DATABASES, Event, History, Op, State, split_replies, value_of};
 use crate::waiting::{Blocked, NOBODY};
 use ringkey_core::command::{Command, Flags, Join, Run, Spread, table};
 use ringkey_core::keyspace::slot::{ShardMap, slot_of};
-use ringkey_core::keyspace::{KeyHasher, Shard, ValueKind};
+use ringkey_core::keyspace::{KeyHasher, Shard};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
@@ -73,7 +73,7 @@ pub struct Core {
     pub site: Site,
     /// Where it runs commands over entries of several shards.
     pub bench: Workbench,
-    /// Where it runs those over all that the shards have.
+    /// Where it runs commands over all that the shards have.
     pub assembly: Assembly,
     outgoing: Vec<Option<Letter>>,
     legs: Vec<Vec<Letter>>,
@@ -253,10 +253,7 @@ impl World {
                     let key = self.names.iter().position(|name| name == entry.key()).expect("only known keys");
                     let place = &mut state.0[db * keys + key];
                     assert!(place.is_none(), "a key is in two places");
-                    *place = Some(match entry.kind() {
-                        ValueKind::Set => Value::Text(INDEX.into()),
-                        _ => value_of(&entry),
-                    });
+                    *place = Some(value_of(&entry));
                 });
             }
         }
@@ -378,7 +375,8 @@ impl World {
                 done.extend(more);
             }
             if !batch.is_awaited() {
-                assert!(batch.lent.iter().all(|lent| lent.entry.is_none()), "what was lent has been taken back");
+                let is_back = batch.lent.iter().all(|lent| lent.entry.is_none()) && batch.loan.is_none();
+                assert!(is_back, "what was lent has been taken back");
             } else if home != core {
                 self.rings[core * count + home].push_back(batch);
             } else {
@@ -393,11 +391,6 @@ impl World {
             && job.ticket != NOBODY
         {
             let client = job.ticket as usize;
-            if job.order == Order::Return {
-                let is_back = batch.lent.iter().all(|lent| lent.entry.is_none()) && batch.loan.is_none();
-                assert!(is_back, "what was lent has been taken back");
-                return;
-            }
             let from_shard = ShardId(from as u16);
             if matches!(&self.clients[client].pending, Pending::Flight(flight, _) if !flight.is_merged(from_shard)) {
                 return self.leg_returned(core, from, batch, client);
@@ -541,7 +534,7 @@ impl World {
                     match row.spread {
                         Spread::EachKey { stride, join } => self.fly_each_key(client, row, &args, stride.into(), join),
                         Spread::EveryShard { join, shared } => self.fly_everywhere(client, row, &args, join, shared),
-                        _ if self.needs_every_shard(row, &args) => self.gather_everything(client, row, &request),
+                        _ if self.needs_every_shard(row, &args) => self.gather_everything(client, row, request),
                         Spread::Gather | Spread::Everything { .. } => {
                             let owner = self.new_owner(home);
                             self.gather(client, owner, row, request, None);
@@ -800,12 +793,13 @@ impl World {
         self.take_off(client, flight, None);
     }
 
-    fn gather_everything(&mut self, client: usize, row: &'static Command, request: &Request) {
+    /// Has all that the shards have lent.
+    fn gather_everything(&mut self, client: usize, row: &'static Command, request: Request) {
         let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
         let owner = self.new_owner(self.clients[client].home);
         let flight = self.flight(client, owner, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
         let call = self.call(client, row, &request.args());
-        self.take_off(client, flight, Some(Gathered { request: request.clone(), call, blocked: None }));
+        self.take_off(client, flight, Some(Gathered { request, call, blocked: None }));
     }
 
     /// Has the entries of all keys of a command lent.

@@ -57,6 +57,18 @@ pub const NODE_PACKED: u64 = 2;
 /// A field of a hash that does not expire.
 pub const NO_EXPIRY: i64 = -1;
 
+/// A consumer that never got anything.
+pub const NO_TIME: i64 = -1;
+
+/// A group of which is not known how many entries it has read.
+pub const NO_COUNT: u64 = u64::MAX;
+
+/// In a node of a stream: the entry is deleted.
+pub const NODE_DELETED: i64 = 1;
+
+/// In a node of a stream: the names of the entry's fields are those of the node.
+pub const NODE_SAME_NAMES: i64 = 2;
+
 /// In the old form of scores, a length that means "not a number".
 pub const SCORE_NAN: u8 = 253;
 /// In the old form of scores, a length that means infinity.

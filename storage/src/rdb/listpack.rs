@@ -45,17 +45,20 @@ pub fn write_back(out: &mut Vec<u8>, len: usize) {
 /// Appends an element with its back length.
 #[inline]
 pub fn write(out: &mut Vec<u8>, element: &Element<'_>) {
+    if let Element::Int(value @ 0..=127) = element {
+        return out.extend_from_slice(&[*value as u8, 1]);
+    }
     let from = out.len();
     element.write(out);
     let len = out.len() - from;
     write_back(out, len);
 }
 
-/// Appends a listpack of the elements that `fill` appends. They are `count`.
-pub fn build(out: &mut Vec<u8>, count: usize, fill: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a listpack of the elements that `fill` appends and counts.
+pub fn build(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>) -> usize) {
     let from = out.len();
     out.extend_from_slice(&[0; HEAD_BYTES]);
-    fill(out);
+    let count = fill(out);
     out.push(END);
     let size = u32::try_from(out.len() - from).expect("packed values are far below 4 GiB");
     let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
@@ -197,7 +200,10 @@ mod tests {
 
     fn packed(texts: &[Vec<u8>]) -> Vec<u8> {
         let mut out = Vec::new();
-        build(&mut out, texts.len(), |out| texts.iter().for_each(|text| write(out, &Element::of(text))));
+        build(&mut out, |out| {
+            texts.iter().for_each(|text| write(out, &Element::of(text)));
+            texts.len()
+        });
         out
     }
 

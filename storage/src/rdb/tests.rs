@@ -9,11 +9,12 @@ use super::{decode, listpack, write};
 use crate::dump::CODEC;
 use proptest::prelude::*;
 use ringkey_core::codec::{DumpRules, Refused, RestoreRules};
-use ringkey_core::keyspace::{EntryRef, Form, KeyHasher, OwnedEntry, Value};
+use ringkey_core::keyspace::{EntryRef, Form, KeyHasher, Large, NewValue, OwnedEntry, Value};
 use ringkey_core::units::Millis;
 use ringkey_core::value::hash::HashRef;
 use ringkey_core::value::list::ListRef;
 use ringkey_core::value::set::SetRef;
+use ringkey_core::value::stream::{Groups, Stream, StreamId, group::Group};
 use ringkey_core::value::zset::SortedSetRef;
 use ringkey_core::value::{Element, Limits};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,7 @@ enum Contents {
     Set(BTreeSet<Text>),
     Hash(BTreeMap<Text, (Text, Option<Millis>)>),
     SortedSet(Vec<(Text, f64)>),
+    Stream(Box<Stream>),
 }
 
 fn text(element: Element<'_>) -> Text {
@@ -86,6 +88,10 @@ fn contents(entry: EntryRef<'_>) -> Contents {
         return Contents::SortedSet(all);
     }
     match entry.value() {
+        Value::Stream(stream) => {
+            stream.groups.check();
+            Contents::Stream(stream.copy())
+        }
         Value::Hash(hash) => {
             hash.check();
             let field = |entry: EntryRef<'_>| (entry.key().to_vec(), (string(entry.value()), entry.expire_at()));
@@ -145,8 +151,9 @@ fn blob(kind: Type, bytes: &[u8]) -> Vec<u8> {
 
 fn pack(texts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
-    listpack::build(&mut out, texts.len(), |out| {
-        texts.iter().for_each(|text| listpack::write(out, &Element::of(text)))
+    listpack::build(&mut out, |out| {
+        texts.iter().for_each(|text| listpack::write(out, &Element::of(text)));
+        texts.len()
     });
     out
 }
@@ -192,6 +199,47 @@ fn expiring(fields: &[(&[u8], &[u8], i64)]) -> Vec<u8> {
     out
 }
 
+fn numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    numbers.iter().for_each(|number| write::len(out, *number));
+}
+
+fn raw_id(ms: u64, seq: u64) -> [u8; 16] {
+    ((u128::from(ms) << 64) | u128::from(seq)).to_be_bytes()
+}
+
+/// A stream of one node with three entries, of which the second is deleted; one group, one consumer, one entry pending.
+fn stream(kind: Type) -> Vec<u8> {
+    // Counts, the name, the end of the names; 5-1 with a field; 5-2, deleted; 7-0 with names of its own.
+    let node = ["2 1 1 a 0", "2 0 0 b 4", "3 0 1 c 4", "0 2 -1 2 x 1 y long-long-text 8"].join(" ");
+    let node: Vec<&[u8]> = node.split(' ').map(str::as_bytes).collect();
+    let mut out = vec![kind as u8];
+    numbers(&mut out, &[1]);
+    write::Strings::new(true).string(&mut out, &raw_id(5, 1));
+    write::Strings::new(true).string(&mut out, &pack(&node));
+    numbers(&mut out, &[2, 7, 0]);
+    if kind != Type::Stream1 {
+        numbers(&mut out, &[5, 1, 5, 2, 3]);
+    }
+    numbers(&mut out, &[1]);
+    write::Strings::new(true).string(&mut out, b"group");
+    numbers(&mut out, &[7, 0]);
+    if kind != Type::Stream1 {
+        numbers(&mut out, &[3]);
+    }
+    numbers(&mut out, &[1]);
+    out.extend_from_slice(&raw_id(7, 0));
+    out.extend_from_slice(&1000_i64.to_le_bytes());
+    numbers(&mut out, &[2, 1]);
+    write::Strings::new(true).string(&mut out, b"bob");
+    out.extend_from_slice(&2000_i64.to_le_bytes());
+    if kind == Type::Stream3 {
+        out.extend_from_slice(&3000_i64.to_le_bytes());
+    }
+    numbers(&mut out, &[1]);
+    out.extend_from_slice(&raw_id(7, 0));
+    out
+}
+
 /// A value of each type and form, with what OBJECT ENCODING answers.
 fn samples() -> Vec<(Vec<u8>, &'static str)> {
     let long = [b'x'; 70];
@@ -226,6 +274,10 @@ fn samples() -> Vec<(Vec<u8>, &'static str)> {
         (blob(Type::SortedSetListpack, &pack(&[b"a", b"1", b"b", b"2.5"])), "listpack"),
         (blob(Type::SortedSetListpack, &pack(&[b"b", b"inf", b"a", b"-inf"])), "listpack"),
         (blob(Type::SortedSetZiplist, &zip(&[b"a", b"1", b"b", b"2.5"])), "listpack"),
+        (stream(Type::Stream1), "stream"),
+        (stream(Type::Stream2), "stream"),
+        (stream(Type::Stream3), "stream"),
+        (b"\x15\0\0\0\0\0\0\0\0\0\0".to_vec(), "stream"),
     ]
 }
 
@@ -344,7 +396,7 @@ fn sorted_sets_are_put_in_order() {
 
 #[test]
 fn payloads_tell_versions_and_checksums() {
-    let entry = OwnedEntry::new(b"key", ringkey_core::keyspace::NewValue::from_bytes(b"hello"), None);
+    let entry = OwnedEntry::new(b"key", NewValue::from_bytes(b"hello"), None);
     let mut payload = Vec::new();
     (CODEC.dump)(entry.as_ref(), &DUMP, &mut payload);
     assert_eq!(payload, b"\x00\x05hello\x50\x00\xac\x58\x16\xe7\xfb\x66\x47\xfe", "as Valkey writes it");
@@ -369,6 +421,83 @@ fn payloads_tell_versions_and_checksums() {
         assert_eq!(restore(&other, false).is_ok(), is_known, "{version}");
         assert_eq!(restore(&other, true).is_ok(), version > 0, "{version}");
     }
+}
+
+#[test]
+fn streams_are_what_was_written() {
+    let entry = read(&stream(Type::Stream3), &Limits::default()).unwrap();
+    let Value::Stream(stream) = entry.as_ref().value() else { panic!("it is a stream") };
+    let id = StreamId::new;
+    let entries = &stream.entries;
+    assert_eq!((entries.len(), entries.first_id(), entries.last_id()), (2, id(5, 1), id(7, 0)));
+    assert_eq!((entries.max_deleted_id(), entries.entries_added()), (id(5, 2), 3));
+    let all: Vec<(StreamId, Vec<(Text, Text)>)> = entries
+        .range(StreamId::MIN, StreamId::MAX, false)
+        .map(|(id, fields)| (id, fields.map(|(name, value)| (text(name), text(value))).collect()))
+        .collect();
+    let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let last = vec![pair("x", "1"), pair("y", "long-long-text")];
+    assert_eq!(all, [(id(5, 1), vec![pair("a", "b")]), (id(7, 0), last)]);
+    let group = stream.groups.find(b"group").unwrap();
+    assert_eq!((group.last_id, group.entries_read, group.pending_len()), (id(7, 0), Some(3), 1));
+    let bob = group.consumer(group.find_consumer(b"bob").unwrap());
+    assert_eq!((bob.seen, bob.active, bob.pending_len()), (Millis(2000), Some(Millis(3000)), 1));
+    let delivery = group.find_pending(id(7, 0)).unwrap();
+    assert_eq!((delivery.time, delivery.count), (Millis(1000), 2));
+}
+
+#[test]
+fn large_streams_come_back() {
+    let mut stream = Stream::new();
+    let limits = Limits::default();
+    for number in 1..=3000_u64 {
+        let (name, value) = (format!("field {}", number % 3), format!("value {number}"));
+        let pairs = [(name.as_bytes(), value.as_bytes()), (&b"n"[..], &b"17"[..])];
+        let id = StreamId::new(number / 7 * 1_000_000_007, number);
+        stream.entries.append(id, pairs[..1 + number as usize % 2].iter().copied(), &limits);
+        if number % 5 == 0 {
+            assert!(stream.entries.delete(id));
+        }
+    }
+    for name in [&b"b"[..], b"a", b"12"] {
+        let mut group = Group::new(name, StreamId::new(5, 5), None);
+        for (at, consumer) in [&b"z"[..], b"y", b"nobody has seen it"].iter().enumerate() {
+            let (index, _) = group.make_consumer(consumer, Millis(at as i64));
+            for number in 0..100 * at as u64 {
+                group.deliver(StreamId::new(number, at as u64), index, Millis(7), number << 30);
+            }
+        }
+        assert!(stream.groups.add(group));
+    }
+    let entry = |stream: Box<Stream>| OwnedEntry::new(b"key", NewValue::Large(Large::Stream(stream)), None);
+    comes_back(&entry(stream.copy()));
+    stream.groups = Groups::default();
+    comes_back(&entry(stream));
+}
+
+#[test]
+fn damaged_streams_are_refused() {
+    let whole = stream(Type::Stream3);
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        assert_ne!(bytes, whole);
+        refuses(&bytes);
+    };
+    // Behind the node: 2 entries, last id 7-0, first 5-1, deleted 5-2, 3 added, then the group.
+    let at = whole.windows(8).position(|part| part == [2, 7, 0, 5, 1, 5, 2, 3]).unwrap();
+    with(&|bytes| bytes[at] = 3);
+    with(&|bytes| bytes[at + 1] = 6);
+    with(&|bytes| bytes[at + 7] = 1);
+    let ids: Vec<usize> = (at..whole.len()).filter(|at| whole[*at..].starts_with(&raw_id(7, 0))).collect();
+    assert_eq!(ids.len(), 2);
+    // Nobody has what is pending, or a consumer has what is not.
+    with(&|bytes| bytes[ids[0] + 15] = 1);
+    with(&|bytes| bytes[ids[1] + 15] = 1);
+    with(&|bytes| {
+        bytes.truncate(ids[1] - 1);
+        bytes.push(0);
+    });
 }
 
 #[test]

@@ -249,8 +249,8 @@ mod tests {
             ("restore a 70 =x replace", "1 restore a 1000070 =x replace ABSTTL"),
             ("restore b 1000070 =x absttl", "1 as given"),
             ("restore c 5 =x absttl", "0"),
-            ("restore a 5 =x replace absttl", "1 DEL a"),
-            ("restore b 9223372036854775807 =x replace", "1 DEL b"),
+            ("restore a 5 =x replace absttl", "1 UNLINK a"),
+            ("restore b 9223372036854775807 =x replace", "1 UNLINK b"),
             ("restore b 9223372036854775807 =x absttl", "1 as given"),
             ("dump b", "0"),
         ]);

@@ -6,9 +6,9 @@ use super::End;
 use super::node::Node;
 use std::collections::VecDeque;
 
-/// Most nodes of a chunk.
+/// Most nodes of a chunk. With fewer the deque of chunks of millions of nodes would be long to copy when it grows.
 #[cfg(not(test))]
-const CHUNK_NODES: usize = 128;
+const CHUNK_NODES: usize = 256;
 /// Small, so that tests of few elements have many chunks.
 #[cfg(test)]
 const CHUNK_NODES: usize = 4;

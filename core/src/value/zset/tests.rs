@@ -12,11 +12,11 @@ const LIMITS: Limits = Limits {
     set_value_bytes: 0,
     zset_entries: 12,
     zset_value_bytes: 20,
-    stream_node_bytes: 0,
-    stream_node_entries: 0,
-    hll_sparse_bytes: 0,
     list_size: -2,
     list_plain_from: 0,
+    hll_sparse_bytes: 0,
+    stream_node_bytes: 0,
+    stream_node_entries: 0,
 };
 
 /// What the set must be: scores by member, and the order from sorting.

@@ -9,6 +9,7 @@ mod list;
 mod packing;
 mod pairs;
 mod set;
+mod stream;
 mod zset;
 
 use super::format::{FormatError, Type};
@@ -48,7 +49,7 @@ pub fn value(reader: &mut Reader<'_>, number: u8, rules: &RestoreRules<'_>) -> R
         Type::HashListpack => hash::packed(&mut pairs::Listpack(reader.blob(&mut unpacked)?), rules, false),
         Type::HashZiplist => hash::packed(&mut pairs::Ziplist(reader.blob(&mut unpacked)?), rules, false),
         Type::HashZipmap => hash::packed(&mut pairs::Zipmap(reader.blob(&mut unpacked)?), rules, true),
-        Type::Stream1 | Type::Stream2 | Type::Stream3 => Err(FormatError("streams are not read yet")),
+        Type::Stream1 | Type::Stream2 | Type::Stream3 => stream::stream(reader, kind),
     }
 }
 

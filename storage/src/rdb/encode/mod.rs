@@ -4,6 +4,8 @@
 //! memory than for a piece and whatever of the value cannot be divided: a node of a list or stream, an element, a packed
 //! collection.
 
+mod stream;
+
 use super::format::{NO_EXPIRY, NODE_PACKED, NODE_PLAIN, Type};
 use super::listpack;
 use super::write::{Strings, len};
@@ -12,6 +14,7 @@ use ringkey_core::keyspace::{Form, Value};
 use ringkey_core::value::list::{Segment, Segments};
 use ringkey_core::value::zset::SortedSet;
 use ringkey_core::value::{Element, PACKED_HEAD_BYTES};
+use stream::Parts;
 
 /// So many members of a sorted set are looked for in its order at a time.
 const RANKS_STEP: usize = 256;
@@ -37,16 +40,16 @@ impl Encoder {
     }
 
     /// Appends a listpack as a string; `fill` gives its elements with their back lengths.
-    fn listpack(&mut self, out: &mut Vec<u8>, count: usize, fill: impl FnOnce(&mut Vec<u8>)) {
+    fn listpack(&mut self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>) -> usize) {
         self.blob.clear();
-        listpack::build(&mut self.blob, count, fill);
+        listpack::build(&mut self.blob, fill);
         self.strings.string(out, &self.blob);
     }
 
     /// Appends packed elements, which have no back lengths, as a listpack.
     fn packed(&mut self, out: &mut Vec<u8>, packed: &[u8], each: usize) {
         let count = usize::from(u16::from_le_bytes([packed[0], packed[1]])) * each;
-        self.listpack(out, count, |blob| {
+        self.listpack(out, |blob| {
             let mut at = PACKED_HEAD_BYTES;
             while at < packed.len() {
                 let end = Element::skip(packed, at);
@@ -54,6 +57,7 @@ impl Encoder {
                 listpack::write_back(blob, end - at);
                 at = end;
             }
+            count
         });
     }
 
@@ -72,7 +76,10 @@ impl Encoder {
         match segment {
             Segment::Packed { bytes, count } => {
                 len(out, NODE_PACKED);
-                self.listpack(out, count, |blob| blob.extend_from_slice(bytes));
+                self.listpack(out, |blob| {
+                    blob.extend_from_slice(bytes);
+                    count
+                });
             }
             Segment::Plain(bytes) => {
                 len(out, NODE_PLAIN);
@@ -120,6 +127,8 @@ pub enum Pieces<'a> {
     Hash(Iter<'a>, bool),
     /// So many members of a sorted set, from the highest on.
     SortedSet(&'a SortedSet, usize),
+    /// Parts of a stream.
+    Stream(Parts<'a>),
     /// Nothing.
     Nothing,
 }
@@ -171,6 +180,12 @@ impl<'a> Pieces<'a> {
                 }
                 return *left == 0;
             }
+            Self::Stream(parts) => {
+                while out.len() < limit {
+                    let Some(part) = parts.next() else { return true };
+                    encoder.stream_part(out, part);
+                }
+            }
             Self::Whole(_) | Self::Nothing => return true,
         }
         false
@@ -204,7 +219,10 @@ impl<'a> Pieces<'a> {
                 len(out, set.len() as u64);
                 return Self::SortedSet(set, set.len());
             }
-            Value::Stream(_) => {}
+            Value::Stream(stream) => {
+                len(out, stream.entries.nodes_len() as u64);
+                return Self::Stream(Parts::of(stream));
+            }
         }
         Self::Nothing
     }
