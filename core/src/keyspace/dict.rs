@@ -15,7 +15,7 @@ use super::directory::{Directory, Span};
 use super::entry::{EntryRef, OwnedEntry, Times, Word, prefetch};
 use super::expiry::Expired;
 use super::kinds::{Large, ValueMut};
-use super::slot::{Key, KeyHash, KeyHasher, Trail};
+use super::slot::{Key, KeyHash, KeyHasher, SPREAD_BITS, Trail};
 use super::table::{ELEMENT_LINES_MAX, LINES_MAX, Place, Table, WORDS_MAX, capacity_of};
 use crate::prng::Prng;
 use crate::units::{Millis, SLOT_COUNT, Slot};
@@ -188,6 +188,26 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         dict.expiry_sum = volatile.filter_map(|word| first.entry(word).expire_at()).map(|at| i128::from(at.0)).sum();
         let index = dict.segments.add(first);
         dict.directory.open(index);
+        dict
+    }
+
+    /// An empty dict of elements whose segments have room for about so many, so that none splits or grows before they have
+    /// come.
+    pub(super) fn for_elements(hasher: KeyHasher, count: usize) -> Self {
+        let mut dict = Self::new(hasher, 0..1);
+        let segments = count.div_ceil(capacity_of(Self::LINES_MAX) * 7 / 8).next_power_of_two().min(1 << SPREAD_BITS);
+        let bits = SPREAD_BITS - segments.ilog2() as u8;
+        // Far from full, probes are short; and some get more than others.
+        let room = count / segments * 9 / 8;
+        for number in 0..segments as u64 {
+            let (table, span) = (Table::with_room_for(room), Span { start: number << bits, bits });
+            dict.lines_bytes += table.allocated_bytes();
+            let index = dict.segments.add(Segment { table, span, ..Segment::default() });
+            if number == 0 {
+                dict.directory.open(index);
+            }
+            dict.directory.point(span, index);
+        }
         dict
     }
 
