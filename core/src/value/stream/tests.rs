@@ -1,3 +1,4 @@
+//! Streams against a map of their entries, under small limits of nodes.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::prng::Prng;
