@@ -75,8 +75,8 @@ fn values_arrive_as_they_were() {
         let (source, target) = (server(from.0, from.1), server(to.0, to.1));
         let (mut here, mut there) = (source.client(), target.client());
         let keys = fill(&mut here);
-        let before = digests(&mut here, &keys);
         here.run(&format!("PEXPIRE {} 100000", keys[0]));
+        let before = digests(&mut here, &keys);
         // One by one to another database, then all at once, some of which are not there.
         for key in &keys[..3] {
             assert_eq!(migrate(&mut here, &target, key, "9 5000 COPY").text(), "OK");

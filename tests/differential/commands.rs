@@ -154,7 +154,7 @@ const STREAMS: &[&str] = &[
     "XRANGE $t - + [ COUNT $i ]",
     "XREVRANGE $t + - [ COUNT $i ]",
     "XREAD [ COUNT $i ] STREAMS $t $id",
-    "XREAD [ COUNT $i ] STREAMS $t $t ( $id | $ | + | 0 ) ( $id | $ | + | 0 )",
+    "XREAD [ COUNT $i ] STREAMS $t $t ( $id | $last | + | 0 ) ( $id | $last | + | 0 )",
     "XSETID $t $id [ ENTRIESADDED $i ] [ MAXDELETEDID $id ]",
     "XINFO STREAM $t [ FULL [ COUNT $i ] ]",
     "XINFO STREAM $t",

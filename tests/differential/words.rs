@@ -262,6 +262,7 @@ impl Words {
             "new-id" => self.new_id(),
             "id" => self.id(),
             "length" => self.any(LENGTHS),
+            "last" => "$".to_owned(),
             // Any type but lexical sorted sets.
             "k" => {
                 let keys = *self.rng.pick(&[LISTS, SETS, HASHES, SORTED_SETS, STREAMS, STRINGS]);

@@ -141,7 +141,7 @@ impl Errand {
             head.extend_from_slice(format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{db}\r\n", db.len()).as_bytes());
         }
         target.read.clear();
-        self.write_all(target, &head).map_err(|error| Failure::of(End::NotWritten, &error))?;
+        self.write_all(target, head).map_err(|error| Failure::of(End::NotWritten, &error))?;
         let mut refused = None;
         let mut before = Vec::new();
         for _ in 0..usize::from(!self.auth.is_empty()) + usize::from(selects) {
@@ -174,10 +174,12 @@ impl Errand {
         Ok(())
     }
 
-    /// Sends what goes before, and the requests.
-    fn write_all(&self, target: &mut Target, head: &[u8]) -> io::Result<()> {
-        target.write(head, self.timeout)?;
-        let mut at = 0;
+    /// Sends what goes before, and the requests; what is small in as few pieces as can be.
+    fn write_all(&self, target: &mut Target, mut head: Vec<u8>) -> io::Result<()> {
+        let first = self.requests.shared.first().map_or(self.requests.bytes.len(), |part| part.at);
+        let mut at = first.min(CHUNK_BYTES);
+        head.extend_from_slice(&self.requests.bytes[..at]);
+        target.write(&head, self.timeout)?;
         for part in &self.requests.shared {
             target.write(&self.requests.bytes[at..part.at], self.timeout)?;
             target.write(&part.bytes, self.timeout)?;

@@ -174,7 +174,7 @@ fn group(reader: &mut Reader<'_>, entries: &Entries, kind: Type) -> Read<Box<Gro
     let name = reader.blob(&mut unpacked)?;
     let last = id(reader)?;
     let read = match kind {
-        Type::Stream1 => None,
+        Type::Stream1 => entries.count_up_to(last),
         _ => match reader.number()? {
             NO_COUNT => None,
             count if i64::try_from(count).is_ok() => Some(count),
