@@ -170,6 +170,12 @@ const IDS: &[&str] = &[
     "18446744073709551616",
 ];
 
+const GROUPS: &[&str] = &["g", "g", "g", "h", "none"];
+const CONSUMERS: &[&str] = &["alice", "bob", "carl", ""];
+
+/// Times for which entries were not acknowledged: none, or longer than any run.
+const IDLE: &[&str] = &["0", "0", "-1", "100000000", "x", "1000000000000"];
+
 /// Lengths to which streams are trimmed.
 const LENGTHS: &[&str] = &["0", "1", "2", "5", "10", "20", "20", "50", "100", "-1", "x"];
 
@@ -293,6 +299,9 @@ impl Words {
             "t" => self.key(STREAMS),
             "new-id" => self.new_id(),
             "id" => self.id(),
+            "group" => self.any(GROUPS),
+            "consumer" => self.any(CONSUMERS),
+            "idle" => self.any(IDLE),
             "length" => self.any(LENGTHS),
             "last" => "$".to_owned(),
             // Any type but lexical sorted sets.
