@@ -26,7 +26,8 @@ fn makers() -> Vec<Vec<Vec<u8>>> {
     let mut rng = Rng::new(3);
     let mut all: Vec<Vec<Vec<u8>>> = Vec::new();
     let mut add = |words: &[&str]| all.push(words.iter().map(|word| word.as_bytes().to_vec()).collect());
-    for (key, value) in [("int8", "-5"), ("int16", "300"), ("int32", "-70000"), ("int64", "-3000000000"), ("empty", "")] {
+    for (key, value) in [("int8", "-5"), ("int16", "300"), ("int32", "-70000"), ("int64", "-3000000000"), ("empty", "")]
+    {
         add(&["SET", key, value]);
     }
     add(&["SET", "text", "hello"]);
@@ -131,8 +132,7 @@ fn payloads_are_the_same_bytes() {
     }
     // Where tables decide, or a clock.
     let leaves_order = |key: &[u8]| {
-        let tables: [&[u8]; 6] =
-            [b"hash-large", b"hash-long", b"hash-expiring", b"set-large", b"set-long", b"stream"];
+        let tables: [&[u8]; 6] = [b"hash-large", b"hash-long", b"hash-expiring", b"set-large", b"set-long", b"stream"];
         !tables.contains(&key)
     };
     for words in makers() {

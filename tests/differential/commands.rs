@@ -201,6 +201,8 @@ const KEYS: &[&str] = &[
     "RENAME $k $k",
     "RENAMENX $k $k",
     "COPY $k $k [ REPLACE ]",
+    "DUMP $k $k",
+    "DUMP $k $k",
     "TYPE $k",
     "EXISTS { $k }",
     "TOUCH $k",
