@@ -1,7 +1,8 @@
 //! MIGRATE, as far as it is about words and data: what a call asks for, and the requests that bring keys to another server.
 //!
-//! The process carries it out (it waits for a connection), in two rounds over the shards of the keys: first each key is packed into the
-//! request that restores it elsewhere, then what has arrived there is deleted. In between the keys stay locked.
+//! The process carries it out (it waits for a connection), in two rounds over the shards of the keys: first each key is
+//! packed into the request that restores it elsewhere, then what has arrived there is deleted. In between the keys stay
+//! locked.
 
 use super::dump_of;
 use crate::command::keys::{KeyFlags, KeySpec};
@@ -146,7 +147,8 @@ mod tests {
     fn packed(bench: &mut Bench, line: &str) -> String {
         let (request, mut out) =
             (Request::new(line.split(' ').map(str::as_bytes)), crate::resp::ReplyBuffer::default());
-        pack(&mut bench.context(), &request.args(), &mut Reply::new(&mut out, bench.protocol)).unwrap();
+        let protocol = bench.protocol;
+        pack(&mut bench.context(), &request.args(), &mut Reply::new(&mut out, protocol)).unwrap();
         String::from_utf8(out.to_vec()).unwrap().replace("\r\n", " ")
     }
 
