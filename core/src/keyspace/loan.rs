@@ -98,7 +98,7 @@ impl Shard {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::keyspace::waiting::Waiter;
+    use crate::keyspace::waiting::{Share, Waiter};
     use crate::keyspace::{Key, KeyHasher, NewValue, ShardMap, ValueKind};
     use crate::units::DbIndex;
 
@@ -160,7 +160,7 @@ mod tests {
         assert!(loan.filled.is_empty(), "nobody waits: nothing is noted");
         home.take_back(loan);
         let key = home.hasher.clone().key(&one);
-        home.waiting.add(DB, &key, 1, Waiter { number: 1, kind: ValueKind::List });
+        home.waiting.add(DB, &key, 1, Waiter { number: 1, kind: ValueKind::List, share: Share::Take });
         guest.lay_out(home.lend(), &host);
         fill(&mut guest, &one);
         fill(&mut guest, &two);

@@ -8,6 +8,7 @@ pub mod bits;
 pub mod element;
 pub mod geohash;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod list;
 pub mod set;

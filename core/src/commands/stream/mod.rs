@@ -7,6 +7,8 @@ mod ack;
 mod add;
 mod claim;
 mod group;
+#[cfg(test)]
+mod group_tests;
 mod info;
 mod info_groups;
 mod pending;

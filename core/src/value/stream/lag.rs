@@ -19,6 +19,10 @@ impl Entries {
             return Some(added);
         }
         let deleted = self.max_deleted_id();
+        // What lay between an id and one that was deleted later is not known, even if all of it is gone now.
+        if id != StreamId::MIN && id < deleted {
+            return None;
+        }
         let has_gaps = deleted != StreamId::MIN && deleted >= self.first_id();
         if id > self.last_id() || has_gaps || id > self.first_id() {
             return None;
@@ -82,7 +86,9 @@ mod tests {
         assert_eq!(counts(&entries), [Some(1), Some(1), Some(2), None, None, Some(5), None]);
         entries.delete(id(3));
         assert_eq!(counts(&entries), [None, None, None, None, None, Some(5), None]);
-        for ms in [2, 4, 5] {
+        entries.delete(id(2));
+        assert_eq!(counts(&entries), [Some(3), None, None, Some(3), Some(4), Some(5), None]);
+        for ms in [4, 5] {
             entries.delete(id(ms));
         }
         assert_eq!(counts(&entries), [Some(5), Some(5), Some(5), Some(5), Some(5), Some(5), None]);

@@ -174,7 +174,7 @@ fn group(reader: &mut Reader<'_>, entries: &Entries, kind: Type) -> Read<Box<Gro
     let name = reader.blob(&mut unpacked)?;
     let last = id(reader)?;
     let read = match kind {
-        Type::Stream1 => None,
+        Type::Stream1 => entries.count_up_to(last),
         _ => match reader.number()? {
             NO_COUNT => None,
             count if i64::try_from(count).is_ok() => Some(count),
@@ -219,7 +219,7 @@ fn consumers(reader: &mut Reader<'_>, group: &mut Group, kind: Type) -> Read<()>
     for Loaded { name, seen, active, count, mut ids } in all {
         let (index, is_new) = group.make_consumer(&name, seen);
         if !is_new {
-            return Err(TWICE);
+            return Err(FormatError("Duplicate stream consumer detected"));
         }
         group.consumer_mut(index).active = active;
         for _ in 0..count {

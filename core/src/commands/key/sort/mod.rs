@@ -34,6 +34,9 @@ use texts::{Texts, rank_of_score, rank_of_text, score_of};
 /// How many lookups go side by side.
 const LOOKUPS: usize = 16;
 
+/// With so many bytes of names, no more lookups join those that go side by side.
+const NAMES_BYTES_MAX: usize = 64 * 1024;
+
 const NO_SCORE: CommandError = CommandError::text("One or more scores can't be converted into double");
 
 /// `SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC | DESC] [ALPHA] [STORE destination]`
@@ -317,20 +320,25 @@ fn select(records: &mut Vec<Record>, range: Range<usize>, order: impl Fn(&Record
 /// Shows what patterns lead to, in order. Lookups are made several at a time.
 fn look_up<'p, 'e>(
     ctx: &mut Context<'_>,
-    wanted: impl Iterator<Item = (Pattern<'p>, &'e [u8])>,
+    mut wanted: impl Iterator<Item = (Pattern<'p>, &'e [u8])>,
     visit: &mut impl FnMut(Option<Value<'_>>),
 ) {
-    let mut wanted = wanted.peekable();
     let mut names = Texts::default();
     let mut group: SmallVec<[(Pattern<'p>, &'e [u8]); LOOKUPS]> = SmallVec::new();
-    while wanted.peek().is_some() {
+    loop {
         group.clear();
         names.clear();
-        group.extend(wanted.by_ref().take(LOOKUPS));
-        for (pattern, element) in &group {
+        while group.len() < LOOKUPS
+            && names.bytes_len() < NAMES_BYTES_MAX
+            && let Some((pattern, element)) = wanted.next()
+        {
             if let Pattern::Key { before, behind, .. } = pattern {
                 names.push_joined([before, element, behind]);
             }
+            group.push((pattern, element));
+        }
+        if group.is_empty() {
+            return;
         }
         let mut keys: SmallVec<[Key<'_>; LOOKUPS]> = SmallVec::new();
         keys.extend((0..names.len()).map(|index| ctx.shard.key(names.get(index))));

@@ -99,8 +99,12 @@ impl<'a> Options<'a> {
 /// May a call touch keys that may be on other shards than its own? In doubt, as where it will be refused, it does not.
 pub fn may_touch_any_key(args: &Args<'_>) -> bool {
     let Ok(options) = Options::parse(args, true, false) else { return false };
+    let slot = slot_of(args.get(1));
+    // Whatever may be taken for a key to store under: if one is elsewhere, the call does not run where its own key is.
+    let is_store = |index: &usize| is(args.get(index - 1), "STORE");
+    let has_target_elsewhere = (3..args.len()).filter(is_store).any(|index| slot_of(args.get(index)) != slot);
     let names_keys = |pattern: &Pattern<'_>| match pattern {
-        Pattern::Key { text, .. } => slot_of_pattern(text) != Some(slot_of(args.get(1))),
+        Pattern::Key { text, .. } => has_target_elsewhere || slot_of_pattern(text) != Some(slot),
         Pattern::Element | Pattern::Nothing => false,
     };
     options.sorts_by().iter().any(names_keys) || options.gets.iter().any(names_keys)
@@ -228,6 +232,10 @@ mod tests {
             ("SORT list BY {other}*", true),
             ("SORT {list}:1 BY {list}_* GET o_*->f", true),
             ("SORT list BY nosort GET w_*", true),
+            ("SORT list BY {list}* STORE {list}", false),
+            ("SORT list BY {list}* STORE other", true),
+            ("SORT list GET {list}* STORE other STORE list", true),
+            ("SORT list GET # STORE other", false),
             ("SORT list BY w_* LIMIT 1", false),
             ("SORT list STORE limit STORE other BY w_*", true),
         ] {

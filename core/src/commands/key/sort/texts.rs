@@ -21,6 +21,11 @@ impl Texts {
         self.ends.len()
     }
 
+    /// How many bytes they have in sum.
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Adds a text.
     #[inline]
     pub fn push(&mut self, text: &[u8]) {

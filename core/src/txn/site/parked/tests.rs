@@ -11,6 +11,8 @@ use crate::txn::locks::{Mode, Owner};
 use crate::txn::site::Site;
 use crate::units::{DbIndex, Millis, ShardId};
 
+mod streams;
+
 const NOW: Millis = Millis(1_000_000);
 
 struct Bench {
