@@ -20,6 +20,8 @@ pub enum Mode {
     Pairs,
     /// Numbers that are times.
     Times,
+    /// Everything but when entries were delivered and consumers were heard of.
+    Deliveries,
     /// The number of elements, all of them members; nothing changes.
     Pick,
     /// The number of elements, all of them members, and they are gone afterwards.
@@ -39,6 +41,7 @@ impl Mode {
             "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "HKEYS" | "HVALS" => Self::Unordered,
             "HGETALL" => Self::Pairs,
             "HTTL" | "HPTTL" | "HEXPIRETIME" | "HPEXPIRETIME" => Self::Times,
+            "XPENDING" | "XINFO" => Self::Deliveries,
             "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => Self::Pick,
             "SPOP" => Self::Pop,
             "SINTERSTORE" | "SUNIONSTORE" | "SDIFFSTORE" => Self::Store,
@@ -50,7 +53,7 @@ impl Mode {
 
     /// Can the command be sent together with others?
     pub fn is_plain(self) -> bool {
-        matches!(self, Self::Same | Self::Unordered | Self::Pairs | Self::Times)
+        matches!(self, Self::Same | Self::Unordered | Self::Pairs | Self::Times | Self::Deliveries)
     }
 
     /// Do replies to a plain command agree?
@@ -58,6 +61,7 @@ impl Mode {
         match self {
             Self::Unordered => sorted(ours, 1) == sorted(theirs, 1),
             Self::Pairs => sorted(ours, 2) == sorted(theirs, 2),
+            Self::Deliveries => without_times(ours) == without_times(theirs),
             Self::Times => {
                 let milliseconds = args[0].to_ascii_uppercase().starts_with("HP");
                 let tolerance = TIME_TOLERANCE_SECONDS * if milliseconds { 1000 } else { 1 };
@@ -76,6 +80,38 @@ impl Mode {
             }
             _ => ours == theirs,
         }
+    }
+}
+
+/// A reply in which times of deliveries and of consumers are only there or not.
+fn without_times(reply: &Reply) -> Reply {
+    const NAMES: &[&str] = &["idle", "inactive", "seen-time", "active-time"];
+    let is_time = |name: &Reply| matches!(name, Reply::Bulk(name) if NAMES.contains(&text(name).as_str()));
+    let hidden = |reply: &Reply| match reply {
+        Reply::Integer(time) => Reply::Integer((*time).clamp(-1, 0)),
+        other => without_times(other),
+    };
+    match reply {
+        Reply::Map(pairs) => Reply::Map(
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), if is_time(name) { hidden(value) } else { without_times(value) }))
+                .collect(),
+        ),
+        Reply::Array(elements) => {
+            // Behind the id, or behind that and the consumer.
+            let delivery = match elements.as_slice() {
+                [Reply::Bulk(_), Reply::Bulk(_), Reply::Integer(_), Reply::Integer(_)] => Some(2),
+                [Reply::Bulk(_), Reply::Integer(_), Reply::Integer(_)] => Some(1),
+                _ => None,
+            };
+            let at = |(index, element): (usize, &Reply)| {
+                let is_named = index > 0 && is_time(&elements[index - 1]);
+                if is_named || delivery == Some(index) { hidden(element) } else { without_times(element) }
+            };
+            Reply::Array(elements.iter().enumerate().map(at).collect())
+        }
+        other => other.clone(),
     }
 }
 
