@@ -33,6 +33,11 @@ impl Hash {
         Self { elements: Elements::with_room(hasher, fields) }
     }
 
+    /// No fields, and room for about so many, all of which are to come at once.
+    pub fn for_about(hasher: KeyHasher, fields: usize) -> Self {
+        Self { elements: Elements::for_about(hasher, fields) }
+    }
+
     /// How many fields there are, those included whose time has passed.
     #[inline]
     pub fn len(&self) -> usize {

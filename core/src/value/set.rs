@@ -40,6 +40,11 @@ impl Set {
         Box::new(Self { members: Elements::with_room(hasher.clone(), count) })
     }
 
+    /// A set without members that has room for about so many, all of which are to come at once.
+    pub fn for_about(hasher: &KeyHasher, count: usize) -> Box<Self> {
+        Box::new(Self { members: Elements::for_about(hasher.clone(), count) })
+    }
+
     /// How many members there are.
     #[inline]
     pub fn len(&self) -> usize {

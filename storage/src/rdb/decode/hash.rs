@@ -37,7 +37,7 @@ pub fn packed(pairs: &mut impl Pairs, rules: &RestoreRules<'_>, minds_length: bo
             return some(packing.finish(rules.hasher)?);
         }
     }
-    let mut hash = Hash::with_room(rules.hasher.clone(), bound);
+    let mut hash = Hash::for_about(rules.hasher.clone(), bound);
     pairs.each(|field, value| add(&mut hash, field, value, None).map(|()| true))?;
     Ok(Restored::Large(Large::Hash(Box::new(hash))))
 }
@@ -45,7 +45,7 @@ pub fn packed(pairs: &mut impl Pairs, rules: &RestoreRules<'_>, minds_length: bo
 /// Fields as strings, each with its expiry time.
 pub fn expiring(reader: &mut Reader<'_>, rules: &RestoreRules<'_>) -> Read<Restored> {
     let count = reader.some(PAIR_BYTES_MIN + size_of::<i64>())?;
-    let mut hash = Hash::with_room(rules.hasher.clone(), count);
+    let mut hash = Hash::for_about(rules.hasher.clone(), count);
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let field = reader.string(&mut first)?;

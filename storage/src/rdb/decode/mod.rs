@@ -2,7 +2,8 @@
 //!
 //! What a value becomes here, packed or large, follows the limits as they are now, to the letter of Valkey's rules, which
 //! differ from type to type: clients see the result by OBJECT ENCODING. Large values are filled as they are read; nothing
-//! is collected first.
+//! is collected first. Their tables are made for all that is to come: elements that come in the order of another table would
+//! crowd a smaller one.
 
 mod hash;
 mod list;

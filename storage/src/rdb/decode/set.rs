@@ -26,7 +26,7 @@ pub fn members(reader: &mut Reader<'_>, rules: &RestoreRules<'_>) -> Read<Restor
             }
         }
     }
-    let mut set = Set::with_room(rules.hasher, count);
+    let mut set = Set::for_about(rules.hasher, count);
     let mut unpacked = Vec::new();
     for _ in 0..count {
         add(&mut set, reader.string(&mut unpacked)?)?;
@@ -94,7 +94,7 @@ pub fn listpack(bytes: &[u8], rules: &RestoreRules<'_>) -> Read<Restored> {
             return if is_bare(&bytes) { Err(EMPTY) } else { Ok(Restored::Packed(Form::Set, bytes)) };
         }
     }
-    let mut set = Set::with_room(rules.hasher, elements.bound());
+    let mut set = Set::for_about(rules.hasher, elements.bound());
     let mut left = elements;
     while let Some(member) = left.take()? {
         add(&mut set, member)?;
@@ -127,7 +127,7 @@ pub fn intset(bytes: &[u8], rules: &RestoreRules<'_>) -> Read<Restored> {
     if count <= rules.limits.set_intset_entries.min(INTEGERS_MAX) {
         return Ok(Restored::Packed(Form::IntSet, [&[width as u8, 0], integers].concat()));
     }
-    let mut set = Set::with_room(rules.hasher, count);
+    let mut set = Set::for_about(rules.hasher, count);
     values.for_each(|value| set.insert_absent(itoa::Buffer::new().format(value).as_bytes()));
     Ok(Restored::Large(Large::Set(set)))
 }
