@@ -25,6 +25,7 @@ const SHOWN: usize = 40;
 const LIMITS: &[(&str, &[&str])] = &[
     ("hash-max-listpack-entries", &["0", "1", "2", "5", "16", "512"]),
     ("hash-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),
+    ("hll-sparse-max-bytes", &["0", "20", "60", "3000"]),
     ("list-max-listpack-size", &["1", "2", "5", "16", "128", "-1", "-2", "-2"]),
     ("set-max-intset-entries", &["0", "1", "4", "16", "512"]),
     ("set-max-listpack-entries", &["0", "1", "4", "16", "128"]),

@@ -185,6 +185,40 @@ const GROUPS: &[&str] = &[
     "XINFO STREAM $t FULL COUNT 0",
 ];
 
+const BITMAPS: &[&str] = &[
+    "SETBIT $b $bit ( 0 | 1 | 2 )",
+    "SETBIT $b $bit ( 0 | 1 )",
+    "GETBIT $b $bit",
+    "BITCOUNT $b [ $i [ $i [ ( BYTE | BIT | FOO ) ] ] ]",
+    "BITPOS $b ( 0 | 1 | 2 ) [ $i [ $i [ ( BYTE | BIT | FOO ) ] ] ]",
+    "BITOP ( AND | OR | XOR | NOT | FOO ) $b { $b }",
+    "BITOP ( AND | OR | XOR ) $b $b $b",
+    "BITOP NOT $b $b",
+    "BITFIELD $b { [ OVERFLOW ( WRAP | SAT | FAIL | FOO ) ] ( GET $field $bit | SET $field $bit $i | INCRBY $field $bit $i ) }",
+    "BITFIELD $b { OVERFLOW ( WRAP | SAT | FAIL ) ( SET | INCRBY ) ( u8 | i8 | i64 | u13 ) ( 3 | 8 | #2 ) $i }",
+    "BITFIELD_RO $b { GET $field $bit }",
+    "BITFIELD_RO $b [ GET u8 0 ] [ SET u8 0 1 ]",
+    "SET $b $v",
+    "GET $b",
+    "OBJECT ENCODING $b",
+    "DEL $b",
+];
+
+const HYPERLOGLOGS: &[&str] = &[
+    "PFADD $p { $v }",
+    "PFADD $p { $v }",
+    "PFADD $p $f",
+    "PFADD $p",
+    "PFCOUNT $p",
+    "PFCOUNT { $p }",
+    "PFMERGE $p { $p }",
+    "PFMERGE $p",
+    "PFDEBUG ( ENCODING | DECODE | TODENSE | FOO ) $p",
+    "GET $p",
+    "OBJECT ENCODING $p",
+    "DEL $p",
+];
+
 const KEYS: &[&str] = &[
     "DEL $k",
     "UNLINK $k",
@@ -192,6 +226,8 @@ const KEYS: &[&str] = &[
     "RENAME $k $k",
     "RENAMENX $k $k",
     "COPY $k $k [ REPLACE ]",
+    "DUMP $k $k",
+    "DUMP $k $k",
     "TYPE $k",
     "EXISTS { $k }",
     "TOUCH $k",
@@ -225,7 +261,7 @@ const SORT: &[&str] = &[
 
 /// All templates, each as often as it is to come.
 pub fn templates() -> Vec<Template> {
-    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, GROUPS, KEYS, SORT]
+    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, GROUPS, BITMAPS, HYPERLOGLOGS, KEYS, SORT]
         .into_iter()
         .flatten()
         .map(|text| Template::new(text))
