@@ -2,16 +2,15 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use ringkey_tests::client::PATIENCE;
 use ringkey_tests::rng::Rng;
+use ringkey_tests::running::{self, info, wait_until};
 use ringkey_tests::server::Setup;
 use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// How long something that must happen may take.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// The lines of CLIENT LIST with these options, by client id.
 fn list(client: &mut Client, options: &str) -> BTreeMap<u64, String> {
@@ -30,28 +29,8 @@ fn number(line: &str, field: &str) -> u64 {
     word.unwrap_or_else(|| panic!("no {field} in {line}")).parse().unwrap()
 }
 
-/// A number of INFO.
-fn info(client: &mut Client, field: &str) -> u64 {
-    let text = client.run("INFO everything").text();
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("no {field} in INFO")).trim().parse().unwrap()
-}
-
-/// Waits until something is so.
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LIMIT, "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn on_one_and_four_cores(test: impl Fn(&Server)) {
-    for cores in [1, 4] {
-        let server = Setup::new().cores(cores).option("enable-debug-command", "yes").start();
-        test(&server);
-        server.assert_alive();
-    }
+    running::on_one_and_four_cores(&Setup::new().option("enable-debug-command", "yes"), test);
 }
 
 #[test]
@@ -188,7 +167,7 @@ fn lists_and_kills_fit_their_filters() {
                 let is_gone: Vec<bool> = all.iter().map(|known| expected.contains(&known.id)).collect();
                 for (client, is_gone) in clients.iter_mut().zip(&is_gone) {
                     if *is_gone {
-                        client.wait_for_close(LIMIT).unwrap();
+                        client.wait_for_close(PATIENCE).unwrap();
                     }
                 }
                 let mut at = is_gone.iter();
@@ -207,7 +186,7 @@ fn who_kills_itself_is_answered() {
         let line = client.run("CLIENT INFO").text();
         let addr = line.split(' ').find_map(|word| word.strip_prefix("addr=")).unwrap().to_owned();
         client.send(format!("CLIENT KILL {addr}\r\nPING\r\n").as_bytes()).unwrap();
-        let replies: Vec<String> = client.wait_for_close(LIMIT).unwrap().iter().map(|reply| reply.text()).collect();
+        let replies: Vec<String> = client.wait_for_close(PATIENCE).unwrap().iter().map(|reply| reply.text()).collect();
         assert_eq!(replies, ["OK"]);
     });
 }

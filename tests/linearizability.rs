@@ -77,8 +77,8 @@ fn judge_rounds(workload: &Workload) {
 #[test]
 fn careless_servers_are_found_out() {
     let _alone = alone();
-    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1 };
-    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6 };
+    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1, lists: false };
+    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6, lists: false };
     let faults = [
         (Fault::NoTransactions, &single),
         (Fault::NoTransactions, &pipelines),
@@ -98,17 +98,22 @@ fn careless_servers_are_found_out() {
 
 #[test]
 fn single_requests() {
-    judge_rounds(&Workload { keys: keys("s"), clients: 8, groups: 6, group_max: 1 });
+    judge_rounds(&Workload { keys: keys("s"), clients: 8, groups: 6, group_max: 1, lists: false });
 }
 
 #[test]
 fn pipelines() {
-    judge_rounds(&Workload { keys: keys("p"), clients: 6, groups: 2, group_max: 6 });
+    judge_rounds(&Workload { keys: keys("p"), clients: 6, groups: 2, group_max: 6, lists: false });
 }
 
 #[test]
 fn long_pipelines_of_few_clients() {
-    judge_rounds(&Workload { keys: keys("l"), clients: 3, groups: 2, group_max: 12 });
+    judge_rounds(&Workload { keys: keys("l"), clients: 3, groups: 2, group_max: 12, lists: false });
+}
+
+#[test]
+fn lists_and_those_who_wait_for_them() {
+    judge_rounds(&Workload { keys: keys("w"), clients: 6, groups: 5, group_max: 2, lists: true });
 }
 
 #[test]
@@ -116,7 +121,7 @@ fn two_keys_of_one_core_and_two_of_another() {
     let mut keys = vec![key_on_core("t", 0, CORES, 0), key_on_core("t", 3, CORES, 0)];
     keys.push(key_on_core("t", 0, CORES, 1_000));
     keys.push(key_on_core("t", 3, CORES, 1_000));
-    judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3 });
+    judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3, lists: false });
 }
 
 /// Something that goes on until it is told to stop.
@@ -313,6 +318,55 @@ fn a_renamed_key_is_never_lost_nor_doubled() {
     };
     let parts: Vec<Part> =
         vec![Box::new(player(0)), Box::new(player(1)), Box::new(player(2)), Box::new(watcher()), Box::new(watcher())];
+    side_by_side(parts, seconds());
+}
+
+/// Patterns of SORT name keys of all cores: what one call sees is what was there at one moment.
+#[test]
+fn sorting_by_keys_of_all_cores_sees_one_moment() {
+    let _alone = alone();
+    let server = Setup::new().cores(CORES).start();
+    let keys = keys("weight");
+    let mut push = vec!["RPUSH", "all"];
+    push.extend(keys.iter().map(String::as_str));
+    server.client().command(&push);
+    let zeros: Vec<&str> = std::iter::once("MSET").chain(keys.iter().flat_map(|key| [key.as_str(), "0"])).collect();
+    server.client().command(&zeros);
+    let writer = |name: usize| {
+        let (server, keys) = (&server, &keys);
+        move |goes_on: &dyn Fn() -> bool| {
+            let mut client = server.client();
+            let mut turn = name;
+            while goes_on() {
+                turn += 3;
+                let value = turn.to_string();
+                let words: Vec<&str> =
+                    std::iter::once("MSET").chain(keys.iter().flat_map(|key| [key.as_str(), &value])).collect();
+                assert_eq!(client.command(&words).text(), "OK");
+            }
+        }
+    };
+    let reader = |stores: bool| {
+        let (server, count) = (&server, keys.len());
+        move |goes_on: &dyn Fn() -> bool| {
+            let mut client = server.client();
+            while goes_on() {
+                let replies = match stores {
+                    false => pipelined(&mut client, &[&["SORT", "all", "BY", "*", "GET", "*"]]),
+                    true => {
+                        let sort = ["SORT", "all", "BY", "*", "DESC", "GET", "*", "STORE", "stored"];
+                        pipelined(&mut client, &[&["LRANGE", "stored", "0", "-1"], &sort])
+                    }
+                };
+                let values = replies[0].elements();
+                assert!(values.len() == count || (stores && values.is_empty()), "{}", replies[0]);
+                assert!(values.windows(2).all(|pair| pair[0] == pair[1]), "a torn MSET: {}", replies[0]);
+            }
+        }
+    };
+    let mut parts: Vec<Part> = Vec::new();
+    (0..3).for_each(|name| parts.push(Box::new(writer(name))));
+    [false, true, false].into_iter().for_each(|stores| parts.push(Box::new(reader(stores))));
     side_by_side(parts, seconds());
 }
 

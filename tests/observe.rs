@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use ringkey_tests::reply::Reply;
+use ringkey_tests::running::{self, wait_until};
 use ringkey_tests::server::{Kind, Setup, free_port, peer, skip};
+use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Server};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -320,6 +322,44 @@ fn memory_figures_follow_the_data() {
         assert_eq!(client.run("MEMORY PURGE"), Reply::Simple(b"OK".to_vec()));
         assert!(client.run("MEMORY MALLOC-STATS").text().contains("jemalloc statistics"));
     }
+}
+
+/// What a command over several cores replaces was at a place that nobody tends, so somebody has to see to it.
+#[test]
+fn what_commands_over_cores_replace_does_not_pile_up() {
+    let server = Setup::new().cores(4).start();
+    let mut client = server.client();
+    let key = |core: usize| key_on_core("set", core, 4, 0);
+    let (one, other, union, copy) = (key(0), key(1), key(2), key(3));
+    let members: Vec<String> = (0..60_000).map(|number| format!("member:{number:020}")).collect();
+    for (set, part) in [&one, &other].into_iter().zip(members.chunks(members.len() / 2)) {
+        for some in part.chunks(5_000) {
+            let words: Vec<&str> = ["SADD", set].into_iter().chain(some.iter().map(String::as_str)).collect();
+            assert_eq!(client.command(&words).integer(), 5_000);
+        }
+    }
+    let store = format!("SUNIONSTORE {union} {one} {other}");
+    let before = running::info(&mut client, "used_memory");
+    assert_eq!(client.run(&store).integer(), 60_000);
+    let value = running::info(&mut client, "used_memory") - before;
+    assert!(value > 60_000 * 27, "{value}");
+    assert_eq!(client.run(&format!("COPY {union} {copy}")).integer(), 1);
+    let full = running::info(&mut client, "used_memory");
+    for round in 0..15 {
+        assert_eq!(client.run(&store).integer(), 60_000);
+        match round % 5 {
+            0 => assert_eq!(client.run(&format!("COPY {union} {copy} REPLACE")).integer(), 1),
+            1 => {
+                // What is renamed takes the place of another one.
+                assert_eq!(client.run(&format!("RENAME {union} {copy}")).text(), "OK");
+                assert_eq!(client.run(&format!("COPY {copy} {union}")).integer(), 1);
+            }
+            _ => {}
+        }
+    }
+    let used = |client: &mut Client| running::info(client, "used_memory");
+    wait_until("what was replaced is freed", || used(&mut client) < full + value / 2);
+    assert_eq!(running::info(&mut client, "lazyfree_pending_objects"), 0);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::client::encoded;
+use ringkey_tests::client::{PATIENCE, encoded};
+use ringkey_tests::running::wait_until;
 use ringkey_tests::server::{Kind, Setup, free_port, program};
 use ringkey_tests::{Address, Client, Server};
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,17 +15,6 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// Waits until `is_so`; fails the test if it is not in time.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !is_so() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 fn debuggable() -> Setup {
     Setup::of(Kind::Ringkey).option("enable-debug-command", "yes").option("enable-protected-configs", "yes")
@@ -154,7 +144,7 @@ fn a_log_that_was_moved_away_is_followed_by_a_new_one() {
     // Nothing needs to be sent; it does no harm either.
     server.signal(Signal::HUP);
     client.command(&["DEBUG", "LOG", "after"]);
-    until("a new file", || fs::read_to_string(&path).is_ok_and(|log| log.contains("after")));
+    wait_until("a new file", || fs::read_to_string(&path).is_ok_and(|log| log.contains("after")));
     let old = fs::read_to_string(&moved).unwrap();
     assert!(old.contains("before") && !old.contains("after"), "{old}");
     assert_eq!(client.run("PING").lines(), ["+PONG"]);
@@ -189,7 +179,7 @@ fn an_output_that_nobody_reads_stops_nobody() {
         let mut log = String::new();
         out.read_to_string(&mut log).map(|_| log)
     });
-    until("room for another line", || {
+    wait_until("room for another line", || {
         client.command(&["DEBUG", "LOG", "the last"]);
         client.run("PING").lines() == ["+PONG"]
     });
@@ -202,7 +192,7 @@ fn an_output_that_nobody_reads_stops_nobody() {
 fn connect(port: u16) -> Client {
     let address = Address::Tcp((Ipv4Addr::LOCALHOST, port).into());
     let mut client = None;
-    until("a connection", || {
+    wait_until("a connection", || {
         client = Client::connect(&address).ok();
         client.as_mut().is_some_and(|client| client.try_command(&["PING"]).is_ok())
     });
@@ -227,7 +217,7 @@ fn what_clients_chose_stays_out_of_the_log() {
 fn crash(setup: Setup, how: impl FnOnce(&Server), signal: i32) -> String {
     let mut server = setup.start();
     how(&server);
-    let status = server.wait(LIMIT).expect("it ends");
+    let status = server.wait(PATIENCE).expect("it ends");
     assert_eq!(status.signal(), Some(signal), "{}", server.log());
     server.log()
 }
@@ -337,7 +327,7 @@ fn a_server_goes_into_the_background() {
     }
     assert!(fs::read_to_string(&log_file).unwrap().contains(&format!("{process}:M ")));
     client.send(&encoded(&["SHUTDOWN", "NOSAVE"])).unwrap();
-    until("the end", || !Path::new(&format!("/proc/{process}")).exists());
+    wait_until("the end", || !Path::new(&format!("/proc/{process}")).exists());
     assert!(!pid_file.exists());
     assert!(fs::read_to_string(&log_file).unwrap().contains("ready to exit, bye bye"));
 }
@@ -353,7 +343,7 @@ fn systemd_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let told = || {
         let mut text = [0; 1024];
         let length = socket.recv(&mut text).unwrap();
@@ -396,7 +386,7 @@ fn it_ends_cleanly_on_both_signals() {
         }
         server.assert_alive();
         server.signal(signal);
-        assert_eq!(server.wait(LIMIT).unwrap().code(), Some(0));
+        assert_eq!(server.wait(PATIENCE).unwrap().code(), Some(0));
         assert!(!socket.exists() && !pid_file.exists());
         let log = server.log();
         for part in
@@ -415,7 +405,7 @@ fn a_second_signal_ends_it_at_once() {
     server.await_log("the signal", |log| log.contains("Received SIGTERM"));
     server.assert_alive();
     server.signal(Signal::INT);
-    assert_eq!(server.wait(LIMIT).unwrap().code(), Some(1));
+    assert_eq!(server.wait(PATIENCE).unwrap().code(), Some(1));
     assert!(server.log().contains("You insist... exiting now."));
 }
 
@@ -458,13 +448,13 @@ fn options_of_shutdown() {
     assert!(refusal.starts_with("-ERR Errors trying to SHUTDOWN"), "{refusal}");
     server.assert_alive();
     client.send(&encoded(&["SHUTDOWN", "SAVE", "FORCE", "NOW"])).unwrap();
-    assert_eq!(server.wait(LIMIT).unwrap().code(), Some(0));
-    assert!(client.wait_for_close(LIMIT).unwrap().is_empty(), "no reply comes");
+    assert_eq!(server.wait(PATIENCE).unwrap().code(), Some(0));
+    assert!(client.wait_for_close(PATIENCE).unwrap().is_empty(), "no reply comes");
     let mut server = Setup::of(Kind::Ringkey).core_ports().start();
     let mut client = server.client();
     assert_eq!(client.run("SHUTDOWN SAFE").lines(), ["-ERR Errors trying to SHUTDOWN. Check logs."]);
     client.send(&encoded(&["SHUTDOWN", "SAFE", "FORCE", "FAILOVER"])).unwrap();
-    assert_eq!(server.wait(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(server.wait(PATIENCE).unwrap().code(), Some(0));
 }
 
 #[test]
@@ -488,7 +478,7 @@ fn what_is_owed_leaves_before_the_end() {
     }
     let mut client = server.client();
     client.send(&encoded(&["SHUTDOWN"])).unwrap();
-    assert_eq!(server.wait(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(server.wait(PATIENCE).unwrap().code(), Some(0));
     let reply = format!("${BYTES}\r\n").len() + BYTES + 2;
     for reader in readers {
         let got = reader.join().unwrap().unwrap();
@@ -607,10 +597,10 @@ fn lines_of_the_log_do_not_count_as_memory_in_use() {
         }
     };
     log(&mut client);
-    until("the lines are written", || server.log().matches("DEBUG LOG").count() >= 1000);
+    wait_until("the lines are written", || server.log().matches("DEBUG LOG").count() >= 1000);
     let before = used(&mut client);
     log(&mut client);
-    until("the lines are written", || server.log().matches("DEBUG LOG").count() >= 2000);
+    wait_until("the lines are written", || server.log().matches("DEBUG LOG").count() >= 2000);
     // Buffers of client and log may have grown; two megabytes of lines have not stayed.
-    until("memory as before", || used(&mut client) - before < 500_000);
+    wait_until("memory as before", || used(&mut client) - before < 500_000);
 }

@@ -5,6 +5,7 @@
 
 use ringkey_tests::client::{PATIENCE, encoded};
 use ringkey_tests::rng::Rng;
+use ringkey_tests::running::wait_until;
 use ringkey_tests::server::Setup;
 use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Reply, Server};
@@ -243,14 +244,6 @@ fn connections_named(server: &Server, name: &str) -> usize {
     server.client().run("CLIENT LIST").text().lines().filter(|line| line.contains(&format!("name={name} "))).count()
 }
 
-fn wait_until(limit: Duration, what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + limit;
-    while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_reader_over_the_hard_limit_is_closed() {
     let server = Setup::new().cores(4).option("client-output-buffer-limit", "normal 2mb 0 0").start();
@@ -260,7 +253,7 @@ fn a_reader_over_the_hard_limit_is_closed() {
     let mut slow = slow_reader(&server);
     slow.run("CLIENT SETNAME slow");
     let _ = slow.send(&encoded(&["GET", "k"]).repeat(2_000));
-    wait_until(PATIENCE, "the slow reader is closed", || connections_named(&server, "slow") == 0);
+    wait_until("the slow reader is closed", || connections_named(&server, "slow") == 0);
     let growth = server.resident_bytes().saturating_sub(before);
     assert!(growth < 64 * MEGABYTE, "200 MB of replies were asked for, the server grew by {growth} bytes");
     server.assert_alive();
@@ -275,7 +268,7 @@ fn a_reader_over_the_soft_limit_is_closed_after_its_time() {
     slow.send(&encoded(&["GET", "k"]).repeat(100)).unwrap();
     std::thread::sleep(Duration::from_millis(600));
     assert_eq!(connections_named(&server, "slow"), 1, "closed before its two seconds");
-    wait_until(PATIENCE, "the slow reader is closed", || connections_named(&server, "slow") == 0);
+    wait_until("the slow reader is closed", || connections_named(&server, "slow") == 0);
     server.assert_alive();
 }
 
@@ -349,7 +342,7 @@ fn errors_are_counted_until_reset() {
 fn over_maxclients_new_connections_are_refused() {
     let server = Setup::new().cores(4).option("maxclients", "20").start();
     // The connection that waited for the start may still be closing.
-    wait_until(PATIENCE, "only one client", || server.client().run("CLIENT LIST").text().lines().count() == 1);
+    wait_until("only one client", || server.client().run("CLIENT LIST").text().lines().count() == 1);
     let mut inside: Vec<Client> = (0..20).map(|_| server.client()).collect();
     for client in &mut inside {
         if client.run("PING").error().is_some() {
@@ -368,7 +361,7 @@ fn over_maxclients_new_connections_are_refused() {
         assert_eq!(client.run("PING").lines(), ["+PONG"]);
     }
     inside.truncate(5);
-    wait_until(PATIENCE, "room again", || server.client().try_command(&["PING"]).unwrap().error().is_none());
+    wait_until("room again", || server.client().try_command(&["PING"]).unwrap().error().is_none());
     server.assert_alive();
 }
 
@@ -389,7 +382,7 @@ fn clients_that_vanish_in_mid_pipeline() {
             let _ = client.read_reply();
         }
     }
-    wait_until(PATIENCE, "all are gone", || server.client().run("CLIENT LIST").text().lines().count() == 1);
+    wait_until("all are gone", || server.client().run("CLIENT LIST").text().lines().count() == 1);
     server.assert_alive();
     // No lock of a vanished client is left behind.
     let mut client = server.client();
@@ -439,7 +432,7 @@ fn values_of_100_and_512_megabytes() {
     assert_eq!(client.run(&tail).bytes().len(), 10);
     assert_eq!(client.run("DEL a b").integer(), 2);
     let after = || server.resident_bytes() < 300 * MEGABYTE;
-    wait_until(PATIENCE, "the memory is given back", after);
+    wait_until("the memory is given back", after);
 }
 
 #[test]
@@ -574,7 +567,7 @@ fn client_kill_reaches_clients_of_every_core() {
     let listed = killer.run("CLIENT LIST").text();
     assert_eq!(listed.lines().count(), 9, "{listed}");
     assert_eq!(killer.run("CLIENT KILL TYPE normal").integer(), 8);
-    wait_until(PATIENCE, "only the killer is left", || connections_named(&server, "") <= 2);
+    wait_until("only the killer is left", || connections_named(&server, "") <= 2);
 }
 
 #[test]
@@ -589,7 +582,7 @@ fn a_flood_of_connections_comes_and_goes() {
             });
         }
     });
-    wait_until(PATIENCE, "all are gone", || server.client().run("CLIENT LIST").text().lines().count() == 1);
+    wait_until("all are gone", || server.client().run("CLIENT LIST").text().lines().count() == 1);
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
     assert!(open < 200, "{open} descriptors are open with no client left");
 }
@@ -644,7 +637,7 @@ fn expired_keys_go_without_being_asked_for() {
         client.command(&["SET", &format!("short:{place}"), "v", "PX", "50"]);
         client.command(&["SET", &format!("long:{place}"), "v", "EX", "1000"]);
     }
-    wait_until(PATIENCE, "all short-lived keys are gone", || server.client().run("DBSIZE").integer() == 2_000);
+    wait_until("all short-lived keys are gone", || server.client().run("DBSIZE").integer() == 2_000);
     let info = client.run("INFO stats").text();
     assert!(info.contains("\r\nexpired_keys:2000\r\n"), "{info}");
 }

@@ -60,11 +60,14 @@ const UNSAFE_FILES: &[&str] = &[
     // Entries are single allocations of the table's own layout.
     "core/src/keyspace/entry.rs",
     "core/src/keyspace/entry/collection.rs",
+    "core/src/keyspace/entry/text.rs",
     "core/src/keyspace/dict.rs",
     "core/src/keyspace/table.rs",
     // The order of a sorted set names entries that its table of members owns.
     "core/src/keyspace/ordered.rs",
     "core/src/keyspace/ordered/",
+    // A function compiled for wide registers may be called only where the processor has them.
+    "core/src/wide.rs",
     // What the kernel reads and writes behind our back, and the calls that the standard library lacks.
     "server/src/reactor/",
     "server/src/core_loop.rs",

@@ -37,6 +37,16 @@ impl AccessRule {
         }
     }
 
+    /// The bits of an entry that was last used so many seconds ago, where that is what is kept.
+    pub fn idle(self, ago: i64, now: Millis) -> u32 {
+        (now.as_seconds().wrapping_sub(ago) as u32) & BITS_MASK
+    }
+
+    /// The bits of an entry with this count of uses (255 at most), where counts are kept.
+    pub fn used_so_often(self, count: u32, now: Millis) -> u32 {
+        minutes(now) << 8 | count.min(COUNT_MAX)
+    }
+
     /// The bits of an entry after it has been used.
     #[inline]
     pub fn used(self, bits: u32, now: Millis, prng: &mut Prng) -> u32 {

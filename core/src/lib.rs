@@ -26,4 +26,5 @@ pub mod settings;
 pub mod txn;
 pub mod units;
 pub mod value;
+pub mod wide;
 pub mod words;

@@ -21,6 +21,7 @@ pub struct Aside {
     jobs: Sender<(Asker, Work)>,
     done: Receiver<(Asker, Answer)>,
     bell: UnixStream,
+    rope: UnixStream,
 }
 
 impl Aside {
@@ -34,6 +35,7 @@ impl Aside {
         rope.set_nonblocking(true)?;
         let (report, done) = channel();
         let (jobs, inbox) = channel::<(Asker, Work)>();
+        let other_rope = rope.try_clone()?;
         std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
             for (asker, work) in inbox {
                 if report.send((asker, work())).is_err() {
@@ -43,7 +45,15 @@ impl Aside {
                 let _ = rope.write(&[0]);
             }
         })?;
-        Ok(Self { jobs, done, bell })
+        Ok(Self { jobs, done, bell, rope: other_rope })
+    }
+
+    /// What rings the bell when a byte is written to it, for others who have something for core 0.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub fn rope(&self) -> io::Result<UnixStream> {
+        self.rope.try_clone()
     }
 
     /// What becomes readable when a job is done.

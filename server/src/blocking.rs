@@ -2,7 +2,8 @@
 //!
 //! Where all keys belong to one shard, the call waits there and the shard decides: a client goes on only when the shard has
 //! said whether it was served or given up, so nothing is both delivered and lost. Where they belong to several, this core
-//! decides: it is poked by a shard, has the entries lent, and tries the whole command.
+//! decides: it is poked by a shard, has the entries lent, and tries the whole command. Where that a key is there does not mean
+//! that it has something (streams), it does so before the client waits at all, and what words such as `$` mean is settled then.
 
 use crate::dispatch::{Done, new_call};
 use crate::observe::calls::{Measure, request_bytes};
@@ -11,10 +12,11 @@ use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session}
 use crate::state::State;
 use ringkey_core::command::{Command, Undo, Wait, table};
 use ringkey_core::resp::reply::Mark;
-use ringkey_core::resp::{CommandError, Reply, ReplyBuffer, Request};
+use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Blocking, Call, Order};
 use ringkey_core::txn::flight::Flight;
 use ringkey_core::txn::locks::Owner;
+use ringkey_core::txn::site::{Tally, Tried};
 use ringkey_core::units::{DbIndex, Millis, ShardId};
 use smallvec::SmallVec;
 
@@ -28,8 +30,13 @@ const UNHEARD_MS: i64 = 1000;
 enum Place {
     /// At the shard of all its keys.
     Shard(ShardId),
-    /// In the queues of these.
-    Several(SmallVec<[ShardId; 4]>),
+    /// In the queues of these, once they are told.
+    Several {
+        /// Which.
+        shards: SmallVec<[ShardId; 4]>,
+        /// Have they been told?
+        is_told: bool,
+    },
 }
 
 /// How the waiting ends without what it was for.
@@ -116,13 +123,11 @@ impl State {
                 wait.keys.map(|index| self.shard_of_key(args.get(index))).collect();
             watched.sort_unstable();
             watched.dedup();
-            for shard in &watched {
-                self.open_remote_job(*shard, ticket, owner, Order::Watch).push_call(&blocked.call, &args);
-            }
             blocked.request = Request::copy_of(&args);
-            blocked.place = Place::Several(watched);
+            blocked.place = Place::Several { shards: watched, is_told: false };
             blocked.unheard_until = Millis(self.now.0 + UNHEARD_MS);
         }
+        let is_several = matches!(blocked.place, Place::Several { .. });
         if self.is_large_request(parsed.end - parsed.start, parsed.is_owned) {
             let request = request_bytes(&args);
             self.remember(session, row, &args, Measure { request, ..Measure::default() });
@@ -130,11 +135,29 @@ impl State {
         session.leave_behind(parsed);
         session.note_command(row);
         self.statistics.commands += 1;
-        if matches!(blocked.place, Place::Several(_)) {
+        let mut blocked = Box::new(blocked);
+        if is_several && wait.share.is_of_news() {
+            self.try_again(session, blocked);
+            return Done::Stop;
+        }
+        if is_several {
+            self.watch(ticket, &mut blocked);
             self.note_waiting(session.id, session.index, ticket, &mut blocked);
         }
-        session.pending = Pending::Blocked(Box::new(blocked));
+        session.pending = Pending::Blocked(blocked);
         Done::Stop
+    }
+
+    /// Has the shards of a call over several say when there is something for it.
+    fn watch(&mut self, ticket: u64, blocked: &mut Blocked) {
+        let Blocked { owner, call, request, place, .. } = blocked;
+        if let Place::Several { shards, is_told } = place
+            && !std::mem::replace(is_told, true)
+        {
+            for shard in shards {
+                self.open_remote_job(*shard, ticket, *owner, Order::Watch).push_call(call, &request.args());
+            }
+        }
     }
 
     /// Runs a call whose keys are all here, or leaves it with the shard if it finds nothing.
@@ -244,10 +267,10 @@ impl State {
                 self.note_waiting_over(id, ticket, &blocked);
                 match &blocked.place {
                     // However short the time is, what is there is taken: the shards may not have been heard of yet.
-                    Place::Several(_) if self.is_unheard(blocked.as_ref(), ending) => {
+                    Place::Several { .. } if self.is_unheard(blocked.as_ref(), ending) => {
                         return self.try_again(session, blocked);
                     }
-                    Place::Several(_) => return self.end(session, &blocked),
+                    Place::Several { .. } => return self.end(session, &blocked),
                     Place::Shard(_) if has_begun => {}
                     Place::Shard(shard) if *shard == self.me => self.site.cancel(self.now, blocked.owner),
                     Place::Shard(shard) => self.outgoing(*shard).cancels.push(blocked.owner),
@@ -288,7 +311,7 @@ impl State {
 
     /// A call over several shards is to be forgotten by them.
     fn unwatch(&mut self, blocked: &Blocked) {
-        let Place::Several(shards) = &blocked.place else { return };
+        let Place::Several { shards, is_told: true } = &blocked.place else { return };
         for shard in shards {
             if *shard == self.me {
                 self.site.cancel(self.now, blocked.owner);
@@ -387,26 +410,19 @@ impl State {
         let mut blocked = gathered.blocked.take();
         let mut out = ReplyBuffer::default();
         let args = gathered.request.args();
-        let mut lent = flight.lent_batches();
         self.site.watch.start();
-        let (tally, waits) = match &blocked {
+        let (tally, tried) = match &blocked {
             // For a client that is gone nothing is taken.
-            Some(_) if is_gone => (Default::default(), true),
-            _ => {
-                let (rules, may_block) = (&self.site.rules, blocked.is_some());
-                self.workbench.run(rules, self.now, may_block, &gathered.call, &args, &mut lent, &mut out)
-            }
+            Some(_) if is_gone => (Default::default(), Tried::Waits(None)),
+            _ => self.run_over_lent(flight, blocked.is_some(), &gathered.call, &args, &mut out),
         };
-        drop(lent);
         let ticks = self.site.watch.lap();
-        self.site.tally(tally);
-        let stats = std::mem::take(&mut self.workbench.shard_mut().stats);
-        self.site.shard.stats.add(&stats);
-        // What the command replaced or removed is freed by the shard's upkeep: the workbench has none.
-        self.site.shard.adopt_buried(self.workbench.shard_mut());
-        let GatheredCall { request, call, .. } = gathered;
-        if waits {
+        let GatheredCall { mut request, call, .. } = gathered;
+        if let Tried::Waits(fixed) = tried {
             flight.give_back(&mut self.steps);
+            for (index, word) in fixed.into_iter().flat_map(|fixed| *fixed) {
+                request.replace(index, &word);
+            }
             if let Some(blocked) = &mut blocked {
                 blocked.request = request;
             }
@@ -431,13 +447,34 @@ impl State {
         None
     }
 
+    /// Runs a call over what its flight has brought: entries, or all that the shards have. Tells also whether it waits.
+    fn run_over_lent(
+        &mut self,
+        flight: &mut Flight,
+        may_block: bool,
+        call: &Call,
+        args: &Args<'_>,
+        out: &mut ReplyBuffer,
+    ) -> (Tally, Tried) {
+        let everything = flight.lends_everything();
+        let mut lent = flight.lent_batches();
+        if everything {
+            return (self.assembly.run(&mut self.site, self.now, call, args, &mut lent, out), Tried::Done);
+        }
+        self.workbench.run(&mut self.site, self.now, may_block, call, args, &mut lent, out)
+    }
+
     /// A call over several shards was tried and found nothing.
-    pub fn wait_on(&mut self, index: u32, blocked: Box<Blocked>) {
+    pub fn wait_on(&mut self, index: u32, mut blocked: Box<Blocked>) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
         if blocked.ending.is_some() || session.closing == Closing::Now {
             self.note_waiting_over(session.id, session.ticket(), &blocked);
             self.end(&mut session, &blocked);
         } else {
+            if !blocked.is_waiting {
+                self.watch(session.ticket(), &mut blocked);
+                self.note_waiting(session.id, session.index, session.ticket(), &mut blocked);
+            }
             session.pending = Pending::Blocked(blocked);
         }
         self.dirty.push(index);

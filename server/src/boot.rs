@@ -6,6 +6,7 @@ use crate::core_loop::CoreLoop;
 use crate::listen::{self, ListenError};
 use crate::mailbox::mesh::{Cores, Mesh};
 use crate::memory;
+use crate::migrate::movers::Movers;
 use crate::nodes_file;
 use crate::observe::{crash, log as log_setup};
 use crate::process::keeper::Keeper;
@@ -206,6 +207,7 @@ fn start_cores(
     let processors = processors_of_cores(&settings);
     // Before any core binds its thread to a processor, which these threads would inherit.
     let mut aside = start_helpers(&settings);
+    let movers = aside.as_ref().and_then(|aside| aside.rope().ok()).map(Movers::new);
     let count = usize::from(core_count(&settings));
     // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
     let pins = count <= processors.len();
@@ -233,7 +235,7 @@ fn start_cores(
         let everywhere = if pins { Vec::new() } else { processors.clone() };
         listeners.extend(core_listeners.next().unwrap_or_default());
         let node = node.clone();
-        let aside = aside.take();
+        let (aside, movers) = (aside.take(), movers.clone());
         let cpu = pins.then(|| processors[index]);
         let make = move || {
             let ring = match Ring::new(BUFFER_COUNT, BUFFER_BYTES) {
@@ -255,6 +257,7 @@ fn start_cores(
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
             state.listeners = listeners;
             state.aside = aside;
+            state.movers = movers;
             if let Some(node) = node {
                 state.take_seat(node);
             }

@@ -128,6 +128,7 @@ impl CoreLoop {
         for ((asker, ticket), answer) in done {
             self.state.reply_to(asker, ticket, answer);
         }
+        self.state.pass_on_deliveries();
     }
 
     /// Accepts from listeners that are new.
@@ -656,6 +657,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
+        self.state.log_refusals();
         self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();
         self.listen();

@@ -350,6 +350,9 @@ impl State {
         if let Some((_, hash)) = key {
             return Ok(Plan::On(self.map.shard_of(hash.slot)));
         }
+        if self.needs_every_shard(row, args) {
+            return Ok(Plan::Alone);
+        }
         if let Some(wait) = row.waits.and_then(|rule| rule(args, self.now)) {
             return Ok(Plan::Wait(wait));
         }
@@ -367,6 +370,14 @@ impl State {
             Some(_) if several => Ok(Plan::Alone),
             Some(shard) => Ok(Plan::On(shard)),
         }
+    }
+
+    /// Must all shards lend what they have for this call? Not in a cluster, where all keys of a call are of one slot.
+    fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
+        matches!(row.spread, Spread::Everything { .. })
+            && self.map.shards() > 1
+            && self.seat.is_none()
+            && row.needs_every_shard(args)
     }
 
     /// The shard of a key.
@@ -493,7 +504,8 @@ impl State {
         }
     }
 
-    fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
+    /// A flight of a session to these shards, which are in ascending order.
+    pub fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
         let owner = self.new_owner();
         Box::new(Flight::new(owner, session.ticket(), shape, reach, shards, || self.take_batch()))
     }
@@ -614,10 +626,14 @@ impl State {
             (_, Spread::EveryShard { join, shared }) => {
                 self.fly_everywhere(session, row, &args, Shape::Joined(join), shared);
             }
-            (_, Spread::Gather) => {
+            (_, Spread::Gather | Spread::Everything { .. }) => {
                 session.tracked.leaves(row);
-                let owner = self.new_owner();
-                self.gather(session, owner, row, request, None);
+                if self.needs_every_shard(row, &args) {
+                    self.gather_everything(session, row, request);
+                } else {
+                    let owner = self.new_owner();
+                    self.gather(session, owner, row, request, None);
+                }
                 crash::done();
                 return Done::Stop;
             }
@@ -803,6 +819,19 @@ impl State {
         call.db = session.db;
         let gathered = Box::new(GatheredCall { request, call, blocked });
         self.take_off(session, flight, Some(gathered));
+    }
+
+    /// Has all that the shards have lent to this core and runs the command over it, whatever keys it touches.
+    fn gather_everything(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        request: ringkey_core::resp::Request,
+    ) {
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        let call = new_call(row, session, None);
+        self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
     }
 
     /// Carries out a command that the process answers, from the table's row.

@@ -20,6 +20,7 @@ pub mod listen;
 pub mod long_reply;
 pub mod mailbox;
 pub mod memory;
+pub mod migrate;
 pub mod nodes_file;
 pub mod observe;
 pub mod process;

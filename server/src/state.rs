@@ -12,6 +12,7 @@ use crate::long_reply::Source;
 use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
+use crate::migrate::movers::Movers;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
@@ -26,6 +27,7 @@ use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
+use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::Owner;
@@ -187,6 +189,8 @@ pub struct State {
     pub site: Site,
     /// Where commands run over entries lent by several shards.
     pub workbench: Workbench,
+    /// Where they run over all that the shards have.
+    pub assembly: Assembly,
     /// The way to the other cores.
     pub mesh: Mesh,
     /// The sessions, by index.
@@ -236,6 +240,8 @@ pub struct State {
     pub names: Names,
     /// Who does slow work (core 0 only).
     pub aside: Option<Aside>,
+    /// Who brings keys to other servers.
+    pub movers: Option<Arc<Movers>>,
     /// Randomness for what is drawn by lot.
     pub random: fastrand::Rng,
     /// Sockets that listen: the common ones on core 0, and each core's own.
@@ -356,6 +362,7 @@ impl State {
             paused: Paused::default(),
             site,
             workbench,
+            assembly: Assembly::default(),
             mesh,
             sessions: Vec::new(),
             generations: Vec::new(),
@@ -382,6 +389,7 @@ impl State {
             pass_ticks: 0,
             names: process.names.clone(),
             aside: None,
+            movers: None,
             process,
             random,
             listeners: Vec::new(),
@@ -697,7 +705,11 @@ impl State {
             && job.is_of_calls()
         {
             let (index, generation) = Session::place_of(job.ticket);
-            if let Some(session) = self.session(index, generation)
+            let session = self.session(index, generation);
+            if session.as_ref().is_some_and(|session| matches!(session.pending, Pending::Migrating(_))) {
+                return self.migration_came_back(from, batch, index);
+            }
+            if let Some(session) = session
                 && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
             {
                 let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
@@ -897,11 +909,20 @@ impl State {
         self.sessions[index as usize] = Some(session);
     }
 
+    /// Logs why payloads of RESTORE were refused.
+    pub fn log_refusals(&mut self) {
+        for reason in self.site.shard.refusals.drain(..) {
+            log::debug!("RESTORE refused a payload: {reason}");
+        }
+    }
+
     /// Has the shard and the handlers act by the settings in force.
     pub fn apply_rules(&mut self) {
-        let list_plain_from = self.site.rules.limits.list_plain_from;
+        let (list_plain_from, skips_checksum) =
+            (self.site.rules.limits.list_plain_from, self.site.rules.skips_checksum);
         self.site.rules = Tuning::rules(&self.settings);
         self.site.rules.limits.list_plain_from = list_plain_from;
+        self.site.rules.skips_checksum = skips_checksum;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
             self.site.rules.hold = Hold::Paused;
         }

@@ -2,7 +2,6 @@
 
 use crate::admin::client::ClientKind;
 use ringkey_core::access::AccessRule;
-use ringkey_core::codec::Codec;
 use ringkey_core::commands::{Hold, Rules};
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{OutputLimit, Setting, Settings};
@@ -120,9 +119,11 @@ impl Tuning {
         Rules {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
             limits: Self::limits(settings),
-            codec: Codec::ABSENT,
+            codec: &ringkey_storage::dump::CODEC,
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
+            skips_checksum: false,
+            is_clustered: settings.bool(Setting::ClusterEnabled),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {
                 true => AccessRule::Count {

@@ -28,6 +28,8 @@ pub enum Mode {
     Store,
     /// What is given until the cursor is back at 0.
     Scan,
+    /// `DUMP key other`: the value, restored under the other key on both from what one of them has dumped.
+    Dump,
 }
 
 impl Mode {
@@ -40,6 +42,7 @@ impl Mode {
             "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => Self::Pick,
             "SPOP" => Self::Pop,
             "SINTERSTORE" | "SUNIONSTORE" | "SDIFFSTORE" => Self::Store,
+            "DUMP" => Self::Dump,
             "SSCAN" | "HSCAN" | "ZSCAN" if args.len() > 2 => Self::Scan,
             _ => Self::Same,
         }
@@ -128,6 +131,7 @@ pub fn special(mode: Mode, args: &[String], clients: &mut [Client; 2]) -> Result
         Mode::Pick => pick(args, clients),
         Mode::Pop => pop(args, clients),
         Mode::Store => store(args, clients),
+        Mode::Dump => dump(args, clients),
         _ => scan(args, clients),
     }
 }
@@ -233,6 +237,20 @@ fn store(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
         Reply::Integer(1..) if has_table => write_anew(&args[1], clients),
         _ => Ok(()),
     }
+}
+
+/// A value dumped by both, and restored by both under another key from the payload of one of them: so it is in the same order
+/// on both afterwards, and each reads what the other writes.
+fn dump(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
+    let payloads = clients.each_mut().map(|client| client.command(&["DUMP", &args[1]]));
+    let payload = match &payloads {
+        [Reply::Bulk(ours), Reply::Bulk(theirs)] => if args[1] < args[2] { ours } else { theirs }.clone(),
+        [ours, theirs] if ours == theirs => return Ok(()),
+        [ours, theirs] => return Err(differ(ours, theirs)),
+    };
+    let words: [&[u8]; 5] = [b"RESTORE", args[2].as_bytes(), b"0", &payload, b"REPLACE"];
+    let [ours, theirs] = clients.each_mut().map(|client| client.command(&words));
+    if ours == theirs { Ok(()) } else { Err(format!("{}\n{}", payload.escape_ascii(), differ(&ours, &theirs))) }
 }
 
 /// Compares the members of a set and writes them anew on both, in one order.

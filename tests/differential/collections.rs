@@ -25,10 +25,13 @@ const SHOWN: usize = 40;
 const LIMITS: &[(&str, &[&str])] = &[
     ("hash-max-listpack-entries", &["0", "1", "2", "5", "16", "512"]),
     ("hash-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),
+    ("hll-sparse-max-bytes", &["0", "20", "60", "3000"]),
     ("list-max-listpack-size", &["1", "2", "5", "16", "128", "-1", "-2", "-2"]),
     ("set-max-intset-entries", &["0", "1", "4", "16", "512"]),
     ("set-max-listpack-entries", &["0", "1", "4", "16", "128"]),
     ("set-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),
+    ("stream-node-max-bytes", &["0", "100", "300", "1000", "4096"]),
+    ("stream-node-max-entries", &["0", "1", "3", "10", "100"]),
     ("zset-max-listpack-entries", &["0", "1", "2", "5", "16", "128"]),
     ("zset-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),
 ];
@@ -49,7 +52,7 @@ type Difference = (String, String);
 pub fn compare(pair: &Pair, seed: u64, time: Duration) -> u64 {
     let templates = known_templates(&mut pair.clients()[0]);
     let keep_going = std::env::var_os("RINGKEY_KEEP_GOING").is_some();
-    let mut words = Words { rng: Rng::new(seed) };
+    let mut words = Words { rng: Rng::new(seed), millis: 1 };
     let end = Instant::now() + time;
     let mut compared = 0;
     let mut differences: BTreeMap<String, (usize, String)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Every command of the four collection types with every option, and what happens to keys of any type.
+//! Every command of the collection types with every option, and what happens to keys of any type.
 
 use crate::template::Template;
 
@@ -137,6 +137,63 @@ const SORTED_SETS: &[&str] = &[
     "ZINTERCARD $#sz [ LIMIT $i ]",
 ];
 
+const STREAMS: &[&str] = &[
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id a $v b $v",
+    "XADD $t $new-id { $f $v }",
+    "XADD $t $new-id { $f $v }",
+    "XADD $t [ NOMKSTREAM ] [ ( MAXLEN [ ( = | ~ ) ] $length | MINID [ ( = | ~ ) ] $id ) [ LIMIT $i ] ] $new-id a $v b $v",
+    "XTRIM $t ( MAXLEN [ ( = | ~ ) ] $length | MINID [ ( = | ~ ) ] $id ) [ LIMIT $i ]",
+    "XDEL $t { $id }",
+    "XLEN $t",
+    "XRANGE $t $id $id [ COUNT $i ]",
+    "XREVRANGE $t $id $id [ COUNT $i ]",
+    "XRANGE $t - + [ COUNT $i ]",
+    "XREVRANGE $t + - [ COUNT $i ]",
+    "XREAD [ COUNT $i ] STREAMS $t $id",
+    "XREAD [ COUNT $i ] STREAMS $t $t ( $id | $last | + | 0 ) ( $id | $last | + | 0 )",
+    "XSETID $t $id [ ENTRIESADDED $i ] [ MAXDELETEDID $id ]",
+    "XINFO STREAM $t [ FULL [ COUNT $i ] ]",
+    "XINFO STREAM $t",
+];
+
+const BITMAPS: &[&str] = &[
+    "SETBIT $b $bit ( 0 | 1 | 2 )",
+    "SETBIT $b $bit ( 0 | 1 )",
+    "GETBIT $b $bit",
+    "BITCOUNT $b [ $i [ $i [ ( BYTE | BIT | FOO ) ] ] ]",
+    "BITPOS $b ( 0 | 1 | 2 ) [ $i [ $i [ ( BYTE | BIT | FOO ) ] ] ]",
+    "BITOP ( AND | OR | XOR | NOT | FOO ) $b { $b }",
+    "BITOP ( AND | OR | XOR ) $b $b $b",
+    "BITOP NOT $b $b",
+    "BITFIELD $b { [ OVERFLOW ( WRAP | SAT | FAIL | FOO ) ] ( GET $field $bit | SET $field $bit $i | INCRBY $field $bit $i ) }",
+    "BITFIELD $b { OVERFLOW ( WRAP | SAT | FAIL ) ( SET | INCRBY ) ( u8 | i8 | i64 | u13 ) ( 3 | 8 | #2 ) $i }",
+    "BITFIELD_RO $b { GET $field $bit }",
+    "BITFIELD_RO $b [ GET u8 0 ] [ SET u8 0 1 ]",
+    "SET $b $v",
+    "GET $b",
+    "OBJECT ENCODING $b",
+    "DEL $b",
+];
+
+const HYPERLOGLOGS: &[&str] = &[
+    "PFADD $p { $v }",
+    "PFADD $p { $v }",
+    "PFADD $p $f",
+    "PFADD $p",
+    "PFCOUNT $p",
+    "PFCOUNT { $p }",
+    "PFMERGE $p { $p }",
+    "PFMERGE $p",
+    "PFDEBUG ( ENCODING | DECODE | TODENSE | FOO ) $p",
+    "GET $p",
+    "OBJECT ENCODING $p",
+    "DEL $p",
+];
+
 const KEYS: &[&str] = &[
     "DEL $k",
     "UNLINK $k",
@@ -144,6 +201,8 @@ const KEYS: &[&str] = &[
     "RENAME $k $k",
     "RENAMENX $k $k",
     "COPY $k $k [ REPLACE ]",
+    "DUMP $k $k",
+    "DUMP $k $k",
     "TYPE $k",
     "EXISTS { $k }",
     "TOUCH $k",
@@ -159,7 +218,27 @@ const KEYS: &[&str] = &[
     "STRLEN $k",
 ];
 
+/// What SORT leaves to chance is not asked for: the order of a set that is not sorted, or of texts that are equal where only a part
+/// is wanted.
+const SORT: &[&str] = &[
+    "SET $w ( $near | $near | $near | $score | $v )",
+    "SET $w $near",
+    "DEL { $w }",
+    "SORT $l [ BY ( w:* | h*->a | x* | * | nosort ) ] [ LIMIT $i $i ] [ GET ( # | w:* | h*->a | x* | * | foo ) ] [ ( ASC | DESC ) ]",
+    "SORT $l BY w:* [ ( ASC | DESC ) ] [ LIMIT $i $i ] [ GET # ] [ GET w:* ] [ STORE $l ]",
+    "SORT $l ALPHA [ DESC ] [ LIMIT $i $i ] [ STORE $l ]",
+    "SORT $l BY ( w:* | h*->a ) ALPHA [ DESC ] [ STORE $l ]",
+    "SORT $s [ BY ( w:* | h*->a ) ] [ LIMIT $i $i ] [ ( ASC | DESC | FOO ) ] [ GET ( # | w:* ) ] [ STORE $l ]",
+    "SORT $s ALPHA [ BY nosort ] STORE $l [ DESC ] [ LIMIT $i $i ]",
+    "SORT $z [ BY ( w:* | nosort | x* ) ] [ LIMIT $i $i ] [ DESC ] [ GET ( # | h*->a ) ] [ STORE $l ]",
+    "SORT_RO ( $l | $z ) [ BY ( w:* | nosort ) ] [ LIMIT $i $i ] [ GET w:* ] [ ( DESC | STORE ) ]",
+];
+
 /// All templates, each as often as it is to come.
 pub fn templates() -> Vec<Template> {
-    [LISTS, SETS, HASHES, SORTED_SETS, KEYS].into_iter().flatten().map(|text| Template::new(text)).collect()
+    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, BITMAPS, HYPERLOGLOGS, KEYS, SORT]
+        .into_iter()
+        .flatten()
+        .map(|text| Template::new(text))
+        .collect()
 }

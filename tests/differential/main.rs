@@ -2,8 +2,9 @@
 //! digest of all data at the end too. Finds what nobody thought of writing into `cases/`.
 //!
 //! - `strings`: strings, keys and their expiry;
-//! - `collections`: lists, sets, hashes and sorted sets under limits that change, so that encodings do; its commands
-//!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ.
+//! - `collections`: lists, sets, hashes, sorted sets and streams under limits that change, so that encodings do; its commands
+//!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ;
+//! - `places`: searches of all shapes among random places.
 //!
 //! `RINGKEY_SECONDS` makes it longer, `RINGKEY_SEED` repeats a run exactly, `RINGKEY_KEEP_GOING` does not end at the first
 //! difference between collections but tells all that are found, one for each command.
@@ -13,6 +14,7 @@
 mod agree;
 mod collections;
 mod commands;
+mod places;
 mod strings;
 mod template;
 mod words;
@@ -78,4 +80,14 @@ fn collections_on_one_core() {
 #[test]
 fn collections_on_four_cores() {
     judge(4, "collections", 20.0, collections::compare);
+}
+
+#[test]
+fn places_on_one_core() {
+    judge(1, "places", 6.0, places::compare);
+}
+
+#[test]
+fn places_on_four_cores() {
+    judge(4, "places", 6.0, places::compare);
 }

@@ -8,7 +8,36 @@ const HASHES: &[&str] = &["h1", "h2", "{t}h3"];
 const SORTED_SETS: &[&str] = &["z1", "z2", "{t}z3", "z4"];
 /// Sorted sets whose scores are all 0, because a lexical range over different scores is undefined.
 const LEXICAL: &[&str] = &["y1", "y2"];
+const STREAMS: &[&str] = &["t1", "t2", "{t}t3"];
 const STRINGS: &[&str] = &["x1", "missing"];
+const BITMAPS: &[&str] = &["b1", "b2", "{t}b3"];
+/// HyperLogLogs are met by their own commands only: of what was spoilt, a refused call leaves a part changed on the reference.
+const HYPERLOGLOGS: &[&str] = &["p1", "p2", "{t}p3"];
+
+/// Places of bits. None is far behind the end of a string.
+const BITS: &[&str] = &[
+    "0",
+    "1",
+    "7",
+    "8",
+    "13",
+    "31",
+    "64",
+    "100",
+    "1000",
+    "4095",
+    "70000",
+    "131071",
+    "-1",
+    "x",
+    "",
+    "4294967296",
+    "#1",
+    "01",
+];
+
+const BIT_FIELDS: &[&str] =
+    &["u1", "i1", "u5", "u8", "i8", "u16", "i17", "i32", "u63", "i64", "u64", "i65", "u0", "x8", ""];
 
 const VALUES: &[&str] = &[
     "",
@@ -121,9 +150,34 @@ const TIMEOUTS: &[&str] =
 
 const PATTERNS: &[&str] = &["*", "a*", "[a-c]", "?", "[^1]*", "1*", "foo", "*value*", ""];
 
+/// Ids of entries, and what is none.
+const IDS: &[&str] = &[
+    "-",
+    "+",
+    "0",
+    "0-0",
+    "(0-0",
+    "(-",
+    "(",
+    "x",
+    "",
+    "1-",
+    "5-*",
+    "07-+3",
+    " 9",
+    "18446744073709551615",
+    "(18446744073709551615-18446744073709551615",
+    "18446744073709551616",
+];
+
+/// Lengths to which streams are trimmed.
+const LENGTHS: &[&str] = &["0", "1", "2", "5", "10", "20", "20", "50", "100", "-1", "x"];
+
 /// Draws words.
 pub struct Words {
     pub rng: Rng,
+    /// The milliseconds of the last id that was new.
+    pub millis: usize,
 }
 
 impl Words {
@@ -136,7 +190,7 @@ impl Words {
         if self.rng.chance(95) {
             return self.any(own);
         }
-        let others = [LISTS, SETS, HASHES, SORTED_SETS, STRINGS];
+        let others = [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, STRINGS];
         let others: Vec<&[&str]> = others.into_iter().filter(|keys| own != LEXICAL || *keys != SORTED_SETS).collect();
         let keys = *self.rng.pick(&others);
         self.any(keys)
@@ -167,6 +221,32 @@ impl Words {
     fn field(&mut self) -> String {
         let number = self.rng.below(30);
         if self.rng.chance(70) { format!("f{number}") } else { self.value() }
+    }
+
+    /// An id for a new entry, most often a larger one than before. None that depends on the clock.
+    fn new_id(&mut self) -> String {
+        self.millis += [0, 0, 1, 1, 7, 300, 100_000][self.rng.below(7)];
+        let millis = self.millis;
+        match self.rng.below(10) {
+            0..3 => format!("{millis}-*"),
+            3..6 => millis.to_string(),
+            6..9 => format!("{millis}-{}", self.rng.below(500)),
+            _ => self.id(),
+        }
+    }
+
+    /// An id, most often near those of entries.
+    fn id(&mut self) -> String {
+        if self.rng.chance(20) {
+            return self.any(IDS);
+        }
+        let millis = self.millis.saturating_sub([0, 1, 20, 400, 5000][self.rng.below(5)]);
+        let open = if self.rng.chance(15) { "(" } else { "" };
+        match self.rng.below(3) {
+            0 => format!("{open}{millis}"),
+            1 => format!("{open}{millis}-{}", self.rng.below(4)),
+            _ => format!("{open}{millis}-{}", self.rng.below(500)),
+        }
     }
 
     /// A count and so many words; now and then the count is wrong.
@@ -204,9 +284,20 @@ impl Words {
             "z" => self.key(SORTED_SETS),
             "y" => self.key(LEXICAL),
             "x" => self.key(STRINGS),
+            "b" => self.key(BITMAPS),
+            "p" => self.key(HYPERLOGLOGS),
+            "bit" => self.any(BITS),
+            "field" => self.any(BIT_FIELDS),
+            // A key that SORT finds by an element.
+            "w" => format!("w:{}", self.value()),
+            "t" => self.key(STREAMS),
+            "new-id" => self.new_id(),
+            "id" => self.id(),
+            "length" => self.any(LENGTHS),
+            "last" => "$".to_owned(),
             // Any type but lexical sorted sets.
             "k" => {
-                let keys = *self.rng.pick(&[LISTS, SETS, HASHES, SORTED_SETS, STRINGS]);
+                let keys = *self.rng.pick(&[LISTS, SETS, HASHES, SORTED_SETS, STREAMS, STRINGS]);
                 self.any(keys)
             }
             "#l" => return self.counted_keys(LISTS, args),
@@ -236,6 +327,9 @@ impl Words {
 
     /// All keys that there may be.
     pub fn all_keys() -> impl Iterator<Item = &'static str> {
-        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STRINGS].into_iter().flatten().copied()
+        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STREAMS, STRINGS, BITMAPS, HYPERLOGLOGS]
+            .into_iter()
+            .flatten()
+            .copied()
     }
 }

@@ -12,6 +12,7 @@ pub mod program;
 pub mod reply;
 pub mod rng;
 pub mod runner;
+pub mod running;
 pub mod server;
 pub mod slot;
 pub mod transcript;

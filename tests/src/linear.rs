@@ -45,6 +45,25 @@ pub enum Op {
     Copy(Key, Key),
     /// `DBSIZE`
     DbSize,
+    /// `RPUSH key value...`
+    RPush(Key, Vec<String>),
+    /// `LPOP key`
+    LPop(Key),
+    /// `LRANGE key 0 -1`
+    LRange(Key),
+    /// `LMOVE from to LEFT RIGHT`
+    LMove(Key, Key),
+    /// `BLPOP key... seconds`, a time so short that it may end in vain.
+    BLPop(Vec<Key>, &'static str),
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A list, never empty.
+    List(Vec<String>),
 }
 
 /// One finished operation. Times count from the start of the round.
@@ -65,7 +84,8 @@ impl Event {
     /// the value that is there already is not such a one: elsewhere it would overwrite another.
     fn only_looks(&self) -> bool {
         match self.op {
-            Op::Get(_) | Op::Exists(_) | Op::MGet(_) | Op::DbSize => true,
+            Op::Get(_) | Op::Exists(_) | Op::MGet(_) | Op::DbSize | Op::LRange(_) => true,
+            Op::LPop(_) | Op::LMove(..) | Op::BLPop(..) if self.reply.is_null() => true,
             Op::Del(_) | Op::MSetNx(_) | Op::RenameNx(..) | Op::Copy(..) if self.reply == Reply::Integer(0) => true,
             _ => self.reply.error().is_some(),
         }
@@ -76,7 +96,7 @@ impl Event {
 pub type History = Vec<Vec<Event>>;
 
 /// Values by key number; the state that every round starts from is empty.
-pub type State = Vec<Option<String>>;
+pub type State = Vec<Option<Value>>;
 
 /// Configurations that are visited before a history counts as too tangled to judge.
 const VISITED_MAX: usize = 300_000;
@@ -130,6 +150,11 @@ impl Op {
             Self::RenameNx(from, to) => list("RENAMENX", &[*from, *to]),
             Self::Copy(from, to) => vec!["COPY".into(), keys[*from].clone(), keys[*to].clone(), "REPLACE".into()],
             Self::DbSize => vec!["DBSIZE".to_owned()],
+            Self::RPush(key, values) => [list("RPUSH", &[*key]), values.clone()].concat(),
+            Self::LPop(key) => list("LPOP", &[*key]),
+            Self::LRange(key) => [list("LRANGE", &[*key]), vec!["0".into(), "-1".into()]].concat(),
+            Self::LMove(from, to) => [list("LMOVE", &[*from, *to]), vec!["LEFT".into(), "RIGHT".into()]].concat(),
+            Self::BLPop(which, seconds) => [list("BLPOP", which), vec![(*seconds).to_owned()]].concat(),
         }
     }
 
@@ -157,6 +182,11 @@ impl Op {
             "RENAMENX" => Self::RenameNx(key(1)?, key(2)?),
             "COPY" => Self::Copy(key(1)?, key(2)?),
             "DBSIZE" => Self::DbSize,
+            "RPUSH" => Self::RPush(key(1)?, args.get(2..)?.to_vec()),
+            "LPOP" => Self::LPop(key(1)?),
+            "LRANGE" => Self::LRange(key(1)?),
+            "LMOVE" => Self::LMove(key(1)?, key(2)?),
+            "BLPOP" => Self::BLPop((1..args.len() - 1).map(key).collect::<Option<Vec<Key>>>()?, "0.001"),
             _ => return None,
         })
     }
@@ -166,37 +196,42 @@ impl Op {
         let ok = || Reply::Simple(b"OK".to_vec());
         match self {
             Self::Set(key, value) => {
-                state[*key] = Some(value.clone());
+                state[*key] = text_value(value);
                 ok()
             }
-            Self::Get(key) => bulk(state[*key].as_deref()),
-            Self::GetSet(key, value) => bulk(state[*key].replace(value.clone()).as_deref()),
-            Self::Incr(key) => match state[*key].as_deref().unwrap_or("0").parse::<i64>() {
+            Self::Get(key) | Self::GetSet(key, _) | Self::Incr(key) | Self::Append(key, _)
+                if matches!(state[*key], Some(Value::List(_))) =>
+            {
+                wrong_type()
+            }
+            Self::Get(key) => bulk(text_of(&state[*key])),
+            Self::GetSet(key, value) => bulk(text_of(&std::mem::replace(&mut state[*key], text_value(value)))),
+            Self::Incr(key) => match text_of(&state[*key]).unwrap_or("0").parse::<i64>() {
                 Ok(number) => {
-                    state[*key] = Some((number + 1).to_string());
+                    state[*key] = text_value(&(number + 1).to_string());
                     Reply::Integer(number + 1)
                 }
                 Err(_) => Reply::Error(b"ERR value is not an integer or out of range".to_vec()),
             },
             Self::Append(key, value) => {
-                let text = state[*key].get_or_insert_default();
-                text.push_str(value);
+                let text = [text_of(&state[*key]).unwrap_or_default(), value].concat();
+                state[*key] = text_value(&text);
                 count(text.len())
             }
             Self::Del(which) => count(which.iter().filter(|key| state[**key].take().is_some()).count()),
             Self::Exists(which) => count(which.iter().filter(|key| state[**key].is_some()).count()),
             Self::MSet(which) => {
-                which.iter().for_each(|(key, value)| state[*key] = Some(value.clone()));
+                which.iter().for_each(|(key, value)| state[*key] = text_value(value));
                 ok()
             }
             Self::MSetNx(which) => {
                 if which.iter().any(|(key, _)| state[*key].is_some()) {
                     return count(0);
                 }
-                which.iter().for_each(|(key, value)| state[*key] = Some(value.clone()));
+                which.iter().for_each(|(key, value)| state[*key] = text_value(value));
                 count(1)
             }
-            Self::MGet(which) => Reply::Array(which.iter().map(|key| bulk(state[*key].as_deref())).collect()),
+            Self::MGet(which) => Reply::Array(which.iter().map(|key| bulk(text_of(&state[*key]))).collect()),
             Self::Rename(from, to) => match state[*from].take() {
                 Some(value) => {
                     state[*to] = Some(value);
@@ -220,6 +255,79 @@ impl Op {
                 None => count(0),
             },
             Self::DbSize => count(state.iter().flatten().count()),
+            Self::RPush(..) | Self::LPop(_) | Self::LRange(_) | Self::LMove(..) | Self::BLPop(..) => {
+                self.apply_to_lists(state).unwrap_or_else(|WrongType| wrong_type())
+            }
+        }
+    }
+
+    fn apply_to_lists(&self, state: &mut State) -> Result<Reply, WrongType> {
+        Ok(match self {
+            Self::RPush(key, values) => match state[*key].get_or_insert_with(|| Value::List(Vec::new())) {
+                Value::Text(_) => return Err(WrongType),
+                Value::List(list) => {
+                    list.extend(values.iter().cloned());
+                    count(list.len())
+                }
+            },
+            Self::LPop(key) => bulk(pop(&mut state[*key])?.as_deref()),
+            Self::LRange(key) => match &state[*key] {
+                None => Reply::Array(Vec::new()),
+                Some(Value::Text(_)) => return Err(WrongType),
+                Some(Value::List(list)) => Reply::Array(list.iter().map(|value| bulk(Some(value))).collect()),
+            },
+            Self::LMove(from, to) => {
+                let Some(value) = pop(&mut state[*from].clone())? else { return Ok(Reply::NullBulk) };
+                if matches!(state[*to], Some(Value::Text(_))) {
+                    return Err(WrongType);
+                }
+                pop(&mut state[*from])?;
+                Self::RPush(*to, vec![value.clone()]).apply_to_lists(state)?;
+                bulk(Some(&value))
+            }
+            // The key that gave something is told apart by its element: values are unique in a round.
+            Self::BLPop(which, _) => {
+                for key in which {
+                    if let Some(value) = pop(&mut state[*key])? {
+                        return Ok(bulk(Some(&value)));
+                    }
+                }
+                Reply::NullArray
+            }
+            _ => unreachable!("only operations on lists come here"),
+        })
+    }
+}
+
+/// A list was expected, and something else is there.
+struct WrongType;
+
+fn wrong_type() -> Reply {
+    Reply::Error(b"WRONGTYPE Operation against a key holding the wrong kind of value".to_vec())
+}
+
+fn text_value(text: &str) -> Option<Value> {
+    Some(Value::Text(text.to_owned()))
+}
+
+fn text_of(value: &Option<Value>) -> Option<&str> {
+    match value {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Takes the head of a list; a list that has become empty goes.
+fn pop(value: &mut Option<Value>) -> Result<Option<String>, WrongType> {
+    match value {
+        None => Ok(None),
+        Some(Value::Text(_)) => Err(WrongType),
+        Some(Value::List(list)) => {
+            let head = list.remove(0);
+            if list.is_empty() {
+                *value = None;
+            }
+            Ok(Some(head))
         }
     }
 }
@@ -317,7 +425,7 @@ impl Search<'_> {
         }
         text.push_str("then the keys hold:\n");
         for (key, value) in self.keys.iter().zip(&self.best_state) {
-            text.push_str(&format!("  {key} = {}\n", value.as_deref().unwrap_or("(nil)")));
+            text.push_str(&format!("  {key} = {value:?}\n"));
         }
         text.push_str("and what is left cannot follow:\n");
         for (client, &position) in positions.iter().enumerate() {
@@ -441,8 +549,22 @@ mod tests {
     }
 
     #[test]
+    fn an_element_goes_to_one_and_waiting_in_vain_is_true_of_some_moment() {
+        let push = |from, to| event(Op::RPush(0, vec!["1".into()]), Reply::Integer(1), from, to);
+        let waits = |reply, from, to| event(Op::BLPop(vec![1, 0], "0.001"), reply, from, to);
+        let moves = |from, to| event(Op::LMove(0, 1), text("1"), from, to);
+        assert!(accepts(vec![vec![push(0, 1)], vec![waits(text("1"), 2, 3)]]));
+        assert!(accepts(vec![vec![push(2, 3)], vec![waits(text("1"), 0, 4)], vec![waits(Reply::NullArray, 1, 5)]]));
+        assert!(!accepts(vec![vec![push(0, 1)], vec![waits(text("1"), 2, 3)], vec![waits(text("1"), 2, 3)]]));
+        assert!(!accepts(vec![vec![push(0, 1)], vec![waits(Reply::NullArray, 2, 3)]]));
+        // While it moves it is in one of them.
+        assert!(accepts(vec![vec![push(0, 1), moves(2, 9)], vec![waits(text("1"), 3, 10)]]));
+        assert!(!accepts(vec![vec![push(0, 1), moves(2, 9)], vec![waits(Reply::NullArray, 3, 8)]]));
+    }
+
+    #[test]
     fn the_other_operations_answer_as_the_server_does() {
-        let state = &mut vec![None, None, None];
+        let state: &mut State = &mut vec![None, None, None];
         assert_eq!(Op::MSetNx(vec![(0, "1".into()), (1, "2".into())]).apply(state), Reply::Integer(1));
         assert_eq!(Op::MSetNx(vec![(1, "1".into()), (2, "2".into())]).apply(state), Reply::Integer(0));
         assert_eq!(Op::Copy(1, 2).apply(state), Reply::Integer(1));
@@ -453,5 +575,14 @@ mod tests {
         assert_eq!(Op::GetSet(0, "9".into()).apply(state), text("1"));
         assert_eq!(Op::Del(vec![0, 0, 1]).apply(state), Reply::Integer(2));
         assert_eq!(Op::Rename(0, 1).apply(state).error().as_deref(), Some("ERR no such key"));
+        let push = |key: Key| Op::RPush(key, vec!["8".into(), "9".into()]);
+        assert!(push(2).apply(state).error().unwrap().starts_with("WRONGTYPE"));
+        assert_eq!(push(0).apply(state), Reply::Integer(2));
+        assert!(Op::Get(0).apply(state).error().unwrap().starts_with("WRONGTYPE"));
+        assert!(Op::LMove(0, 2).apply(state).error().unwrap().starts_with("WRONGTYPE"));
+        assert_eq!(Op::LMove(0, 0).apply(state), text("8"));
+        assert_eq!(Op::LRange(0).apply(state), Reply::Array(vec![text("9"), text("8")]));
+        assert_eq!((Op::LPop(0).apply(state), Op::LPop(0).apply(state)), (text("9"), text("8")));
+        assert_eq!((Op::LPop(0).apply(state), Op::Exists(vec![0]).apply(state)), (Reply::NullBulk, Reply::Integer(0)));
     }
 }

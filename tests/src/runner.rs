@@ -2,6 +2,7 @@
 
 use crate::client::{Address, Client, encoded};
 use crate::linear::{Event, History, Key, Op};
+use crate::reply::Reply;
 use crate::rng::Rng;
 use std::sync::Barrier;
 use std::time::Instant;
@@ -20,6 +21,8 @@ pub struct Workload {
     pub groups: usize,
     /// The longest group; 1 means no pipelines.
     pub group_max: usize,
+    /// Mostly lists, and clients that wait for them.
+    pub lists: bool,
 }
 
 impl Workload {
@@ -43,6 +46,16 @@ impl Workload {
         };
         let one = rng.below(self.keys.len());
         let several = self.several(rng);
+        if self.lists && rng.chance(80) {
+            return match rng.below(9) {
+                0..=2 => Op::RPush(one, (0..1 + rng.below(2)).map(|_| fresh()).collect()),
+                3 => Op::LPop(one),
+                4 => Op::LRange(one),
+                5 => Op::LMove(several[0], several[1]),
+                6 => Op::BLPop(vec![one], "0.001"),
+                _ => Op::BLPop(several, *rng.pick(&["0.001", "0.003"])),
+            };
+        }
         match rng.below(20) {
             0..=2 => Op::Set(one, fresh()),
             3..=5 => Op::Get(one),
@@ -122,7 +135,11 @@ fn play(client: &mut Client, script: &Script, keys: &[String], start: Instant) -
         let invoked = start.elapsed();
         client.send(&bytes).expect("the server takes requests");
         for op in group {
-            let reply = client.read_reply().expect("the server answers");
+            let reply = match (op, client.read_reply().expect("the server answers")) {
+                // The element says whose it was.
+                (Op::BLPop(..), Reply::Array(mut pair)) => pair.pop().expect("a key and an element"),
+                (_, reply) => reply,
+            };
             events.push(Event { op: op.clone(), reply, invoked, responded: start.elapsed() });
         }
     }

@@ -328,7 +328,13 @@ impl Command {
     /// checked. `false` if the words do not fit the specifications; the handler will refuse the call.
     pub fn visit_keys(&self, args: &Args<'_>, mut visit: impl FnMut(usize, &KeySpec)) -> bool {
         if self.key_rule != KeyRule::Specs {
-            self.key_rule.visit(args, visit);
+            self.key_rule.visit(args, &mut visit);
+            if self.key_rule == KeyRule::Sort {
+                // What COMMAND GETKEYS tells need not be what SORT writes, if a key is called like an option.
+                let target =
+                    crate::commands::key::sort_target(args).filter(|target| Some(*target) != sort_target(args));
+                target.into_iter().for_each(|target| visit(target, &KeySpec::unknown(OVERWRITE)));
+            }
             return true;
         }
         self.real_keys().all(|spec| spec.visit(args, |index| visit(index, spec)))
@@ -340,9 +346,10 @@ impl Command {
     /// [`NoKeys`] if there are none where there must be some.
     pub fn strict_keys(&self, args: &Args<'_>) -> Result<Vec<(usize, KeyFlags)>, NoKeys> {
         let mut found = Vec::new();
-        let fits = self.key_rule != KeyRule::Specs
-            || self.real_keys().all(|spec| !matches!(spec.locate(args), Located::Nothing | Located::Misfit));
-        if fits {
+        let fits = || self.real_keys().all(|spec| !matches!(spec.locate(args), Located::Nothing | Located::Misfit));
+        if self.key_rule != KeyRule::Specs {
+            self.key_rule.visit(args, |index, spec| found.push((index, spec.flags)));
+        } else if fits() {
             self.visit_keys(args, |index, spec| found.push((index, spec.flags)));
         }
         if found.is_empty() {

@@ -11,4 +11,4 @@ pub mod wait;
 
 pub use names::{Names, RenameError};
 pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread};
-pub use wait::{Undo, Wait};
+pub use wait::{Fixed, Share, Undo, Wait};

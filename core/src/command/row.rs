@@ -76,6 +76,12 @@ impl Command {
         matches!(self.run, Run::Missing)
     }
 
+    /// May this call touch keys of any shard, so that it needs all of them?
+    #[inline]
+    pub fn needs_every_shard(&self, args: &Args<'_>) -> bool {
+        matches!(self.spread, Spread::Everything { may_touch_any_key } if may_touch_any_key(args))
+    }
+
     /// May it leave something for replicas: a write, or one of those that do not look like it?
     pub fn may_replicate(&self) -> bool {
         const OTHERS: &[&str] = &["cluster|setslot", "eval", "evalsha", "fcall", "pfcount", "publish", "spublish"];
@@ -133,10 +139,16 @@ pub enum Run {
 }
 
 /// What happens to a command whose keys live on several shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Spread {
     /// The keys are locked and lent to one shard, which runs the command as if it were alone.
     Gather,
+    /// The same, but for calls that may read or write any key: all shards are locked and lend their data to one core, which
+    /// runs the command over them ([`crate::txn::assembly`]).
+    Everything {
+        /// Is this such a call? It need not be one that will be carried out, and its keys may be on one shard.
+        may_touch_any_key: fn(&Args<'_>) -> bool,
+    },
     /// It falls apart into one call for each key with the `stride - 1` words behind it, atomically;
     /// the replies are joined.
     EachKey {
@@ -248,6 +260,8 @@ pub enum Admin {
     Shutdown,
     Debug,
     ObjectHelp,
+    Migrate,
+    XInfoHelp,
     CommandLogGet,
     CommandLogHelp,
     CommandLogLen,

@@ -2,6 +2,7 @@
 //! core of the client and the shards of the keys find the same without telling each other.
 
 use crate::keyspace::ValueKind;
+pub use crate::keyspace::waiting::Share;
 use crate::long_double::LongDouble;
 use crate::outcome::EffectCall;
 use crate::resp::{Args, CommandError};
@@ -19,7 +20,12 @@ pub struct Wait {
     pub until: Option<Millis>,
     /// How what a call took is given back.
     pub undo: Undo,
+    /// How it shares a key with others who wait for it.
+    pub share: Share,
 }
+
+/// Words that mean something else while a call waits than they did when it was made, by their place: what they stood for then.
+pub type Fixed = Vec<(usize, Box<[u8]>)>;
 
 /// How the elements that a call took are put back where they came from, if its client is gone before it hears of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,15 @@
 
 use crate::commands::hash::Part;
 use crate::commands::list::reply_segments;
+use crate::commands::stream::ids::reply_entry;
 use crate::commands::zset::{reply_head, reply_pair};
-use crate::keyspace::{Cursor, EntryRef, Key, KeyHash, Shard};
+use crate::keyspace::{Cursor, EntryRef, Key, KeyHash, Shard, Value};
 use crate::resp::{Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use crate::value::hash::{BEFORE_ALL, HashRef};
 use crate::value::list::ListRef;
 use crate::value::set::SetRef;
+use crate::value::stream::StreamId;
 use crate::value::zset::SortedSetRef;
 use std::ops::Range;
 
@@ -42,6 +44,17 @@ pub enum Walk {
         backwards: bool,
         /// Are their scores shown?
         with_scores: bool,
+    },
+    /// Entries of a stream.
+    Entries {
+        /// The smallest id that is still to come.
+        from: StreamId,
+        /// The largest one.
+        to: StreamId,
+        /// How many entries are.
+        left: usize,
+        /// Does the largest id come first?
+        backward: bool,
     },
 }
 
@@ -109,6 +122,7 @@ impl Walk {
             Self::Members(_) => reply.set(SetRef::of(entry).map_or(0, SetRef::len)),
             Self::Ranks { ranks, with_scores, .. } => reply_head(reply, ranks.len(), *with_scores),
             Self::Fields(_, part) => part.reply_head(reply, HashRef::of(entry.value()).map_or(0, HashRef::len)),
+            Self::Entries { left, .. } => reply.array(*left),
         }
     }
 
@@ -151,7 +165,33 @@ impl Walk {
                 });
                 follow(cursor, next)
             }
+            Self::Entries { .. } => self.write_entries(entry, reply, written),
         }
+    }
+
+    /// Writes some entries of a stream.
+    fn write_entries(&mut self, entry: &EntryRef<'_>, reply: &mut Reply<'_>, written: &mut usize) -> Piece {
+        let (Self::Entries { from, to, left, backward }, Value::Stream(stream)) = (self, entry.value()) else {
+            return Piece::Lost;
+        };
+        let before = reply.buffer().len();
+        let mut range = stream.entries.range(*from, *to, *backward);
+        for _ in 0..STEP_ELEMENTS.min(*left) {
+            let Some((id, fields)) = range.next() else { return Piece::Lost };
+            *written += fields.len();
+            *left -= 1;
+            reply_entry(reply, id, fields);
+            let next = if *backward { id.previous() } else { id.next() };
+            match (next, *left) {
+                (_, 0) => return Piece::Last,
+                (None, _) => return Piece::Lost,
+                (Some(next), _) => *(if *backward { &mut *to } else { &mut *from }) = next,
+            }
+            if reply.buffer().len() - before >= PIECE_BYTES {
+                break;
+            }
+        }
+        Piece::More
     }
 }
 
@@ -223,6 +263,36 @@ mod tests {
                 Piece::Lost => panic!("nothing has changed"),
             }
         }
+    }
+
+    #[test]
+    fn entries_of_a_stream_come_in_pieces() {
+        let mut bench = Bench::new();
+        for number in 0..COUNT {
+            bench.run(&format!("XADD stream {number}-1 a {number} name value"));
+        }
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            bench.protocol = protocol;
+            for line in [
+                "XRANGE stream - +",
+                "XREVRANGE stream + -",
+                "XRANGE stream (3-1 66000 COUNT 65600",
+                "XREVRANGE stream 66000 8 COUNT 65600",
+            ] {
+                let (whole, walk) = replies(&mut bench, line);
+                let (together, count) = pieces(&bench, "stream", walk.expect(line));
+                assert!(together == whole && count > 50, "{line}: {count} pieces");
+            }
+        }
+        for line in ["XRANGE stream - + COUNT 65535", "XRANGE stream 0 65000", "XRANGE none - +"] {
+            assert_eq!(replies(&mut bench, line).1, None, "{line}");
+        }
+        let walk = replies(&mut bench, "XRANGE stream - +").1.unwrap();
+        let mut reply = LongReply::new(&bench.shard, bench.db, b"stream", bench.protocol, walk);
+        assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::More);
+        bench.run("XTRIM stream MAXLEN 100");
+        while reply.write_piece(&bench.shard, &mut ReplyBuffer::default()) == Piece::More {}
+        assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::Lost);
     }
 
     /// The elements of a reply of bulk strings, `at_once` together, in order.

@@ -11,7 +11,7 @@ mod model_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;
-use crate::command::Handler;
+use crate::command::{Fixed, Handler};
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::outcome::{EffectCall, Outcome, Propagate};
@@ -37,6 +37,10 @@ pub struct Rules {
     pub compresses: bool,
     /// `rdb-version-check relaxed`: are payloads of any version tried?
     pub any_version: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: is any checksum of a payload right?
+    pub skips_checksum: bool,
+    /// Is this a node of a cluster? Then all keys of a call are of one slot.
+    pub is_clustered: bool,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -70,9 +74,11 @@ impl Default for Rules {
             limits: Limits::default(),
             access: AccessRule::default(),
             hold: Hold::No,
+            is_clustered: false,
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
+            skips_checksum: false,
         }
     }
 }
@@ -104,6 +110,7 @@ pub mod bitmap;
 pub mod cluster;
 pub mod connection;
 pub(crate) mod element_scan;
+pub mod elsewhere;
 pub mod geo;
 pub mod hash;
 pub mod hll;
@@ -119,13 +126,16 @@ pub mod string;
 pub mod transaction;
 pub mod zset;
 
+use elsewhere::Elsewhere;
 use long_reply::Walk;
 
 /// What a handler sees of the world: the shard it runs on, the database the client chose, the time.
 #[derive(Debug)]
 pub struct Context<'a> {
-    /// The shard with all the keys of the call.
+    /// The shard with all the keys of the call; of one that may touch any key, the shard at hand ([`Context::go_to`]).
     pub shard: &'a mut Shard,
+    /// All other shards, for a call that may touch any key.
+    pub elsewhere: Option<Box<Elsewhere<'a>>>,
     /// The database the client chose.
     pub db: DbIndex,
     /// The time, the same for the whole call (the whole transaction, the whole script).
@@ -142,6 +152,8 @@ pub struct Context<'a> {
     pub may_block: bool,
     /// Does it?
     pub waits: bool,
+    /// Which of its words are others while it waits.
+    pub fixed: Option<Box<Fixed>>,
     /// May a long reply be put off, to be written piece by piece?
     pub may_put_off: bool,
     /// How the collection is walked over that a reply tells which was put off.
@@ -158,6 +170,7 @@ impl<'a> Context<'a> {
     pub fn new(shard: &'a mut Shard, db: DbIndex, now: Millis, rules: &'a Rules) -> Self {
         Self {
             shard,
+            elsewhere: None,
             db,
             now,
             rules,
@@ -166,6 +179,7 @@ impl<'a> Context<'a> {
             no_touch: false,
             may_block: false,
             waits: false,
+            fixed: None,
             may_put_off: false,
             put_off: None,
             expired: Vec::new(),
@@ -227,17 +241,22 @@ impl<'a> Context<'a> {
     /// Removes the expired keys that were come across since the last time.
     #[cold]
     fn remove_expired(&mut self) {
-        for (db, name) in &self.expired[self.removed..] {
+        let (at_hand, expired) = (self.shard.id, std::mem::take(&mut self.expired));
+        for (db, name) in &expired[self.removed..] {
             let key = self.shard.key(name);
+            self.go_to(key.hash);
             let database = self.shard.database_mut(*db);
             // It may be gone already: keys are named as often as they are come across.
             if database.find(&key).is_some_and(|entry| entry.is_expired(self.now))
                 && let Some(entry) = database.remove(&key)
             {
                 database.discard(entry);
+                self.shard.waiting.note_gone(*db, &key);
             }
         }
-        self.removed = self.expired.len();
+        self.removed = expired.len();
+        self.expired = expired;
+        self.go_to_shard(at_hand);
     }
 
     /// Makes room for a new value where [`Context::find`] found nothing: an expired key may still lie there.

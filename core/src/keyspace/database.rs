@@ -188,6 +188,11 @@ impl Database {
         len
     }
 
+    /// Puts bytes in place of a range of those of a string, which exists.
+    pub fn splice_text(&mut self, key: &Key<'_>, range: Range<usize>, with: &[u8]) {
+        self.dict.update(key, |entry| (entry.with_spliced(range, with), ()));
+    }
+
     /// Takes a key out. Dropping the entry frees it.
     pub fn remove(&mut self, key: &Key<'_>) -> Option<OwnedEntry> {
         self.dict.remove(key)

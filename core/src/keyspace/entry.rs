@@ -18,6 +18,7 @@
 #![allow(unsafe_code)]
 
 mod collection;
+mod text;
 
 pub use collection::PackedMut;
 
@@ -26,8 +27,8 @@ use crate::limits::SHARED_VALUE_BYTES_MIN;
 use crate::units::Millis;
 use crate::value::Splice;
 use crate::value::hash::Hash;
-use bytes::{Bytes, BytesMut};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use bytes::Bytes;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -811,87 +812,6 @@ impl OwnedEntry {
         self
     }
 
-    /// The same string with `bytes` at `offset`, zeros before them where it was shorter, and its new length.
-    ///
-    /// The string is `raw` afterwards, and has room to grow.
-    pub fn with_range(mut self, offset: usize, bytes: &[u8]) -> (Self, usize) {
-        let old_len = self.as_ref().value().len();
-        let new_len = old_len.max(offset + bytes.len());
-        if new_len < SHARED_VALUE_BYTES_MIN {
-            self = self.grown(old_len, new_len);
-            self.inline_mut()[offset..][..bytes.len()].copy_from_slice(bytes);
-            return (self, new_len);
-        }
-        let change = |text: &mut BytesMut| {
-            text.resize(new_len, 0);
-            text[offset..][..bytes.len()].copy_from_slice(bytes);
-        };
-        if let Some(shared) = self.shared_mut() {
-            let mut text = std::mem::take(shared).try_into_mut().unwrap_or_else(|sent| {
-                let mut copy = BytesMut::with_capacity(new_len + new_len / 4);
-                copy.extend_from_slice(&sent);
-                copy
-            });
-            change(&mut text);
-            *shared = text.freeze();
-            return (self, new_len);
-        }
-        let mut text = BytesMut::with_capacity(new_len + new_len / 4);
-        text.extend_from_slice(self.as_ref().value().as_bytes(&mut itoa::Buffer::new()));
-        change(&mut text);
-        let expire = self.as_ref().expire_at();
-        (self.rebuilt(NewValue::Shared(text.freeze()), expire), new_len)
-    }
-
-    /// The same string, `raw`, inline, and zeros up to `new_len`.
-    fn grown(self, old_len: usize, new_len: usize) -> Self {
-        debug_assert!(old_len <= new_len && new_len < SHARED_VALUE_BYTES_MIN);
-        let old = self.as_ref();
-        let old_meta = old.meta();
-        let key_len = old.key_len(old_meta);
-        let expire = old.expire_at();
-        let meta = Meta::new(string_shape(new_len), key_len, expire.is_some(), true);
-        let (old_size, new_size) = (old.size(), meta.size(key_len, new_len));
-        let mut entry = ManuallyDrop::new(self);
-        if meta.shape() != old_meta.shape() {
-            let mut buffer = itoa::Buffer::new();
-            let text = old_text(&entry, &mut buffer);
-            let fresh = Self::allocate(new_size);
-            // SAFETY: the allocation has the size that the layout asks for; key and text lie in the old one, which is
-            // freed by the guard after they were copied.
-            unsafe {
-                let key = entry.as_ref().key();
-                ptr::copy_nonoverlapping(key.as_ptr(), fresh.at(meta.key_at()), key_len);
-                fresh.write_head(meta, entry.as_ref().access(), key_len, new_len, expire);
-                ptr::copy_nonoverlapping(text.as_ptr(), fresh.at(meta.key_at() + key_len), text.len());
-                drop(ManuallyDrop::into_inner(entry));
-            }
-            entry = fresh;
-        } else if old_size != new_size {
-            // SAFETY: the entry was allocated with this layout, and the new size is not zero. Shape and flags that
-            // place the fields are the same, so everything stays where it is.
-            let start = unsafe { realloc(entry.start.as_ptr(), layout(old_size), new_size) };
-            entry.start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout(new_size)));
-        }
-        // SAFETY: header and room are those of `meta` now; the bytes from the old length on are written before
-        // anyone reads them.
-        unsafe {
-            entry.at(0).write(meta.0);
-            entry.write_inline_len(meta, new_len);
-            ptr::write_bytes(entry.at(meta.key_at() + key_len + old_len), 0, new_len - old_len);
-        }
-        ManuallyDrop::into_inner(entry)
-    }
-
-    /// The bytes of a string that is stored inline.
-    fn inline_mut(&mut self) -> &mut [u8] {
-        let entry = self.as_ref();
-        let meta = entry.meta();
-        let (at, len) = (meta.key_at() + entry.key_len(meta), entry.inline_len(meta));
-        // SAFETY: the header says that the bytes are there; `&mut self` makes the reference the only one.
-        unsafe { std::slice::from_raw_parts_mut(self.at(at), len) }
-    }
-
     /// Gives the entry away as a word of a table.
     #[inline]
     pub(super) fn into_word(self, tag: u16) -> Word {
@@ -910,11 +830,6 @@ impl OwnedEntry {
 unsafe fn write_address<T>(at: *mut u8, large: Box<T>) {
     // SAFETY: the caller vouches for the room.
     unsafe { at.cast::<*mut T>().write_unaligned(Box::into_raw(large)) };
-}
-
-/// The text of a string that is stored inline.
-fn old_text<'a>(entry: &'a OwnedEntry, buffer: &'a mut itoa::Buffer) -> &'a [u8] {
-    entry.as_ref().value().as_bytes(buffer)
 }
 
 fn layout(size: usize) -> Layout {

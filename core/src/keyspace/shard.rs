@@ -11,6 +11,9 @@ use crate::prng::Prng;
 use crate::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
 
+/// So many refusals of payloads are kept for the log at a time.
+const REFUSALS_MAX: usize = 16;
+
 /// Counts that INFO shows, of one core.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Stats {
@@ -86,8 +89,14 @@ pub struct Shard {
     pub waiting: Waiting,
     /// Keys that must stay for now.
     pub pins: Pins,
+    /// Why payloads of values were refused, for whoever writes the log.
+    pub refusals: Vec<String>,
     pub(crate) databases: Vec<Database>,
-    remains: VecDeque<Remains>,
+    /// Is what these hold with another core?
+    pub(super) is_lent: bool,
+    /// Empty ones, to stand in for those that are lent; made when that happens first.
+    pub(super) vacant: Vec<Database>,
+    pub(super) remains: VecDeque<Remains>,
     /// The database that the next tick begins with.
     next: usize,
 }
@@ -116,6 +125,9 @@ impl Shard {
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
             pins: Pins::default(),
+            refusals: Vec::new(),
+            is_lent: false,
+            vacant: Vec::new(),
             remains: VecDeque::new(),
             next: 0,
         }
@@ -136,6 +148,13 @@ impl Shard {
     #[inline]
     pub fn owns(&self, key: &Key<'_>) -> bool {
         self.map.shard_of(key.hash.slot) == self.id
+    }
+
+    /// Notes why a payload was refused.
+    pub fn note_refusal(&mut self, reason: String) {
+        if self.refusals.len() < REFUSALS_MAX {
+            self.refusals.push(reason);
+        }
     }
 
     /// How many databases there are.
@@ -187,6 +206,7 @@ impl Shard {
             None => 0..self.databases.len(),
         };
         let mut keys = 0;
+        range.clone().for_each(|index| self.waiting.note_all_gone(DbIndex(index as u32)));
         for database in &mut self.databases[range] {
             keys += database.len();
             let remains = database.clear();
@@ -252,15 +272,21 @@ impl Shard {
         for step in 0..self.databases.len() {
             let index = (self.next + step) % self.databases.len();
             let (mut keys, mut fields) = (0, 0);
+            let Self { databases, waiting, hasher, .. } = &mut *self;
             let mut seen = |one: Expired<'_>| {
                 match one {
-                    Expired::Key(_) => keys += 1,
+                    Expired::Key(entry) => {
+                        keys += 1;
+                        if waiting.minded_keys() > 0 {
+                            waiting.note_gone(DbIndex(index as u32), &hasher.key(entry.key()));
+                        }
+                    }
                     Expired::Field { .. } => fields += 1,
                     Expired::Emptied(_) => {}
                 }
                 expired(DbIndex(index as u32), one);
             };
-            let progress = expire_some(&mut self.databases[index], now, budget_entries, &mut seen);
+            let progress = expire_some(&mut databases[index], now, budget_entries, &mut seen);
             self.stats.expired_keys += keys;
             self.stats.expired_fields += fields;
             if progress == Progress::More {

@@ -265,8 +265,17 @@ impl<'a> Reply<'a> {
     /// The head of an array or a set of which only [`Reply::settle`] will know the length; `expected` is a guess, which saves
     /// work where it has as many digits. In between come the elements.
     pub fn unsettled(&mut self, is_set: bool, expected: usize) -> Unsettled {
+        self.unsettled_of(if is_set && self.is_resp3() { b'~' } else { b'*' }, expected)
+    }
+
+    /// The same for a list of pairs: a map in RESP3; in RESP2 an array of arrays, whose heads come with the elements.
+    pub fn unsettled_pairs(&mut self, expected: usize) -> Unsettled {
+        self.unsettled_of(if self.is_resp3() { b'%' } else { b'*' }, expected)
+    }
+
+    #[inline]
+    fn unsettled_of(&mut self, kind: u8, expected: usize) -> Unsettled {
         let mark = self.out.mark();
-        let kind = if is_set && self.is_resp3() { b'~' } else { b'*' };
         self.number_line(kind, expected as i64);
         Unsettled { mark, kind, expected, end: self.out.bytes.len() }
     }

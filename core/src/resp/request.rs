@@ -216,6 +216,12 @@ impl Request {
         self.shared.push(word);
     }
 
+    /// Puts another word in the place of word `index`.
+    pub fn replace(&mut self, index: usize, word: &[u8]) {
+        self.spans[index] = Span::new(self.bytes.len(), word.len());
+        self.bytes.extend_from_slice(word);
+    }
+
     /// Its arguments.
     pub fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.spans, &self.shared)

@@ -5,8 +5,8 @@
 //! shard, and holds calls in program order.
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
-use crate::command::{Command, Flags};
-use crate::keyspace::{KeyHash, OwnedEntry};
+use crate::command::{Command, Fixed, Flags};
+use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, Protocol, ReplyBuffer, Span};
 use crate::units::{DbIndex, ShardId};
@@ -24,9 +24,11 @@ pub enum Order {
     TryLock,
     /// The locks are held: run the calls and release them.
     RunHeld,
-    /// Lock the keys exclusively and hand their entries over.
+    /// Lock the keys exclusively and hand their entries over; or the whole shard, and hand over all that it has.
     Lend,
-    /// Take the entries back and release the locks. Nobody waits for an answer.
+    /// The locks are held: hand over.
+    LendHeld,
+    /// Take back what was lent and release the locks. Nobody waits for an answer.
     Return,
     /// Keep the locks: the core itself looks at the shard between transactions, and releases them.
     Visit,
@@ -169,6 +171,8 @@ pub struct Batch {
     pub replies: ReplyBuffer,
     /// Entries on their way to or from a borrower.
     pub lent: Vec<Lent>,
+    /// All data of a shard on its way to or from a borrower.
+    pub loan: Option<Loan>,
     /// Owners whose locks are to be released before anything else is done.
     pub releases: Vec<Owner>,
     /// Jobs that wait for keys and are given up, after everything else is done.
@@ -195,6 +199,7 @@ impl Batch {
 
     /// Empties it for its next use; lets go of overlarge buffers.
     pub fn recycle(&mut self) {
+        debug_assert!(self.loan.is_none(), "the data of a shard goes home");
         self.is_answer = false;
         self.is_extra = false;
         self.cancels.clear();
@@ -325,6 +330,15 @@ impl Batch {
     /// The words of a call.
     pub fn args(&self, call: &Call) -> Args<'_> {
         Args::new(&self.bytes, &self.spans[call.words.0 as usize..call.words.1 as usize], &self.shared)
+    }
+
+    /// Gives the only call other words in some places.
+    pub fn fix_words(&mut self, fixed: &Fixed) {
+        let from = self.calls[0].words.0 as usize;
+        for (index, word) in fixed {
+            self.spans[from + index] = Span::new(self.bytes.len(), word.len());
+            self.bytes.extend_from_slice(word);
+        }
     }
 
     /// The word at `index` of the spans.

@@ -12,7 +12,10 @@
 //!   travel in a batch with what others have for that shard ([`Flight::arrived_in`]).
 //! - **every shard**: the same with locks on whole shards.
 //! - **gather**: the keys are locked and their entries lent to the home core leg by leg; the caller runs the command
-//!   over them and the entries go back with the release.
+//!   over them and the entries go back with the release. With locks on whole shards all that they have is lent: where
+//!   no lock is in the way, by all of them at once.
+//! - **two rounds**: a stretch of calls leg by leg that all keep their locks until the caller, who meanwhile may wait for
+//!   anything, says what is run under them and ends them ([`Flight::begin_second_round`]).
 
 use super::batch::{Batch, Call, Order, Reach};
 use super::locks::Owner;
@@ -79,6 +82,8 @@ pub enum Shape {
     Joined(Join),
     /// The legs lend entries; the reply is the caller's.
     Gather,
+    /// All calls keep their locks, and there is a second round under them; the reply is the caller's.
+    TwoRounds,
 }
 
 /// What one connection has under way on several cores.
@@ -153,7 +158,7 @@ impl Flight {
         let keep = match self.shape {
             Shape::Calls => leg < self.latest_leg,
             Shape::Joined(_) => at + 1 < self.legs.len(),
-            Shape::Gather => true,
+            Shape::Gather | Shape::TwoRounds => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
         self.protocol = protocol;
@@ -210,7 +215,8 @@ impl Flight {
 
     /// Takes off. `hash` hashes keys.
     pub fn start(&mut self, hash: impl Fn(&[u8]) -> KeyHash, steps: &mut Vec<Step>) {
-        if self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::Gather {
+        let waits_in_turn = self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::TwoRounds;
+        if waits_in_turn || (self.shape == Shape::Gather && self.reach == Reach::Keys) {
             return self.send_in_turn(0, steps);
         }
         if self.joins() {
@@ -222,9 +228,9 @@ impl Flight {
         self.send_all(Order::TryLock, steps);
     }
 
-    /// Do its legs travel as jobs in batches with those of others? Lent entries and whole shards go alone.
+    /// Do its legs travel as jobs in batches with those of others? Lent entries, whole shards and what may be long go alone.
     fn joins(&self) -> bool {
-        self.reach == Reach::Keys && self.shape != Shape::Gather
+        self.reach == Reach::Keys && !matches!(self.shape, Shape::Gather | Shape::TwoRounds)
     }
 
     /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
@@ -286,7 +292,8 @@ impl Flight {
     fn tried(&mut self, steps: &mut Vec<Step>) {
         if self.legs.iter().all(|leg| !leg.is_refused) {
             self.phase = Phase::Running(self.legs.len());
-            return self.send_all(Order::RunHeld, steps);
+            let order = if self.shape == Shape::Gather { Order::LendHeld } else { Order::RunHeld };
+            return self.send_all(order, steps);
         }
         for leg in &mut self.legs {
             if !leg.is_refused {
@@ -313,6 +320,7 @@ impl Flight {
         let last = at + 1 == self.legs.len();
         let order = match self.shape {
             Shape::Gather => Order::Lend,
+            Shape::TwoRounds => Order::RunAndKeep,
             _ if self.legs[at].keeps && !last => Order::RunAndKeep,
             _ => Order::Run,
         };
@@ -321,34 +329,81 @@ impl Flight {
 
     fn land(&mut self, was_in_turn: bool, steps: &mut Vec<Step>) {
         self.phase = Phase::Landed;
-        if was_in_turn && self.shape != Shape::Gather {
+        if was_in_turn && !matches!(self.shape, Shape::Gather | Shape::TwoRounds) {
             let (_last, others) = self.legs.split_last().expect("a flight has legs");
             steps.extend(others.iter().filter(|leg| leg.keeps).map(|leg| Step::Release(leg.shard)));
         }
     }
 
-    /// The batches with the lent entries.
+    /// Do its legs lend all that their shards have?
+    pub fn lends_everything(&self) -> bool {
+        self.shape == Shape::Gather && self.reach != Reach::Keys
+    }
+
+    /// The batches with the lent entries, in the order of the shards.
     pub fn lent_batches(&mut self) -> SmallVec<[&mut Batch; 4]> {
         self.legs.iter_mut().filter_map(|leg| leg.batch.as_deref_mut()).collect()
     }
 
-    /// Sends lent entries back; the locks end with their arrival.
+    /// Sends back what was lent; the locks end with their arrival.
     pub fn give_back(&mut self, steps: &mut Vec<Step>) {
         debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "entries go back after the command");
         self.send_all(Order::Return, steps);
     }
 
-    /// Writes the replies of all calls, in program order, or the one that they have together. `random` decides where a
-    /// reply is drawn by lot.
-    pub fn assemble(&self, random: u64, out: &mut ReplyBuffer) {
+    /// After the first of two rounds: forgets its calls and replies. What is pushed from now on runs under the locks.
+    pub fn begin_second_round(&mut self) {
+        debug_assert!(self.shape == Shape::TwoRounds && self.phase == Phase::Landed, "it follows the first round");
+        self.order.clear();
+        let owner = self.owner;
+        for leg in &mut self.legs {
+            let batch = leg.batch.as_mut().expect("all legs are back");
+            let ticket = batch.jobs[0].ticket;
+            batch.recycle();
+            batch.open_job(ticket, owner, Order::RunHeld, Reach::Keys);
+        }
+    }
+
+    /// Runs what was pushed for the second round, and ends the locks everywhere.
+    pub fn run_second_round(&mut self, steps: &mut Vec<Step>) -> Progress {
+        let mut out = 0;
+        for at in 0..self.legs.len() {
+            let batch = self.legs[at].batch.as_deref().expect("all legs are at home");
+            if batch.calls.is_empty() {
+                steps.push(Step::Release(self.legs[at].shard));
+            } else {
+                out += 1;
+                self.send(at, Order::RunHeld, steps);
+            }
+        }
+        self.phase = if out == 0 { Phase::Landed } else { Phase::Running(out) };
+        if out == 0 { Progress::Landed } else { Progress::UnderWay }
+    }
+
+    /// Copies the reply of each call, in program order, and tells its end.
+    pub fn copy_replies(&self, out: &mut ReplyBuffer, mut ended: impl FnMut(Mark)) {
+        for part in self.parts() {
+            part.copy_to(out);
+            ended(out.mark());
+        }
+    }
+
+    /// The replies of all calls, in program order.
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut next: SmallVec<[u32; 8]> = SmallVec::from_elem(0, self.legs.len());
-        let replies = self.order.iter().map(|leg| {
+        self.order.iter().map(move |leg| {
             let leg = *leg as usize;
             let batch = self.legs[leg].batch.as_deref().expect("all legs are back");
             let (from, to) = batch.reply_range(&batch.jobs[0], next[leg]);
             next[leg] += 1;
             Part { batch, from, to }
-        });
+        })
+    }
+
+    /// Writes the replies of all calls, in program order, or the one that they have together. `random` decides where a
+    /// reply is drawn by lot.
+    pub fn assemble(&self, random: u64, out: &mut ReplyBuffer) {
+        let replies = self.parts();
         if let Shape::Joined(join) = self.shape {
             return join_replies(join, self.protocol, replies, random, out);
         }

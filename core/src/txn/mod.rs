@@ -7,6 +7,7 @@
 //! Deadlock is impossible by order, never detected or broken: the cores are visited in ascending order, and on one core
 //! all the locks of an owner are requested in one atomic call (see [`locks`]).
 
+pub mod assembly;
 pub mod batch;
 pub mod flight;
 pub mod locks;

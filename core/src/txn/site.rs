@@ -9,7 +9,7 @@ mod parked;
 use self::parked::Parked;
 use super::batch::{Batch, Blocking, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
-use crate::command::Run;
+use crate::command::{Fixed, Flags, Run};
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
@@ -39,6 +39,10 @@ pub struct Site {
     poked: usize,
     /// Jobs that were served by calls of others, and news for those who wait; to be sent home.
     served: Vec<Box<Batch>>,
+    /// Words of the call that was tried last and waits, which are others from now on.
+    fixed: Option<Box<Fixed>>,
+    /// Jobs to watch keys that came while the data was lent.
+    late_watches: Vec<Box<Batch>>,
     /// Was the last call put off?
     has_put_off: bool,
     /// Whose locks are no obstacle, because what it did here is done.
@@ -67,6 +71,8 @@ impl Site {
             arrivals: 0,
             poked: 0,
             served: Vec::new(),
+            fixed: None,
+            late_watches: Vec::new(),
             has_put_off: false,
             acting: None,
             changes: 0,
@@ -80,7 +86,12 @@ impl Site {
     pub fn upkeep(&mut self, now: Millis, budget_entries: usize) -> bool {
         // Locks do not matter: a key whose time has passed is absent for everybody already.
         // Nor is it a change that anybody would want saved for.
-        self.shard.tick(now, budget_entries, &mut |_, _| {})
+        if self.shard.is_lent() {
+            return false;
+        }
+        let has_more = self.shard.tick(now, budget_entries, &mut |_, _| {});
+        self.serve_beside(now, None);
+        has_more
     }
 
     /// May a call run at once, without keeping anything?
@@ -157,6 +168,9 @@ impl Site {
             self.note_put_off();
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
+        }
+        if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
+            self.note_gone(call, args);
         }
         if self.shard.waiting.has_ready() {
             self.serve(now);
@@ -267,7 +281,7 @@ impl Site {
         let idle = self.locks.is_idle();
         match job.order {
             Order::Run if idle => return true,
-            Order::RunHeld | Order::Return | Order::Watch | Order::Poke => return true,
+            Order::RunHeld | Order::LendHeld | Order::Return | Order::Watch | Order::Poke => return true,
             Order::Run if job.reach == Reach::Keys && self.are_free(batch, job) => return true,
             _ => {}
         }
@@ -319,9 +333,10 @@ impl Site {
             _ if batch.jobs[index].blocking == Blocking::Served => {}
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
             Order::TryLock | Order::Visit | Order::Stay | Order::Poke => {}
+            Order::Watch if self.shard.is_lent() => self.late_watches.push(batch.split_off(index)),
             Order::Watch => self.keep_watch(now, batch.split_off(index)),
-            Order::Lend => self.lend(batch, index),
-            Order::Return => self.take_back(batch),
+            Order::Lend | Order::LendHeld => self.lend(batch, index),
+            Order::Return => self.take_back(now, batch),
         }
     }
 
@@ -350,8 +365,13 @@ impl Site {
         }
     }
 
-    /// Hands the entries of the keys over. The job has one call for each database, whose words are all keys.
+    /// Hands over everything, or the entries of the keys. Then the job has one call for each database, whose words are all
+    /// keys.
     fn lend(&mut self, batch: &mut Batch, index: usize) {
+        if batch.jobs[index].reach != Reach::Keys {
+            batch.loan = Some(self.shard.lend());
+            return;
+        }
         let (from, to) = batch.jobs[index].calls;
         for at in from..to {
             let (db, words) = (batch.calls[at as usize].db, batch.calls[at as usize].words);
@@ -363,7 +383,12 @@ impl Site {
         }
     }
 
-    fn take_back(&mut self, batch: &mut Batch) {
+    fn take_back(&mut self, now: Millis, batch: &mut Batch) {
+        if let Some(loan) = batch.loan.take() {
+            self.shard.take_back(loan);
+            std::mem::take(&mut self.late_watches).into_iter().for_each(|late| self.keep_watch(now, late));
+            return;
+        }
         lay_out(&mut self.shard, batch);
         batch.lent.clear();
         self.attempt_is_over(batch.jobs[0].owner);
@@ -382,6 +407,9 @@ fn lay_out(shard: &mut Shard, batch: &mut Batch) {
             let key = shard.key(batch.word(key));
             shard.database_mut(db).put(&key, entry);
             shard.waiting.fill(db, &key);
+        } else if shard.waiting.minded_keys() > 0 {
+            let key = shard.key(batch.word(key));
+            shard.waiting.note_gone(db, &key);
         }
     }
 }
@@ -411,7 +439,17 @@ fn run_call(
     run_in(&mut context, call, args, out)
 }
 
-/// The same for a call that may block its client. Tells whether it waits; then it has written nothing.
+/// Whether a call that may block its client does.
+#[derive(Debug, Default)]
+pub enum Tried {
+    /// It has replied.
+    #[default]
+    Done,
+    /// It waits and has written nothing. Some of its words may be others while it does.
+    Waits(Option<Box<Fixed>>),
+}
+
+/// The same for a call that may block its client.
 fn try_call(
     shard: &mut Shard,
     rules: &Rules,
@@ -419,15 +457,15 @@ fn try_call(
     call: &Call,
     args: &Args<'_>,
     out: &mut ReplyBuffer,
-) -> (Tally, bool) {
+) -> (Tally, Tried) {
     let mut context = context_of(shard, rules, now, call);
     context.may_block = true;
     let tally = run_in(&mut context, call, args, out);
-    (tally, context.waits)
+    (tally, if context.waits { Tried::Waits(context.fixed.take()) } else { Tried::Done })
 }
 
 #[inline]
-fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Call) -> Context<'a> {
+pub(super) fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Call) -> Context<'a> {
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
     context.no_touch = call.no_touch;
@@ -439,7 +477,7 @@ fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Ca
 }
 
 #[inline]
-fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Tally {
+pub(super) fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Tally {
     let Run::OnShard(handler) = call.row.run else { return refuse(out, call.protocol) };
     let before = out.mark();
     let (outcome, result) = context.run(handler, args, &mut Reply::new(out, call.protocol));
@@ -470,23 +508,23 @@ impl Workbench {
         Self { shard: scratch }
     }
 
-    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. Tells also whether the call
-    /// waits, which it does only if it may block; then it has written nothing.
+    /// Lays the lent entries out, runs the call, and packs the entries up again for their way home. The call waits only if it may
+    /// block. What it did counts as done at `home`, whose upkeep frees what it replaced or removed.
     #[allow(clippy::too_many_arguments)]
     pub fn run(
         &mut self,
-        rules: &Rules,
+        home: &mut Site,
         now: Millis,
         may_block: bool,
         call: &Call,
         args: &Args<'_>,
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
-    ) -> (Tally, bool) {
+    ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
-        let (tally, waits) = match may_block {
-            true => try_call(&mut self.shard, rules, now, call, args, out),
-            false => (run_call(&mut self.shard, rules, now, call, args, out), false),
+        let (tally, tried) = match may_block {
+            true => try_call(&mut self.shard, &home.rules, now, call, args, out),
+            false => (run_call(&mut self.shard, &home.rules, now, call, args, out), Tried::Done),
         };
         for batch in legs.iter_mut() {
             for at in 0..batch.lent.len() {
@@ -499,11 +537,23 @@ impl Workbench {
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
         );
-        (tally, waits)
+        home.tally(tally);
+        home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
+        home.shard.adopt_buried(&mut self.shard);
+        debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
+        (tally, tried)
     }
 
-    /// The shard behind it, for its counters and settings.
+    /// The shard behind it.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The shard behind it, for its settings.
     pub fn shard_mut(&mut self) -> &mut Shard {
         &mut self.shard
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,18 @@ const INTEGER_TEXT_BYTES_MAX: usize = 20;
 /// The longest head of a text, or the longest integer.
 const HEAD_BYTES_MAX: usize = 9;
 
+/// How many bytes tell the length of an encoding where a listpack is walked over backwards.
+#[inline]
+pub(super) const fn back_bytes(len: usize) -> usize {
+    match len {
+        0..=127 => 1,
+        128..16_383 => 2,
+        16_383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
+        _ => 5,
+    }
+}
+
 /// The bytes of an encoding before the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
@@ -92,6 +104,13 @@ impl<'a> Element<'a> {
             Self::Int(-0x8000_0000..=0x7fff_ffff) => 5,
             Self::Int(_) => 9,
         }
+    }
+
+    /// How many bytes it takes in a listpack: its encoding and the back length.
+    #[inline]
+    pub const fn listpack_len(&self) -> usize {
+        let len = self.encoded_len();
+        len + back_bytes(len)
     }
 
     /// Appends its encoding.

@@ -12,7 +12,7 @@ mod choose;
 #[cfg(test)]
 mod tests;
 
-use crate::keyspace::elements::Elements;
+use crate::keyspace::elements::{self, Elements};
 use crate::keyspace::{Cursor, EntryRef, Form, KeyHasher, Large, NewValue, OwnedEntry, PackedMut, Value, ValueMut};
 use crate::units::Millis;
 use crate::value::{Element, Limits, Splice};
@@ -43,6 +43,17 @@ impl Hash {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()
+    }
+
+    /// The fields, each as an entry with its value and its expiry time.
+    pub fn entries(&self) -> elements::Iter<'_> {
+        self.elements.iter()
+    }
+
+    /// Adds a field, unless there is one of this name; was it added?
+    #[inline]
+    pub fn add(&mut self, field: &[u8], value: NewValue<'_>, expire: Option<Millis>) -> bool {
+        self.elements.insert_new(field, || OwnedEntry::new(field, value, expire))
     }
 
     /// How many fields have a time to live.

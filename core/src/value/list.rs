@@ -6,6 +6,7 @@
 //! which of the two a list is.
 
 mod access;
+mod build;
 mod edit;
 mod entry;
 mod limit;
@@ -17,6 +18,7 @@ mod tests;
 mod walk;
 
 pub use access::{ListMut, ListRef, Taken};
+pub use build::{Builder, Built};
 pub use entry::Needle;
 pub use walk::{Item, Items, Segment, Segments};
 
@@ -114,6 +116,11 @@ impl List {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// In how many nodes they are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// What OBJECT ENCODING answers: a list that had to become large only for us is still a listpack to clients.

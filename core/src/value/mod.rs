@@ -4,8 +4,11 @@
 //! [`splice`]. What outgrows the settings' thresholds becomes a structure of its own. Which of the two it is stays behind
 //! the types of these modules; only OBJECT ENCODING tells.
 
+pub mod bits;
 pub mod element;
+pub mod geohash;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod list;
 pub mod set;
@@ -71,5 +74,14 @@ impl Default for Limits {
             list_size: -2,
             list_plain_from: 0,
         }
+    }
+}
+
+/// What the allocator hands out for a request of so many bytes: multiples of 16 up to 128, then quarters of powers of two.
+const fn size_class(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=128 => bytes.next_multiple_of(16),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
     }
 }

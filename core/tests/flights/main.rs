@@ -6,9 +6,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod model;
+mod waiting;
 mod world;
 
-use model::{Event, History, Op, Search, State, Verdict};
+use model::{Event, History, Op, Search, State, Value, Verdict};
 use ringkey_core::keyspace::slot::{ShardMap, slot_of};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::Protocol;
@@ -37,14 +38,16 @@ struct Lot {
     keys: usize,
     values: u64,
     has_large_values: bool,
+    /// Do clients use lists, and wait for them?
+    has_lists: bool,
     /// The keys of each shard.
     of_shards: Vec<Vec<usize>>,
 }
 
 impl Lot {
     fn new(seed: u64, keys: usize) -> Self {
-        let (values, has_large_values, of_shards) = (0, false, Vec::new());
-        Self { prng: Prng::new(seed), keys, values, has_large_values, of_shards }
+        let (values, has_large_values, has_lists, of_shards) = (0, false, false, Vec::new());
+        Self { prng: Prng::new(seed), keys, values, has_large_values, has_lists, of_shards }
     }
 
     fn below(&mut self, bound: usize) -> usize {
@@ -100,14 +103,32 @@ impl Lot {
             22 => Op::Copy(one, other, self.below(2)),
             23 if !self.has_large_values => Op::Lcs(one, other),
             23 | 24 => Op::DbSize,
-            _ => match self.below(4) {
+            _ => match self.below(7) {
                 0 => Op::FlushAll,
                 1 => Op::Keys,
+                2 => Op::Index,
+                3 => Op::Sort,
+                4 => Op::SortInto(one),
                 _ => {
                     let shard = self.below(self.of_shards.len());
                     Op::Look(shard, self.of_shards[shard].clone())
                 }
             },
+        }
+    }
+
+    /// Operations on lists, some of which wait.
+    fn list_op(&mut self) -> Op {
+        let (one, other) = (self.key(), self.key());
+        match self.below(20) {
+            0..=4 => Op::RPush(one, (0..1 + self.below(3)).map(|_| self.value()).collect()),
+            5 => Op::LPop(one),
+            6 => Op::LMove(one, other),
+            7 | 8 => Op::LRange(one),
+            9..=12 => Op::BLPop(vec![one]),
+            13 | 14 => Op::BLPop(self.keys()),
+            15 | 16 => Op::BLMove(one, other),
+            _ => self.op(),
         }
     }
 
@@ -119,15 +140,20 @@ impl Lot {
             let len = (1 + self.below(6)).min(left);
             left -= len;
             let only_simple = self.below(2) == 0;
-            windows.push((0..len).map(|_| if only_simple { self.simple() } else { self.op() }).collect());
+            let mut op = || match (self.has_lists, only_simple) {
+                (true, _) => self.list_op(),
+                (false, true) => self.simple(),
+                (false, false) => self.op(),
+            };
+            windows.push((0..len).map(|_| op()).collect());
         }
         windows
     }
 
-    /// Draws the names of the keys, which decide on which of so many shards they are.
+    /// Draws the names of the keys and of their index, which decide on which of so many shards they are.
     fn names(&mut self, shards: usize) -> Vec<Vec<u8>> {
         let names: Vec<Vec<u8>> =
-            (0..self.keys).map(|key| format!("{key}:{}", self.below(10_000)).into_bytes()).collect();
+            (0..=self.keys).map(|key| format!("{key}:{}", self.below(10_000)).into_bytes()).collect();
         let map = ShardMap::new(shards as u16);
         self.of_shards = vec![Vec::new(); shards];
         for (key, name) in names.iter().enumerate() {
@@ -142,9 +168,10 @@ fn protocol(lot: &mut Lot) -> Protocol {
 }
 
 /// Some clients with few keys: their histories are searched for a serial order.
-fn judged_run(seed: u64, sum: &mut Tally) -> Verdict {
+fn judged_run(seed: u64, has_lists: bool, sum: &mut Tally) -> Verdict {
     let mut lot = Lot::new(seed, 0);
     lot.has_large_values = seed % 64 == 63;
+    lot.has_lists = has_lists;
     lot.keys = 2 + lot.below(5);
     let shards = 1 + lot.below(8);
     let names = lot.names(shards);
@@ -154,11 +181,19 @@ fn judged_run(seed: u64, sum: &mut Tally) -> Verdict {
         let windows = lot.windows(ops);
         world.connect(home, db, protocol(&mut lot), windows);
     }
+    judge(world, &names, sum)
+}
+
+/// Runs a world to its end and searches for a serial order.
+fn judge(mut world: World, names: &[Vec<u8>], sum: &mut Tally) -> Verdict {
     world.run().unwrap_or_else(|trouble| panic!("{trouble}"));
     add(sum, &world.tally);
     let (end, histories) = (world.state(), world.histories());
-    let verdict = Search::run(&histories, &names, &end);
-    assert_ne!(verdict, Verdict::Broken, "no serial order for {histories:#?}, which ended as {end:?}");
+    let verdict = Search::run(&histories, names, &end);
+    if verdict == Verdict::Broken {
+        let histories: String = histories.iter().map(History::to_string).collect();
+        panic!("no serial order for these, which ended as {end:?}:\n{histories}");
+    }
     verdict
 }
 
@@ -168,7 +203,55 @@ fn add(sum: &mut Tally, more: &Tally) {
     sum.flights += more.flights;
     sum.relays += more.relays;
     sum.refused += more.refused;
+    sum.assembled += more.assembled;
     sum.waits += more.waits;
+    sum.blocking += more.blocking;
+    sum.parked += more.parked;
+    sum.served += more.served;
+    sum.tries += more.tries;
+    sum.given_up += more.given_up;
+    sum.put_back += more.put_back;
+}
+
+/// The same, where most of what clients ask for needs all shards or writes what that reads.
+fn assembled_run(seed: u64, sum: &mut Tally) -> Verdict {
+    let mut lot = Lot::new(seed, 0);
+    lot.keys = 2 + lot.below(5);
+    let shards = 1 + lot.below(8);
+    let names = lot.names(shards);
+    let mut world = World::new(shards, names.clone(), seed, false);
+    for _ in 0..2 + lot.below(3) {
+        let ops = |lot: &mut Lot| match lot.below(17) {
+            0 => Op::Index,
+            1..=4 => Op::Sort,
+            5 | 6 => Op::SortInto(lot.key()),
+            7 => Op::MSet(lot.pairs()),
+            8 => Op::Rename(lot.key(), lot.key()),
+            9 => Op::DbSize,
+            10..=13 => lot.list_op(),
+            _ => lot.simple(),
+        };
+        let mut windows = vec![vec![Op::Index]];
+        for _ in 0..1 + lot.below(5) {
+            windows.push((0..1 + lot.below(4)).map(|_| ops(&mut lot)).collect());
+        }
+        world.connect(lot.below(shards), 0, protocol(&mut lot), windows);
+    }
+    judge(world, &names, sum)
+}
+
+#[test]
+fn calls_over_all_data_have_their_place_in_the_order() {
+    let (mut sum, mut runs, mut undecided) = (Tally::default(), 0, 0);
+    for_seeds(1_500, |seed| {
+        runs += 1;
+        undecided += u64::from(assembled_run(seed, &mut sum) == Verdict::Undecided);
+    });
+    assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
+    if runs > 1_000 {
+        let all = [sum.assembled, sum.refused, sum.waits, sum.served, sum.tries];
+        assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
+    }
 }
 
 #[test]
@@ -176,13 +259,71 @@ fn every_history_is_that_of_a_serial_order() {
     let (mut sum, mut runs, mut undecided) = (Tally::default(), 0, 0);
     for_seeds(3_000, |seed| {
         runs += 1;
-        undecided += u64::from(judged_run(seed, &mut sum) == Verdict::Undecided);
+        undecided += u64::from(judged_run(seed, false, &mut sum) == Verdict::Undecided);
     });
     assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
     if runs > 1_000 {
         let all = [sum.direct, sum.jobs, sum.flights, sum.relays, sum.refused, sum.waits];
         assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
     }
+}
+
+#[test]
+fn calls_that_wait_are_part_of_a_serial_order() {
+    let (mut sum, mut runs, mut undecided) = (Tally::default(), 0, 0);
+    for_seeds(1_000, |seed| {
+        runs += 1;
+        undecided += u64::from(judged_run(seed, true, &mut sum) == Verdict::Undecided);
+    });
+    assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
+    if runs > 900 {
+        let all = [sum.blocking, sum.parked, sum.served, sum.tries, sum.given_up];
+        assert!(all.iter().all(|count| *count > runs / 4), "hardly anybody waited: {sum:?}");
+    }
+}
+
+/// Clients that wait and hang up meanwhile: whatever is pushed is in one reply or left.
+fn vanishing_run(seed: u64, sum: &mut Tally) {
+    let mut lot = Lot::new(seed, 5);
+    let shards = 1 + lot.below(8);
+    let names = lot.names(shards);
+    let mut world = World::new(shards, names.clone(), seed, false);
+    world.clients_vanish = true;
+    for client in 0..12 {
+        let windows = (0..12)
+            .map(|_| match (client % 3, lot.below(4)) {
+                (0, _) => vec![Op::RPush(lot.key(), (0..1 + lot.below(3)).map(|_| lot.value()).collect())],
+                (_, 0) => vec![Op::BLMove(lot.key(), lot.key())],
+                (_, 1) => vec![Op::BLPop(lot.keys())],
+                _ => vec![Op::BLPop(vec![lot.key()])],
+            })
+            .collect();
+        world.connect(lot.below(shards), 0, protocol(&mut lot), windows);
+    }
+    world.run().unwrap_or_else(|trouble| panic!("{trouble}"));
+    add(sum, &world.tally);
+    let mut seen = vec![0; lot.values as usize + 1];
+    let mut note = |text: &[u8]| seen[integer_in(text) as usize] += 1;
+    for value in world.state().0.iter().flatten() {
+        let Value::List(list) = value else { panic!("only lists were made") };
+        list.iter().for_each(|text| note(text));
+    }
+    for Event { op, reply, .. } in world.histories().iter().flat_map(|history| &history.events) {
+        if matches!(op, Op::BLPop(_)) && reply.starts_with(b"*2") {
+            note(reply);
+        }
+    }
+    assert!(seen[1..].iter().all(|count| *count == 1), "each element is in one place: {seen:?}");
+}
+
+#[test]
+fn clients_that_vanish_lose_and_double_nothing() {
+    let (mut sum, mut runs) = (Tally::default(), 0);
+    for_seeds(300, |seed| {
+        runs += 1;
+        vanishing_run(seed, &mut sum);
+    });
+    assert!(runs < 300 || sum.put_back > runs / 4 && sum.tries > runs, "hardly anything was put back: {sum:?}");
 }
 
 /// Laws that can be told from a history at sight, for long runs with many clients.
@@ -211,7 +352,7 @@ fn long_run(seed: u64) {
         |key: usize| histories.iter().flat_map(|one| &one.events).filter(|event| event.op == Op::Incr(key)).count();
     let State(end) = world.state();
     for (key, value) in (9..12).zip(&end[9..]) {
-        assert_eq!(*value, Some(number(count(key))), "counter {key}");
+        assert_eq!(*value, Some(Value::Text(number(count(key)))), "counter {key}");
     }
     assert_eq!(end[4..7].iter().flatten().count(), 1, "what is renamed is neither lost nor doubled");
 }
@@ -317,7 +458,7 @@ fn the_search_tells_right_from_wrong() {
     let names = vec![b"a".to_vec(), b"b".to_vec()];
     let set = |answered| client(vec![event(Op::MSet(vec![(0, number(1)), (1, number(1))]), "+OK\r\n", 0, answered)]);
     let mut end = State::empty(2);
-    end.0[..2].fill(Some(number(1)));
+    end.0[..2].fill(Some(Value::Text(number(1))));
     let judge = |histories: &[History]| Search::run(histories, &names, &end);
     let none = "*2\r\n$-1\r\n$-1\r\n";
     let read = |reply: &str| client(vec![event(Op::MGet(vec![0, 1]), reply, 2, 3)]);

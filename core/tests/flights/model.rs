@@ -1,8 +1,11 @@
 //! What the simulated clients ask for, what a single thread would answer, and the search for an order of all operations
 //! in which every answer is right.
 
+use ringkey_core::keyspace::{EntryRef, ValueKind};
 use ringkey_core::resp::{Protocol, Request};
+use ringkey_core::value::list::ListRef;
 use std::collections::HashSet;
+use std::fmt;
 use std::rc::Rc;
 
 /// Number of a key in the run's list of keys.
@@ -36,13 +39,50 @@ pub enum Op {
     /// KEYS with a pattern for all.
     Keys,
     FlushAll,
+    /// SADD of the names of all keys to their index, which is the last key.
+    Index,
+    /// SORT of the index, which gets the values of the keys that it names.
+    Sort,
+    /// The same, stored under this key.
+    SortInto(Key),
     /// No command: a look at the whole of one shard, which has these keys, as SCAN takes one.
     Look(usize, Vec<Key>),
+    RPush(Key, Vec<Rc<[u8]>>),
+    LPop(Key),
+    /// LRANGE of all.
+    LRange(Key),
+    /// LMOVE from the head of one list to the tail of another, or the same.
+    LMove(Key, Key),
+    /// BLPOP without an end: the simulation decides when its time is over.
+    BLPop(Vec<Key>),
+    /// BLMOVE, as LMOVE above.
+    BLMove(Key, Key),
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// A string.
+    Text(Rc<[u8]>),
+    /// A list, never empty.
+    List(Vec<Rc<[u8]>>),
+    /// The set with the names of all keys.
+    Index,
+}
+
+/// What an entry of the shards holds.
+pub fn value_of(entry: &EntryRef<'_>) -> Value {
+    let mut number = itoa::Buffer::new();
+    match ListRef::of(entry) {
+        Some(list) => Value::List(list.items(0..list.len(), false).map(|item| item.text(&mut number).into()).collect()),
+        None if entry.kind() == ValueKind::Set => Value::Index,
+        None => Value::Text(entry.value().as_bytes(&mut number).into()),
+    }
 }
 
 /// Values by database and key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct State(pub Vec<Option<Rc<[u8]>>>);
+pub struct State(pub Vec<Option<Value>>);
 
 impl State {
     /// So many keys in each database, none of them there.
@@ -85,6 +125,27 @@ impl Op {
             Op::DbSize => Request::new([&b"DBSIZE"[..]]),
             Op::Keys => Request::new([&b"KEYS"[..], b"*"]),
             Op::FlushAll => Request::new([&b"FLUSHALL"[..]]),
+            Op::RPush(key, values) => {
+                Request::new([&b"RPUSH"[..], name(key)].into_iter().chain(values.iter().map(|value| &**value)))
+            }
+            Op::LPop(key) => Request::new([b"LPOP", name(key)]),
+            Op::LRange(key) => Request::new([b"LRANGE", name(key), b"0", b"-1"]),
+            Op::LMove(from, to) => Request::new([b"LMOVE", name(from), name(to), b"LEFT", b"RIGHT"]),
+            Op::BLMove(from, to) => Request::new([b"BLMOVE", name(from), name(to), b"LEFT", b"RIGHT", b"0"]),
+            Op::BLPop(keys) => {
+                let words = std::iter::once(&b"BLPOP"[..]).chain(keys.iter().map(name)).chain([&b"0"[..]]);
+                Request::new(words.collect::<Vec<_>>())
+            }
+            Op::Index => {
+                let (index, keys) = names.split_last().expect("there is an index");
+                Request::new([&b"SADD"[..], index].into_iter().chain(keys.iter().map(Vec::as_slice)))
+            }
+            Op::Sort | Op::SortInto(_) => {
+                let index = names.last().expect("there is an index").as_slice();
+                let words = [b"SORT", index, b"BY", b"x_*", b"GET", b"*", b"ALPHA"];
+                let target = if let Op::SortInto(key) = self { Some([b"STORE", name(key)]) } else { None };
+                Request::new(words.into_iter().chain(target.into_iter().flatten()).collect::<Vec<_>>())
+            }
             Op::Look(..) => unreachable!("a look is no command"),
         }
     }
@@ -95,36 +156,42 @@ impl Op {
         let at = |key: Key| db * keys + key;
         match self {
             Op::Set(key, value) | Op::SetFor(key, value, _) => {
-                state.0[at(*key)] = Some(value.clone());
+                state.0[at(*key)] = text(value);
                 b"+OK\r\n".to_vec()
             }
-            Op::Get(key) => bulk(state.0[at(*key)].as_deref(), protocol),
-            Op::GetDel(key) => bulk(state.0[at(*key)].take().as_deref(), protocol),
+            Op::Get(key) | Op::GetDel(key) | Op::Incr(key) | Op::Append(key, _) if is_list(&state.0[at(*key)]) => {
+                WRONG_TYPE.to_vec()
+            }
+            Op::Get(key) => bulk(text_of(&state.0[at(*key)]), protocol),
+            Op::GetDel(key) => bulk(text_of(&state.0[at(*key)].take()), protocol),
             Op::Incr(key) => incr(&mut state.0[at(*key)]),
             Op::Append(key, value) => {
-                let old = state.0[at(*key)].as_deref().unwrap_or_default();
+                let old = text_of(&state.0[at(*key)]).unwrap_or_default();
                 let new = [old, value].concat();
                 let len = new.len();
-                state.0[at(*key)] = Some(new.into());
+                state.0[at(*key)] = text(&new.into());
                 integer(len)
             }
             Op::MSet(pairs) => {
-                pairs.iter().for_each(|(key, value)| state.0[at(*key)] = Some(value.clone()));
+                pairs.iter().for_each(|(key, value)| state.0[at(*key)] = text(value));
                 b"+OK\r\n".to_vec()
             }
             Op::MSetNx(pairs) => {
                 let is_free = pairs.iter().all(|(key, _)| state.0[at(*key)].is_none());
                 if is_free {
-                    pairs.iter().for_each(|(key, value)| state.0[at(*key)] = Some(value.clone()));
+                    pairs.iter().for_each(|(key, value)| state.0[at(*key)] = text(value));
                 }
                 integer(usize::from(is_free))
             }
-            Op::MGet(some) => array(some.iter().map(|key| bulk(state.0[at(*key)].as_deref(), protocol)).collect()),
+            Op::MGet(some) => array(some.iter().map(|key| bulk(text_of(&state.0[at(*key)]), protocol)).collect()),
             Op::Del(some) => integer(some.iter().filter(|key| state.0[at(**key)].take().is_some()).count()),
             Op::Exists(some) => integer(some.iter().filter(|key| state.0[at(**key)].is_some()).count()),
             Op::Rename(..) | Op::RenameNx(..) | Op::Copy(..) => self.transfer(state, db),
+            Op::Lcs(one, other) if [one, other].iter().any(|key| is_list(&state.0[at(**key)])) => {
+                b"-ERR The specified keys must contain string values\r\n".to_vec()
+            }
             Op::Lcs(one, other) => {
-                let value = |key: Key| state.0[at(key)].as_deref().unwrap_or_default();
+                let value = |key: Key| text_of(&state.0[at(key)]).unwrap_or_default();
                 integer(common_len(value(*one), value(*other)))
             }
             Op::DbSize => integer(state.0[at(0)..at(keys)].iter().flatten().count()),
@@ -136,10 +203,81 @@ impl Op {
                 let there = some.iter().filter(|key| state.0[at(**key)].is_some());
                 array(there.map(|key| bulk(Some(&names[*key]), protocol)).collect())
             }
+            Op::Index | Op::Sort | Op::SortInto(_) => self.apply_to_index(state, db, protocol),
             Op::FlushAll => {
                 state.0.fill(None);
                 b"+OK\r\n".to_vec()
             }
+            _ => self.apply_to_lists(state, names, db, protocol),
+        }
+    }
+
+    fn apply_to_index(&self, state: &mut State, db: usize, protocol: Protocol) -> Vec<u8> {
+        let keys = state.keys() - 1;
+        let (base, index) = (db * state.keys(), db * state.keys() + keys);
+        let there = if state.0[index].is_some() { keys } else { 0 };
+        match self {
+            Op::Index => {
+                state.0[index] = Some(Value::Index);
+                integer(keys - there)
+            }
+            Op::Sort => array((0..there).map(|key| bulk(text_of(&state.0[base + key]), protocol)).collect()),
+            Op::SortInto(target) => {
+                let values = state.0[base..base + there].iter().map(|value| text_of(value).unwrap_or_default().into());
+                let values: Vec<Rc<[u8]>> = values.collect();
+                state.0[base + target] = (there > 0).then_some(Value::List(values));
+                integer(there)
+            }
+            _ => unreachable!("only operations on the index come here"),
+        }
+    }
+
+    fn apply_to_lists(&self, state: &mut State, names: &[Vec<u8>], db: usize, protocol: Protocol) -> Vec<u8> {
+        let base = db * state.keys();
+        match self {
+            Op::RPush(key, values) => match state.0[base + key].get_or_insert_with(|| Value::List(Vec::new())) {
+                Value::Text(_) | Value::Index => WRONG_TYPE.to_vec(),
+                Value::List(list) => {
+                    list.extend(values.iter().cloned());
+                    integer(list.len())
+                }
+            },
+            Op::LRange(key) => match &state.0[base + key] {
+                Some(Value::Text(_) | Value::Index) => WRONG_TYPE.to_vec(),
+                Some(Value::List(list)) => array(list.iter().map(|value| bulk(Some(value), protocol)).collect()),
+                None => array(Vec::new()),
+            },
+            Op::LPop(key) => match pop(&mut state.0[base + key]) {
+                Err(WrongType) => WRONG_TYPE.to_vec(),
+                Ok(value) => bulk(value.as_deref(), protocol),
+            },
+            Op::BLPop(keys) => {
+                for key in keys {
+                    match pop(&mut state.0[base + key]) {
+                        Err(WrongType) => return WRONG_TYPE.to_vec(),
+                        Ok(Some(value)) => {
+                            return array(vec![bulk(Some(&names[*key]), protocol), bulk(Some(&value), protocol)]);
+                        }
+                        Ok(None) => {}
+                    }
+                }
+                nothing_came(protocol)
+            }
+            Op::LMove(from, to) | Op::BLMove(from, to) => {
+                let is_filled = matches!(&state.0[base + from], Some(Value::List(_)));
+                let is_refused = matches!(&state.0[base + to], Some(Value::Text(_)));
+                let value = match pop(&mut state.0[base + from].clone()) {
+                    Err(WrongType) => return WRONG_TYPE.to_vec(),
+                    Ok(_) if is_filled && is_refused => return WRONG_TYPE.to_vec(),
+                    Ok(None) if matches!(self, Op::BLMove(..)) => return nothing_came(protocol),
+                    Ok(None) => return bulk(None, protocol),
+                    Ok(Some(value)) => value,
+                };
+                let _moved = pop(&mut state.0[base + from]);
+                Op::RPush(*to, vec![value.clone()]).apply_to_lists(state, names, db, protocol);
+                bulk(Some(&value), protocol)
+            }
+            _ => unreachable!("only operations on lists come here"),
         }
     }
 
@@ -191,6 +329,46 @@ impl Op {
     }
 }
 
+const WRONG_TYPE: &[u8] = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+
+fn text(value: &Rc<[u8]>) -> Option<Value> {
+    Some(Value::Text(value.clone()))
+}
+
+fn text_of(value: &Option<Value>) -> Option<&[u8]> {
+    match value {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn is_list(value: &Option<Value>) -> bool {
+    matches!(value, Some(Value::List(_)))
+}
+
+/// A list was expected, and something else is there.
+struct WrongType;
+
+/// Takes the head of a list; a list that has become empty goes.
+fn pop(value: &mut Option<Value>) -> Result<Option<Rc<[u8]>>, WrongType> {
+    match value {
+        None => Ok(None),
+        Some(Value::Text(_) | Value::Index) => Err(WrongType),
+        Some(Value::List(list)) => {
+            let head = list.remove(0);
+            if list.is_empty() {
+                *value = None;
+            }
+            Ok(Some(head))
+        }
+    }
+}
+
+/// The reply to who has waited in vain.
+fn nothing_came(protocol: Protocol) -> Vec<u8> {
+    if protocol == Protocol::Resp2 { b"*-1\r\n".to_vec() } else { b"_\r\n".to_vec() }
+}
+
 fn integer(number: usize) -> Vec<u8> {
     format!(":{number}\r\n").into_bytes()
 }
@@ -207,15 +385,15 @@ fn array(items: Vec<Vec<u8>>) -> Vec<u8> {
     [format!("*{}\r\n", items.len()).into_bytes(), items.concat()].concat()
 }
 
-fn incr(value: &mut Option<Rc<[u8]>>) -> Vec<u8> {
-    let old = match value.as_deref() {
+fn incr(value: &mut Option<Value>) -> Vec<u8> {
+    let old = match text_of(value) {
         None => Some(0),
         Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok()),
     };
     let Some(new) = old.and_then(|old| old.checked_add(1)) else {
         return b"-ERR value is not an integer or out of range\r\n".to_vec();
     };
-    *value = Some(new.to_string().into_bytes().into());
+    *value = text(&new.to_string().into_bytes().into());
     format!(":{new}\r\n").into_bytes()
 }
 
@@ -275,6 +453,17 @@ pub struct History {
     pub protocol: Protocol,
     /// Its operations.
     pub events: Vec<Event>,
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "a client of database {} with {:?}:", self.db, self.protocol)?;
+        for Event { op, reply, invoked, answered } in &self.events {
+            let reply = String::from_utf8_lossy(reply).replace("\r\n", " ");
+            writeln!(f, "  {invoked:4}..{answered:4} {op:?} -> {:.200}", reply)?;
+        }
+        Ok(())
+    }
 }
 
 /// The outcome of a search.

@@ -4,13 +4,15 @@
 //! that brought, and posts what it has for others, the collected batch with its releases first and the legs behind it.
 //! A ring keeps the order of its letters; which ring is read when, and how far, is drawn by lot.
 
-use crate::model::{DATABASES, Event, History, Op, State, split_replies};
+use crate::model::{DATABASES, Event, History, Op, State, split_replies, value_of};
+use crate::waiting::{Blocked, NOBODY};
 use ringkey_core::command::{Command, Flags, Join, Run, Spread, table};
 use ringkey_core::keyspace::slot::{ShardMap, slot_of};
 use ringkey_core::keyspace::{KeyHasher, Shard};
 use ringkey_core::prng::Prng;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Request};
+use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Call, LockRequests, Order, Reach, lock_of, push_key_locks};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::{Mode, Owner};
@@ -18,45 +20,70 @@ use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
 
+/// What a client waits for.
 #[derive(Debug, Default)]
-enum Pending {
+pub enum Pending {
     #[default]
     Nothing,
     Job,
-    Flight(Box<Flight>, Option<(Request, Call)>),
+    Flight(Box<Flight>, Option<Gathered>),
+    Blocked(Box<Blocked>),
+}
+
+/// A command whose entries are being lent.
+#[derive(Debug)]
+pub struct Gathered {
+    /// Its words.
+    pub request: Request,
+    /// The call.
+    pub call: Call,
+    /// If it may block its client: who waits.
+    pub blocked: Option<Box<Blocked>>,
 }
 
 /// A client that sends windows of commands and waits for all replies of one before it sends the next.
 #[derive(Debug)]
 pub struct Client {
-    home: usize,
+    /// Its core.
+    pub home: usize,
     db: usize,
-    protocol: Protocol,
+    /// The protocol of its replies.
+    pub protocol: Protocol,
     windows: VecDeque<Vec<Op>>,
     /// What is left of the window under way.
-    window: VecDeque<Op>,
+    pub window: VecDeque<Op>,
     /// What was sent off and is not answered.
-    unanswered: VecDeque<Op>,
+    pub unanswered: VecDeque<Op>,
     invoked: u64,
-    pending: Pending,
-    output: ReplyBuffer,
+    /// What it waits for.
+    pub pending: Pending,
+    /// Replies to what was sent off.
+    pub output: ReplyBuffer,
     events: Vec<Event>,
+    /// Has it hung up?
+    pub is_gone: bool,
 }
 
 /// A message on its way, as the server has it: boxed, for it is moved often.
 type Letter = Box<Batch>;
 
 #[derive(Debug)]
-struct Core {
-    site: Site,
-    bench: Workbench,
+pub struct Core {
+    /// Its shard.
+    pub site: Site,
+    /// Where it runs commands over entries of several shards.
+    pub bench: Workbench,
+    /// Where it runs commands over all that the shards have.
+    pub assembly: Assembly,
     outgoing: Vec<Option<Letter>>,
     legs: Vec<Vec<Letter>>,
     inbound: VecDeque<Letter>,
     homecoming: VecDeque<(usize, Letter)>,
-    ready: VecDeque<usize>,
+    /// Clients that go on.
+    pub ready: VecDeque<usize>,
     owners: u64,
-    now: i64,
+    /// Its clock, in milliseconds.
+    pub now: i64,
 }
 
 /// How often what happened, so that a test can tell that it tested something.
@@ -72,17 +99,35 @@ pub struct Tally {
     pub relays: u64,
     /// Legs whose locks were refused when tried at once.
     pub refused: u64,
+    /// Calls that ran over all that the shards have.
+    pub assembled: u64,
     /// Jobs that waited.
     pub waits: u64,
+    /// Calls that may block.
+    pub blocking: u64,
+    /// How often somebody was told that it is parked, or watches.
+    pub parked: u64,
+    /// Those that were served where they were parked.
+    pub served: u64,
+    /// Attempts of calls over several shards.
+    pub tries: u64,
+    /// Those whose time was over, or who hung up.
+    pub given_up: u64,
+    /// Replies to nobody, whose elements went back.
+    pub put_back: u64,
 }
 
 /// Everything.
 #[derive(Debug)]
 pub struct World {
-    cores: Vec<Core>,
+    /// The cores.
+    pub cores: Vec<Core>,
     /// What is under way from core `i / n` to core `i % n`.
     rings: Vec<VecDeque<Letter>>,
-    clients: Vec<Client>,
+    /// The clients.
+    pub clients: Vec<Client>,
+    /// Do clients hang up while they wait?
+    pub clients_vanish: bool,
     map: ShardMap,
     names: Vec<Vec<u8>>,
     prng: Prng,
@@ -105,6 +150,7 @@ impl World {
         let core = |at: usize| Core {
             site: Site::new(Shard::new(ShardId(at as u16), map, DATABASES as u32, hasher.clone(), seed)),
             bench: Workbench::new(Shard::scratch(DATABASES as u32, hasher.clone(), seed)),
+            assembly: Assembly::default(),
             outgoing: (0..cores).map(|_| None).collect(),
             legs: (0..cores).map(|_| Vec::new()).collect(),
             inbound: VecDeque::new(),
@@ -117,6 +163,7 @@ impl World {
             cores: (0..cores).map(core).collect(),
             rings: (0..cores * cores).map(|_| VecDeque::new()).collect(),
             clients: Vec::new(),
+            clients_vanish: false,
             map,
             names,
             prng: Prng::new(seed ^ 0x5eed),
@@ -139,6 +186,7 @@ impl World {
             pending: Pending::Nothing,
             output: ReplyBuffer::default(),
             events: Vec::new(),
+            is_gone: false,
         });
     }
 
@@ -161,12 +209,15 @@ impl World {
     fn has_work(&self, core: usize) -> bool {
         let count = self.cores.len();
         let letters = (0..count).any(|from| !self.rings[from * count + core].is_empty());
-        letters || (0..self.clients.len()).any(|client| self.may_send(client, core))
+        let is_awake =
+            |client| self.may_send(client, core) || self.clients[client].home == core && self.may_give_up(client);
+        letters || (0..self.clients.len()).any(is_awake)
     }
 
     fn may_send(&self, client: usize, core: usize) -> bool {
         let client = &self.clients[client];
-        client.home == core && client.unanswered.is_empty() && client.window.is_empty() && !client.windows.is_empty()
+        let is_idle = client.unanswered.is_empty() && client.window.is_empty();
+        client.home == core && is_idle && !client.windows.is_empty() && !client.is_gone
     }
 
     /// After everything has come to rest: nothing is left anywhere.
@@ -180,6 +231,13 @@ impl World {
             if core.site.waiting() > 0 || !core.site.is_idle() {
                 return Err(format!("shard {at} is not idle; {} jobs wait", core.site.waiting()));
             }
+            if core.site.parked() > 0 || core.site.shard.waiting.keys() > 0 {
+                return Err(format!("{} jobs wait for keys of shard {at}", core.site.parked()));
+            }
+            if core.bench.shard().waiting_to_be_freed() > 0 {
+                return Err(format!("the workbench of core {at} buries what nobody frees"));
+            }
+            assert!(!core.site.shard.is_lent(), "the data of shard {at} is at home");
             core.site.shard.check();
         }
         Ok(())
@@ -195,7 +253,7 @@ impl World {
                     let key = self.names.iter().position(|name| name == entry.key()).expect("only known keys");
                     let place = &mut state.0[db * keys + key];
                     assert!(place.is_none(), "a key is in two places");
-                    *place = Some(entry.value().as_bytes(&mut itoa::Buffer::new()).into());
+                    *place = Some(value_of(&entry));
                 });
             }
         }
@@ -245,6 +303,13 @@ impl World {
             }
         }
         self.settle(core);
+        for client in 0..self.clients.len() {
+            if self.clients[client].home == core && self.may_give_up(client) && self.below(12) == 0 {
+                let vanishes = self.clients_vanish && self.below(3) == 0;
+                self.give_up(client, vanishes);
+            }
+        }
+        self.settle(core);
         if self.below(8) == 0 {
             let now = Millis(self.cores[core].now);
             self.cores[core].site.upkeep(now, 16);
@@ -255,6 +320,11 @@ impl World {
     fn settle(&mut self, core: usize) {
         loop {
             self.flush_own(core);
+            if self.cores[core].site.has_served() {
+                let mut done = Vec::new();
+                self.cores[core].site.take_served(&mut done);
+                self.send_done(core, done.into());
+            }
             if let Some(batch) = self.cores[core].inbound.pop_front() {
                 self.deliver(core, batch);
             } else if let Some((from, batch)) = self.cores[core].homecoming.pop_front() {
@@ -304,27 +374,36 @@ impl World {
                 site.release(Millis(*now), owner, &mut more);
                 done.extend(more);
             }
-            if home != core {
+            if !batch.is_awaited() {
+                let is_back = batch.lent.iter().all(|lent| lent.entry.is_none()) && batch.loan.is_none();
+                assert!(is_back, "what was lent has been taken back");
+            } else if home != core {
                 self.rings[core * count + home].push_back(batch);
-            } else if batch.jobs.iter().any(|job| job.order != Order::Return) {
+            } else {
                 self.cores[core].homecoming.push_back((core, batch));
             }
         }
     }
 
     fn come_home(&mut self, core: usize, from: usize, batch: Letter) {
-        if let [job] = batch.jobs.as_slice() {
+        if let [job] = batch.jobs.as_slice()
+            && job.is_of_calls()
+            && job.ticket != NOBODY
+        {
             let client = job.ticket as usize;
-            if job.order == Order::Return {
-                assert!(batch.lent.iter().all(|lent| lent.entry.is_none()), "what was lent has been taken back");
-                return;
-            }
             let from_shard = ShardId(from as u16);
             if matches!(&self.clients[client].pending, Pending::Flight(flight, _) if !flight.is_merged(from_shard)) {
                 return self.leg_returned(core, from, batch, client);
             }
         }
         for (at, job) in batch.jobs.iter().enumerate() {
+            if job.ticket == NOBODY {
+                continue;
+            }
+            if !job.is_of_calls() {
+                self.take_news(core, &batch, at);
+                continue;
+            }
             let client = &mut self.clients[job.ticket as usize];
             if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut client.pending) {
                 self.tally.refused += u64::from(job.refused);
@@ -352,9 +431,9 @@ impl World {
         &mut self,
         core: usize,
         client: usize,
-        (mut flight, gathered): (Box<Flight>, Option<(Request, Call)>),
+        (mut flight, gathered): (Box<Flight>, Option<Gathered>),
         progress: Progress,
-        mut steps: Vec<Step>,
+        steps: Vec<Step>,
     ) {
         if progress == Progress::UnderWay {
             self.carry_out(core, &mut flight, steps);
@@ -363,26 +442,29 @@ impl World {
         }
         let mut out = ReplyBuffer::default();
         match gathered {
-            Some((request, call)) => {
-                let Core { site, bench, now, .. } = &mut self.cores[core];
-                let mut lent = flight.lent_batches();
-                bench.run(&site.rules, Millis(*now), false, &call, &request.args(), &mut lent, &mut out);
-                drop(lent);
-                flight.give_back(&mut steps);
+            Some(gathered) => {
+                if !self.run_gathered(core, client, &mut flight, gathered) {
+                    return;
+                }
             }
-            None => flight.assemble(self.prng.next_u64(), &mut out),
+            None => {
+                flight.assemble(self.prng.next_u64(), &mut out);
+                self.carry_out(core, &mut flight, steps);
+                self.clients[client].output.append_range(&out, Mark::default(), out.mark());
+            }
         }
-        self.carry_out(core, &mut flight, steps);
-        self.clients[client].output.append_range(&out, Mark::default(), out.mark());
         self.answered(client);
         self.cores[core].ready.push_back(client);
     }
 
     /// All that was sent off is answered: notes which reply belongs to which command.
-    fn answered(&mut self, client: usize) {
-        let Client { output, unanswered, events, invoked, .. } = &mut self.clients[client];
+    pub fn answered(&mut self, client: usize) {
+        let Client { output, unanswered, events, invoked, is_gone, .. } = &mut self.clients[client];
         let replies = split_replies(&output.to_vec());
         output.clear();
+        if *is_gone {
+            return unanswered.clear();
+        }
         assert_eq!(replies.len(), unanswered.len(), "one reply for each command: {unanswered:?}");
         for (op, reply) in unanswered.drain(..).zip(replies) {
             let reply = op.normal(reply, &self.names);
@@ -390,7 +472,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, core: usize, flight: &mut Flight, steps: Vec<Step>) {
+    pub fn carry_out(&mut self, core: usize, flight: &mut Flight, steps: Vec<Step>) {
         let owner = flight.owner();
         for step in steps {
             match step {
@@ -410,12 +492,12 @@ impl World {
         }
     }
 
-    fn outgoing(&mut self, core: usize, to: usize) -> &mut Batch {
+    pub fn outgoing(&mut self, core: usize, to: usize) -> &mut Batch {
         let home = ShardId(core as u16);
         self.cores[core].outgoing[to].get_or_insert_with(|| Box::new(Batch::new(home)))
     }
 
-    fn new_owner(&mut self, core: usize) -> Owner {
+    pub fn new_owner(&mut self, core: usize) -> Owner {
         self.cores[core].owners += 1;
         Owner((core as u64) << 48 | self.cores[core].owners)
     }
@@ -433,6 +515,10 @@ impl World {
             let request = op.request(&self.names);
             let args = request.args();
             let (row, home) = (row_of(&args), self.clients[client].home);
+            if op.waits() {
+                self.begin_wait(client, row, request);
+                continue;
+            }
             match self.plan(home, row, &args) {
                 Plan::On(shard) => {
                     let call = self.call(client, row, &args);
@@ -448,7 +534,11 @@ impl World {
                     match row.spread {
                         Spread::EachKey { stride, join } => self.fly_each_key(client, row, &args, stride.into(), join),
                         Spread::EveryShard { join, shared } => self.fly_everywhere(client, row, &args, join, shared),
-                        Spread::Gather => self.gather(client, row, request),
+                        _ if self.needs_every_shard(row, &args) => self.gather_everything(client, row, request),
+                        Spread::Gather | Spread::Everything { .. } => {
+                            let owner = self.new_owner(home);
+                            self.gather(client, owner, row, request, None);
+                        }
                     }
                 }
             }
@@ -491,7 +581,7 @@ impl World {
         self.answered(client);
     }
 
-    fn call(&self, client: usize, row: &'static Command, args: &Args<'_>) -> Call {
+    pub fn call(&self, client: usize, row: &'static Command, args: &Args<'_>) -> Call {
         let Client { home, db, protocol, .. } = self.clients[client];
         let shard = &self.cores[home].site.shard;
         let first_key = row.single_key().map(|index| (index as u32, shard.key(args.get(index)).hash));
@@ -502,6 +592,9 @@ impl World {
 
     fn plan(&self, home: usize, row: &'static Command, args: &Args<'_>) -> Plan {
         if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+            return Plan::Alone;
+        }
+        if self.needs_every_shard(row, args) {
             return Plan::Alone;
         }
         let mut shards = Vec::new();
@@ -515,14 +608,18 @@ impl World {
         }
     }
 
-    fn shard_of(&self, key: &[u8]) -> usize {
+    fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
+        self.map.shards() > 1 && row.needs_every_shard(args)
+    }
+
+    pub fn shard_of(&self, key: &[u8]) -> usize {
         self.map.shard_of(slot_of(key)).index()
     }
 
     fn begin_stretch(&mut self, client: usize) {
         let home = self.clients[client].home;
         let mut stretch = Vec::new();
-        while let Some(op) = self.clients[client].window.front().filter(|op| !matches!(op, Op::Look(..))) {
+        while let Some(op) = self.clients[client].window.front().filter(|op| !op.ends_stretch()) {
             let request = op.request(&self.names);
             let Plan::On(shard) = self.plan(home, row_of(&request.args()), &request.args()) else { break };
             stretch.push((shard, request));
@@ -611,7 +708,7 @@ impl World {
         Flight::new(owner, client as u64, shape, reach, shards, || Box::new(Batch::new(home)))
     }
 
-    fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<(Request, Call)>) {
+    fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<Gathered>) {
         self.tally.flights += 1;
         let home = self.clients[client].home;
         let mut steps = Vec::new();
@@ -696,7 +793,24 @@ impl World {
         self.take_off(client, flight, None);
     }
 
-    fn gather(&mut self, client: usize, row: &'static Command, request: Request) {
+    /// Has all that the shards have lent.
+    fn gather_everything(&mut self, client: usize, row: &'static Command, request: Request) {
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let owner = self.new_owner(self.clients[client].home);
+        let flight = self.flight(client, owner, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        let call = self.call(client, row, &request.args());
+        self.take_off(client, flight, Some(Gathered { request, call, blocked: None }));
+    }
+
+    /// Has the entries of all keys of a command lent.
+    pub fn gather(
+        &mut self,
+        client: usize,
+        owner: Owner,
+        row: &'static Command,
+        request: Request,
+        blocked: Option<Box<Blocked>>,
+    ) {
         let args = request.args();
         let mut keys = Vec::new();
         row.visit_keys(&args, |index, _| keys.push((ShardId(self.shard_of(args.get(index)) as u16), args.get(index))));
@@ -704,7 +818,6 @@ impl World {
         keys.dedup();
         let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
         shards.dedup();
-        let owner = self.new_owner(self.clients[client].home);
         let mut flight = self.flight(client, owner, Shape::Gather, Reach::Keys, &shards);
         let call = Call { first_key: None, ..self.call(client, row, &args) };
         let other = ringkey_core::commands::key::other_database(row, &args).filter(|db| *db != call.db);
@@ -714,7 +827,7 @@ impl World {
                 flight.push_keys(*shard, &Call { db, ..call.clone() }, &words.args());
             }
         }
-        self.take_off(client, flight, Some((request.clone(), call)));
+        self.take_off(client, flight, Some(Gathered { request: request.clone(), call, blocked }));
     }
 }
 

@@ -135,6 +135,19 @@ impl Before {
     }
 }
 
+/// The workload with what this server says for `{dump:KEY}`.
+fn with_dumps(server: &Server, workload: &Workload) -> Result<Workload, PerfError> {
+    let mut workload = workload.clone();
+    for key in load::dumped_keys(&workload)? {
+        let dump = match server.client()?.command(&["DUMP", &key])? {
+            crate::client::Reply::Bulk(Some(dump)) => dump,
+            other => return Err(PerfError::Other(format!("DUMP {key} gave {other:?}"))),
+        };
+        workload.dumps.push((key, dump));
+    }
+    Ok(workload)
+}
+
 fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw), PerfError> {
     let plan = Plan {
         threads: case.client_threads,
@@ -148,6 +161,7 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         ..Plan::default()
     };
     let target = target(server);
+    let workload = &with_dumps(server, &case.workload)?;
     let warm_up = Plan {
         duration: Some(warm_up_of(case)),
         requests: case.requests.map(|requests| requests / WARM_UP_PART),
@@ -155,9 +169,9 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         seed: !plan.seed,
         ..plan.clone()
     };
-    load::run(&target, &case.workload, &warm_up, &mut |_| {})?;
+    load::run(&target, workload, &warm_up, &mut |_| {})?;
     let before = Before::read(server)?;
-    let report = load::run(&target, &case.workload, &plan, &mut |_| {})?;
+    let report = load::run(&target, workload, &plan, &mut |_| {})?;
     let (mut raw, _) = before.until_now(server)?;
     raw.requests = report.requests;
     raw.errors = report.errors;

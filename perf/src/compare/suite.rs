@@ -18,6 +18,7 @@ use std::time::Duration;
 pub const SHIPPED: &[(&str, &str)] = &[
     ("figures", include_str!("../../suites/figures.toml")),
     ("collections", include_str!("../../suites/collections.toml")),
+    ("types", include_str!("../../suites/types.toml")),
     ("strings", include_str!("../../suites/strings.toml")),
     ("cores", include_str!("../../suites/cores.toml")),
     ("smoke", include_str!("../../suites/smoke.toml")),
@@ -643,6 +644,32 @@ mod tests {
         ];
         for row in rows {
             assert!(suite.cases.iter().any(|case| case.name == row), "{row}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_types_is_there() {
+        let suite = Suite::load("types").unwrap();
+        let rows = [
+            "xadd",
+            "xread",
+            "xreadgroup-xack",
+            "bits-setbit",
+            "bits-getbit",
+            "bitcount",
+            "bitop",
+            "pfadd",
+            "pfcount",
+            "geoadd",
+            "geosearch",
+            "sort",
+            "dump-restore-hash",
+            "dump-restore-stream",
+            "dump-restore-zset",
+        ];
+        for row in rows {
+            let case = suite.cases.iter().find(|case| case.name == row).unwrap_or_else(|| panic!("{row}"));
+            assert!(!case.targets.is_empty(), "{row}");
         }
     }
 

@@ -21,7 +21,7 @@ mod ring;
 mod template;
 mod worker;
 
-pub(crate) use template::quote;
+pub(crate) use template::{dumped_keys, quote};
 
 use crate::PerfError;
 use crate::report::Report;

@@ -143,6 +143,7 @@ fn body(len: usize, seed: u64) -> Vec<u8> {
 
 struct Compiler<'a> {
     prefix: &'a [u8],
+    dumps: &'a [(String, Vec<u8>)],
     /// Digits of a key.
     key_digits: usize,
     /// Digits that can be other than zero.
@@ -154,12 +155,22 @@ struct Compiler<'a> {
 }
 
 /// A part of a word.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Part<'a> {
     Text(&'a str),
     Key,
     Number,
+    /// The last so many digits of a number.
+    Digits(usize),
     Value,
+    /// What DUMP says of a key.
+    Dump(&'a str),
+}
+
+impl Part<'_> {
+    fn is_drawn(self) -> bool {
+        matches!(self, Self::Key | Self::Number | Self::Digits(_))
+    }
 }
 
 impl<'a> Compiler<'a> {
@@ -175,7 +186,8 @@ impl<'a> Compiler<'a> {
         }
         let fixed_value = matches!(workload.value, ValueSize::Fixed(_));
         let max_value = workload.value.max();
-        Ok(Self { prefix: keys.prefix.as_bytes(), key_digits, changing, body, fixed_value, max_value })
+        let prefix = keys.prefix.as_bytes();
+        Ok(Self { prefix, dumps: &workload.dumps, key_digits, changing, body, fixed_value, max_value })
     }
 
     fn command(&self, command: &str) -> Result<Template, String> {
@@ -200,7 +212,7 @@ impl<'a> Compiler<'a> {
                 segments.push(sized(word)?);
             } else {
                 let text = self.word(word, is_key, &mut chunk);
-                if is_key && !any_key && !word.contains(&Part::Number) {
+                if is_key && !any_key && !word.iter().any(|part| part.is_drawn()) {
                     fixed_key = Some(text);
                 }
             }
@@ -220,15 +232,22 @@ impl<'a> Compiler<'a> {
             match part {
                 Part::Text(literal) => text.extend(literal.bytes()),
                 Part::Value => text.extend(self.body),
-                Part::Key | Part::Number => {
-                    let digits = if *part == Part::Key {
-                        text.extend(self.prefix);
-                        self.key_digits
-                    } else {
-                        NUMBER_DIGITS
+                Part::Dump(key) => {
+                    // Before a server has been asked it is empty.
+                    let dump = self.dumps.iter().find(|(name, _)| name == key);
+                    text.extend(dump.map(|(_, payload)| payload.as_slice()).unwrap_or_default());
+                }
+                Part::Key | Part::Number | Part::Digits(_) => {
+                    let (digits, changing) = match part {
+                        Part::Key => {
+                            text.extend(self.prefix);
+                            (self.key_digits, self.changing)
+                        }
+                        Part::Digits(digits) => (*digits, *digits),
+                        _ => (NUMBER_DIGITS, self.changing),
                     };
                     text.resize(text.len() + digits, b'0');
-                    holes.push(text.len() - self.changing..text.len());
+                    holes.push(text.len() - changing..text.len());
                 }
             }
         }
@@ -251,7 +270,7 @@ fn sized(parts: &[Part<'_>]) -> Result<Segment, String> {
         match part {
             Part::Text(literal) => around[values.min(1)].extend(literal.bytes()),
             Part::Value => values += 1,
-            Part::Key | Part::Number => values = 2,
+            Part::Key | Part::Number | Part::Digits(_) | Part::Dump(_) => values = 2,
         }
     }
     if values > 1 {
@@ -263,13 +282,6 @@ fn sized(parts: &[Part<'_>]) -> Result<Segment, String> {
 
 /// Finds the placeholders of a word, ours and those of valkey-benchmark. Other braces are text: they may be hash tags.
 fn parse(word: &str) -> Result<Vec<Part<'_>>, String> {
-    const NAMES: &[(&str, Part<'static>)] = &[
-        ("{key}", Part::Key),
-        ("{number}", Part::Number),
-        ("{value}", Part::Value),
-        ("__rand_int__", Part::Number),
-        ("__data__", Part::Value),
-    ];
     if let Some(at) = word.find("__rand_") {
         let name: String = word[at..].chars().take(12).collect();
         if name != "__rand_int__" {
@@ -277,25 +289,60 @@ fn parse(word: &str) -> Result<Vec<Part<'_>>, String> {
         }
     }
     let mut parts = Vec::new();
-    let mut rest = word;
-    while !rest.is_empty() {
-        let next =
-            NAMES.iter().filter_map(|(name, part)| Some((rest.find(name)?, name.len(), part))).min_by_key(|n| n.0);
-        let Some((at, len, part)) = next else {
-            parts.push(Part::Text(rest));
-            break;
+    let (mut text, mut rest) = (0, 0);
+    while rest < word.len() {
+        let Some((len, part)) = placeholder(&word[rest..]) else {
+            rest += word[rest..].chars().next().map_or(1, char::len_utf8);
+            continue;
         };
-        if at > 0 {
-            parts.push(Part::Text(&rest[..at]));
+        if rest > text {
+            parts.push(Part::Text(&word[text..rest]));
         }
-        parts.push(match part {
-            Part::Key => Part::Key,
-            Part::Number => Part::Number,
-            _ => Part::Value,
-        });
-        rest = &rest[at + len..];
+        parts.push(part);
+        rest += len;
+        text = rest;
+    }
+    if rest > text {
+        parts.push(Part::Text(&word[text..]));
     }
     Ok(parts)
+}
+
+/// The placeholder with which a text begins, and its length.
+fn placeholder(text: &str) -> Option<(usize, Part<'_>)> {
+    const NAMES: &[(&str, Part<'static>)] = &[
+        ("{key}", Part::Key),
+        ("{number}", Part::Number),
+        ("{value}", Part::Value),
+        ("__rand_int__", Part::Number),
+        ("__data__", Part::Value),
+    ];
+    if let Some((name, part)) = NAMES.iter().find(|(name, _)| text.starts_with(name)) {
+        return Some((name.len(), *part));
+    }
+    let inner = text.strip_prefix('{')?;
+    let (name, argument) = inner[..inner.find('}')?].split_once(':')?;
+    let part = match name {
+        "digits" => Part::Digits(argument.parse().ok().filter(|digits| (1..=NUMBER_DIGITS).contains(digits))?),
+        "dump" => Part::Dump(argument),
+        _ => return None,
+    };
+    Some((name.len() + argument.len() + 3, part))
+}
+
+/// The keys of which the commands of a workload have the dump.
+pub(crate) fn dumped_keys(workload: &Workload) -> Result<Vec<String>, PerfError> {
+    let wrong = |why: String| PerfError::Workload { name: workload.name.clone(), why };
+    let mut keys = Vec::new();
+    for command in &workload.commands {
+        for word in split(&command.command).map_err(wrong)? {
+            keys.extend(parse(&word).map_err(wrong)?.iter().filter_map(|part| match part {
+                Part::Dump(key) => Some((*key).to_owned()),
+                _ => None,
+            }));
+        }
+    }
+    Ok(keys)
 }
 
 /// Parts a command into words: blanks part them; `'` and `"` quote, and within `"` a backslash takes the next
@@ -366,6 +413,22 @@ mod tests {
         assert_eq!((chunk.holes.len(), &chunk.holes[0].key), (1, &None));
         assert_eq!(program.templates[0].fixed_key.as_deref(), Some(&b"z"[..]));
         assert!(compile("SET __rand_1st__ x", ValueSize::Fixed(2)).is_err());
+    }
+
+    #[test]
+    fn digits_and_dumps_fill_in() {
+        let keys = Keys { count: 1000, ..Keys::default() };
+        let commands = vec![WeightedCommand::new("X {t}1{digits:1}.{digits:4} {dump:big} {digits:13}{dump}")];
+        let mut workload = Workload { commands, keys, ..Workload::default() };
+        assert_eq!(dumped_keys(&workload).unwrap(), ["big"]);
+        workload.dumps = vec![("big".to_owned(), vec![0, 255])];
+        let program = Program::compile(&workload, 0).unwrap();
+        let chunk = program.only_chunk().unwrap();
+        assert_eq!(chunk.bytes, b"*4\r\n$1\r\nX\r\n$10\r\n{t}10.0000\r\n$2\r\n\0\xff\r\n$17\r\n{digits:13}{dump}\r\n");
+        assert_eq!(
+            chunk.holes,
+            [Hole { digits: 20..21, key: Some(16..26) }, Hole { digits: 22..26, key: Some(16..26) }]
+        );
     }
 
     #[test]

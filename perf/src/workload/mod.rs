@@ -25,6 +25,9 @@ pub struct Workload {
     pub keys: Keys,
     /// How large `{value}` is.
     pub value: ValueSize,
+    /// What `{dump:KEY}` stands for, by key: the server's own answer to DUMP, asked for before a run.
+    #[serde(skip)]
+    pub dumps: Vec<(String, Vec<u8>)>,
 }
 
 impl Default for Workload {
@@ -35,6 +38,7 @@ impl Default for Workload {
             commands: vec![WeightedCommand::new("GET {key}")],
             keys: Keys::default(),
             value: ValueSize::default(),
+            dumps: Vec::new(),
         }
     }
 }
@@ -47,7 +51,8 @@ pub struct WeightedCommand {
     #[serde(default = "one")]
     pub weight: u32,
     /// Words parted by blanks, quoted where they contain some. `{key}` stands for a key, `{value}` for a value and
-    /// `{number}` for twelve digits drawn as keys are; each occurrence is drawn anew.
+    /// `{number}` for twelve digits drawn as keys are, `{digits:4}` for the last four of them; each occurrence is drawn anew.
+    /// `{dump:KEY}` stands for what DUMP says of a key.
     pub command: String,
 }
 

@@ -160,3 +160,17 @@ pub fn object_help(session: &mut Session) -> Result<(), CommandError> {
     write_help(session, "OBJECT", HELP);
     Ok(())
 }
+
+/// XINFO HELP
+pub fn stream_info_help(session: &mut Session) -> Result<(), CommandError> {
+    const HELP: &[&str] = &[
+        "CONSUMERS <key> <groupname>",
+        "    The consumers of a group.",
+        "GROUPS <key>",
+        "    The groups of the stream.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    Counts, ids and ends of the stream; with FULL also entries, groups and what they have not acknowledged.",
+    ];
+    write_help(session, "XINFO", HELP);
+    Ok(())
+}

@@ -157,7 +157,9 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
+        Admin::Migrate => state.migrate(session, args),
         Admin::ObjectHelp => keys::object_help(session),
+        Admin::XInfoHelp => keys::stream_info_help(session),
         Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet
@@ -318,6 +320,7 @@ impl State {
         let answer = match answer {
             Answer::Clients(page) => return client::walk::take_page(self, from, ticket, *page),
             Answer::Part(part) => return self.take_part(ticket, *part),
+            Answer::Delivered(errand) => return self.keys_were_sent(ticket, &errand),
             answer => answer,
         };
         let (index, generation) = Session::place_of(ticket);

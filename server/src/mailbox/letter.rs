@@ -8,6 +8,7 @@ use crate::admin::latency::LatencyOrder;
 use crate::blocking::Ending;
 use crate::listen::Ends;
 use crate::long_reply::{Part, SourceOrder};
+use crate::migrate::target::Errand;
 use ringkey_cluster::{Change, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
@@ -130,6 +131,7 @@ impl Question {
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
                 | DebugOrder::ListPlainFrom(_)
+                | DebugOrder::SkipChecksums(_)
                 | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
@@ -187,6 +189,8 @@ pub enum DebugOrder {
     PauseCron(bool),
     /// From this length on elements of large lists lie alone; 0: as the settings say.
     ListPlainFrom(usize),
+    /// Any checksum of a payload is right, or again only the right one.
+    SkipChecksums(bool),
     /// Create keys.
     Populate {
         /// In this database.
@@ -257,6 +261,8 @@ pub enum Answer {
     Names(Vec<&'static str>),
     /// Counts and durations of commands.
     Commands(Vec<CommandReport>),
+    /// What came of keys that were brought to another server.
+    Delivered(Box<Errand>),
     /// Settings were refused.
     Refused(ringkey_core::resp::CommandError),
     /// Done.

@@ -13,6 +13,7 @@ use crate::blocking::{Blocked, Returnable};
 use crate::listen::Ends;
 use crate::long_reply::Sink;
 use crate::mailbox::letter::{Answer, NewConnection};
+use crate::migrate::Migrating;
 use crate::observe::calls::Tracked;
 use big::BigArgument;
 use output::Output;
@@ -75,6 +76,8 @@ pub enum Pending {
     Paused,
     /// Keys that have nothing for it, or the news whether they have.
     Blocked(Box<Blocked>),
+    /// Another server, to which keys are brought (MIGRATE), or the shards of these keys.
+    Migrating(Box<Migrating>),
 }
 
 impl Pending {

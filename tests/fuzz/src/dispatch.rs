@@ -8,7 +8,7 @@ use super::reply::check as check_reply;
 use ringkey_core::command::{Command, Flags, Run, Spread, table};
 use ringkey_core::commands::{Context, Expiry, Rules};
 use ringkey_core::keyspace::expiry::Expired;
-use ringkey_core::keyspace::{EntryRef, KeyHasher, Shard, ValueKind};
+use ringkey_core::keyspace::{EntryRef, KeyHasher, Shard, Value, ValueKind};
 use ringkey_core::outcome::{Outcome, Propagate};
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Request, RequestLimits, RequestParser};
@@ -17,6 +17,7 @@ use ringkey_core::value::Limits;
 use ringkey_core::value::hash::HashRef;
 use ringkey_core::value::list::ListRef;
 use ringkey_core::value::set::SetRef;
+use ringkey_core::value::stream::StreamId;
 use ringkey_core::value::zset::SortedSetRef;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -167,7 +168,20 @@ fn content(entry: &EntryRef<'_>, now: Millis) -> Vec<u8> {
             });
             parts.sort_unstable();
         }
-        ValueKind::Stream => unreachable!("there are no streams yet"),
+        ValueKind::Stream => {
+            let Value::Stream(stream) = entry.value() else { unreachable!("it is a stream") };
+            let entries = &stream.entries;
+            let known = (entries.last_id(), entries.max_deleted_id(), entries.entries_added());
+            parts.push(format!("{known:?}").into_bytes());
+            for (id, fields) in entries.range(StreamId::MIN, StreamId::MAX, false) {
+                parts.push(id.to_string().into_bytes());
+                for (name, value) in fields {
+                    parts.push(name.text(&mut digits).to_vec());
+                    parts.push(value.text(&mut digits).to_vec());
+                }
+            }
+            parts.push(format!("{:?}", stream.groups).into_bytes());
+        }
     }
     parts.join(&b"\n"[..])
 }
@@ -181,6 +195,9 @@ const TIGHT: Limits = Limits {
     set_value_bytes: 8,
     zset_entries: 3,
     zset_value_bytes: 8,
+    stream_node_bytes: 60,
+    stream_node_entries: 3,
+    hll_sparse_bytes: 40,
     list_size: 3,
     list_plain_from: 0,
 };

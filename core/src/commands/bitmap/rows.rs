@@ -1,7 +1,7 @@
 //! Rows of the commands for strings as rows of bits.
 
 use crate::command::keys::{KeyFlags, KeyRule, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -37,6 +37,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::bitcount),
         ..Command::DEFAULT
     },
     Command {
@@ -105,6 +106,7 @@ pub static ROWS: &[Command] = &[
             .optional()
             .multiple(),
         ],
+        run: Run::OnShard(super::bitfield),
         ..Command::DEFAULT
     },
     Command {
@@ -126,6 +128,7 @@ pub static ROWS: &[Command] = &[
                 .multiple()
                 .with_token_each_time(),
         ],
+        run: Run::OnShard(super::bitfield_ro),
         ..Command::DEFAULT
     },
     Command {
@@ -155,6 +158,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("destkey", 0),
             Argument::key("key", 1).multiple(),
         ],
+        run: Run::OnShard(super::bitop),
         ..Command::DEFAULT
     },
     Command {
@@ -190,6 +194,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::bitpos),
         ..Command::DEFAULT
     },
     Command {
@@ -204,6 +209,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Reads one bit of a string.",
         arguments: &[Argument::key("key", 0), Argument::integer("offset")],
+        run: Run::OnShard(super::getbit),
         ..Command::DEFAULT
     },
     Command {
@@ -218,6 +224,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Sets or clears one bit of a string, which is made if it was absent.",
         arguments: &[Argument::key("key", 0), Argument::integer("offset"), Argument::integer("value")],
+        run: Run::OnShard(super::setbit),
         ..Command::DEFAULT
     },
 ];

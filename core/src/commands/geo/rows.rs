@@ -1,7 +1,7 @@
 //! Rows of the commands for places.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeyRule, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -29,6 +29,7 @@ pub static ROWS: &[Command] = &[
             )
             .multiple(),
         ],
+        run: Run::OnShard(super::geoadd),
         ..Command::DEFAULT
     },
     Command {
@@ -57,6 +58,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::geodist),
         ..Command::DEFAULT
     },
     Command {
@@ -71,6 +73,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each member",
         summary: "Writes positions as geohash texts.",
         arguments: &[Argument::key("key", 0), Argument::string("member").optional().multiple()],
+        run: Run::OnShard(super::geohash),
         ..Command::DEFAULT
     },
     Command {
@@ -85,6 +88,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each member",
         summary: "Tells the longitude and latitude of places.",
         arguments: &[Argument::key("key", 0), Argument::string("member").optional().multiple()],
+        run: Run::OnShard(super::geopos),
         ..Command::DEFAULT
     },
     Command {
@@ -144,6 +148,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::georadius),
         ..Command::DEFAULT
     },
     Command {
@@ -182,6 +187,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")]).optional(),
         ],
+        run: Run::OnShard(super::georadius_ro),
         ..Command::DEFAULT
     },
     Command {
@@ -240,6 +246,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::georadiusbymember),
         ..Command::DEFAULT
     },
     Command {
@@ -277,6 +284,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")]).optional(),
         ],
+        run: Run::OnShard(super::georadiusbymember_ro),
         ..Command::DEFAULT
     },
     Command {
@@ -357,6 +365,7 @@ pub static ROWS: &[Command] = &[
             Argument::word("withdist", "WITHDIST").optional(),
             Argument::word("withhash", "WITHHASH").optional(),
         ],
+        run: Run::OnShard(super::geosearch),
         ..Command::DEFAULT
     },
     Command {
@@ -439,6 +448,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::word("storedist", "STOREDIST").optional(),
         ],
+        run: Run::OnShard(super::geosearchstore),
         ..Command::DEFAULT
     },
 ];

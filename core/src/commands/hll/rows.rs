@@ -1,7 +1,7 @@
 //! Rows of the commands for HyperLogLogs.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -17,6 +17,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each element",
         summary: "Counts elements into a HyperLogLog, which is made if it was absent.",
         arguments: &[Argument::key("key", 0), Argument::string("element").optional().multiple()],
+        run: Run::OnShard(super::pfadd),
         ..Command::DEFAULT
     },
     Command {
@@ -32,6 +33,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for one key, O(N) for N keys with large constants",
         summary: "Estimates how many different elements were counted.",
         arguments: &[Argument::key("key", 0).multiple()],
+        run: Run::OnShard(super::pfcount),
         ..Command::DEFAULT
     },
     Command {
@@ -47,6 +49,7 @@ pub static ROWS: &[Command] = &[
         complexity: "by subcommand",
         summary: "Shows the inside of a HyperLogLog, for tests.",
         arguments: &[Argument::string("subcommand"), Argument::key("key", 0)],
+        run: Run::OnShard(super::pfdebug),
         ..Command::DEFAULT
     },
     Command {
@@ -64,6 +67,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N), N = HyperLogLogs, with large constants",
         summary: "Merges HyperLogLogs into one.",
         arguments: &[Argument::key("destkey", 0), Argument::key("sourcekey", 1).optional().multiple()],
+        run: Run::OnShard(super::pfmerge),
         ..Command::DEFAULT
     },
     Command {
@@ -77,6 +81,7 @@ pub static ROWS: &[Command] = &[
         system: true,
         complexity: "fixed, but slow",
         summary: "Tests the HyperLogLog code, for developers.",
+        run: Run::OnShard(super::pfselftest),
         ..Command::DEFAULT
     },
 ];

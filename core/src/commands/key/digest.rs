@@ -5,11 +5,12 @@
 
 use crate::commands::Context;
 use crate::double::DoubleText;
-use crate::keyspace::{EntryRef, ValueKind};
+use crate::keyspace::{EntryRef, Value, ValueKind};
 use crate::units::Millis;
 use crate::value::hash::HashRef;
 use crate::value::list::ListRef;
 use crate::value::set::SetRef;
+use crate::value::stream::StreamId;
 use crate::value::zset::SortedSetRef;
 use sha1::{Digest as _, Sha1};
 
@@ -61,7 +62,7 @@ fn mix_value(digest: &mut Digest, entry: &EntryRef<'_>, now: Millis) {
         ValueKind::SortedSet => xor_sorted_set(digest, entry),
         ValueKind::Hash => xor_hash(digest, entry, now),
         ValueKind::String => mix(digest, entry.value().as_bytes(&mut itoa::Buffer::new())),
-        ValueKind::Stream => unreachable!("no entry is a stream"),
+        ValueKind::Stream => mix_stream(digest, entry),
     }
     if entry.expire_at().is_some() {
         xor(digest, b"!!expire!!");
@@ -72,6 +73,20 @@ fn mix_list(digest: &mut Digest, entry: &EntryRef<'_>) {
     let list = ListRef::of(entry).expect("the kind was looked at");
     for item in list.items(0..list.len(), false) {
         mix(digest, item.text(&mut itoa::Buffer::new()));
+    }
+}
+
+fn mix_stream(digest: &mut Digest, entry: &EntryRef<'_>) {
+    let Value::Stream(stream) = entry.value() else {
+        return;
+    };
+    let mut digits = itoa::Buffer::new();
+    for (id, fields) in stream.entries.range(StreamId::MIN, StreamId::MAX, false) {
+        mix(digest, format!("{}.{}", id.ms, id.seq).as_bytes());
+        for (name, value) in fields {
+            mix(digest, name.text(&mut digits));
+            mix(digest, value.text(&mut digits));
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Looking behind keys: OBJECT, MEMORY USAGE and parts of DEBUG.
 
 use crate::access::AccessRule;
+use crate::codec::DumpRules;
 use crate::commands::Context;
-use crate::keyspace::{Database, EntryRef, NewValue, Value, ValueKind};
+use crate::keyspace::{Database, EntryRef, NewValue, Value};
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -162,11 +163,12 @@ impl TableStats {
 /// The text of DEBUG OBJECT; `fast` leaves out what takes long to find out. Works on expired keys.
 pub fn debug_object(ctx: &mut Context<'_>, name: &[u8], fast: bool) -> Result<String, CommandError> {
     let key = ctx.shard.key(name);
-    let now = ctx.now;
+    let (rules, now) = (ctx.rules, ctx.now);
+    let dump_rules = DumpRules { compresses: rules.compresses, now };
     let entry = ctx.database().find(&key).ok_or(CommandError::NoSuchKey)?;
-    let length = match entry.kind() {
-        ValueKind::String if !fast => format!(" serializedlength:{}", saved_bytes(&entry.value())),
-        _ => String::new(),
+    let length = match fast {
+        true => String::new(),
+        false => format!(" serializedlength:{}", (rules.codec.serialized_bytes)(entry, &dump_rules)),
     };
     Ok(format!(
         "Value at:{:p} refcount:1 encoding:{}{length} lru:{} lru_seconds_idle:{}",
@@ -175,18 +177,6 @@ pub fn debug_object(ctx: &mut Context<'_>, name: &[u8], fast: bool) -> Result<St
         entry.access(),
         AccessRule::LastUse.idle_seconds(entry.access(), now).unwrap_or(0),
     ))
-}
-
-/// How long a string is in a saved file, uncompressed.
-fn saved_bytes(value: &Value<'_>) -> usize {
-    let mut buffer = itoa::Buffer::new();
-    let text = value.as_bytes(&mut buffer);
-    match parse_integer(text) {
-        Some(-128..=127) => 2,
-        Some(-32_768..=32_767) => 3,
-        Some(-2_147_483_648..=2_147_483_647) => 5,
-        _ => text.len() + [1, 2, 5][usize::from(text.len() > 63) + usize::from(text.len() > 16_383)],
-    }
 }
 
 /// DEBUG POPULATE: creates the keys `prefix:0` to `prefix:<count - 1>` that are absent and for which `owns` is true,

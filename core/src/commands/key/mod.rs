@@ -7,6 +7,9 @@ mod expire;
 mod inspect;
 mod life;
 mod listing;
+mod migrate;
+mod serialized;
+mod sort;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -21,4 +24,7 @@ pub use inspect::{
 };
 pub use life::{del, exists, flushall, flushdb, key_type, touch, unlink};
 pub use listing::{PageOptions, ScanOptions, dbsize, keys, parse_cursor, random_key, scan_page};
+pub use migrate::Migration;
+pub use serialized::{dump, dump_of, restore};
+pub use sort::{may_touch_any_key, sort, sort_ro, target as sort_target};
 pub use transfer::{copy, move_key, other_database, rename, renamenx};

@@ -58,6 +58,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(N*M), N = elements, M = their mean size; O(1) for short strings",
         summary: "Writes the value of a key as bytes that RESTORE understands.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::dump),
         ..Command::DEFAULT
     },
     Command {
@@ -210,6 +211,7 @@ pub static ROWS: &[Command] = &[
             .optional(),
             Argument::key("keys", 1).shown_as("key").after("KEYS").since("3.0.6").optional().multiple(),
         ],
+        run: Run::Admin(Admin::Migrate),
         ..Command::DEFAULT
     },
     Command {
@@ -497,6 +499,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("seconds").after("IDLETIME").since("5.0.0").optional(),
             Argument::integer("frequency").after("FREQ").since("5.0.0").optional(),
         ],
+        run: Run::OnShard(super::restore),
         ..Command::DEFAULT
     },
     Command {
@@ -554,6 +557,8 @@ pub static ROWS: &[Command] = &[
             Argument::word("sorting", "ALPHA").optional(),
             Argument::key("destination", 2).after("STORE").optional(),
         ],
+        spread: Spread::Everything { may_touch_any_key: super::may_touch_any_key },
+        run: Run::OnShard(super::sort),
         ..Command::DEFAULT
     },
     Command {
@@ -588,6 +593,8 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")]).optional(),
             Argument::word("sorting", "ALPHA").optional(),
         ],
+        spread: Spread::Everything { may_touch_any_key: super::may_touch_any_key },
+        run: Run::OnShard(super::sort_ro),
         ..Command::DEFAULT
     },
     Command {

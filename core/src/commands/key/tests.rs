@@ -124,7 +124,7 @@ fn objects() {
     assert!(bench.run("object freq a").starts_with("ERR An LFU maxmemory policy is not selected"));
     bench.now += 7_000;
     let text = debug_object(&mut bench.context(), b"a", false).unwrap();
-    assert!(text.contains(" refcount:1 encoding:int serializedlength:2 lru:1005 lru_seconds_idle:7"), "{text}");
+    assert!(text.contains(" refcount:1 encoding:int serializedlength:0 lru:1005 lru_seconds_idle:7"), "{text}");
     assert_eq!(debug_object(&mut bench.context(), b"nope", true), Err(CommandError::NoSuchKey));
     let request = Request::new([&b"GET"[..], b"a"]);
     let mut context = bench.context();

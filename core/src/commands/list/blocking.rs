@@ -3,7 +3,7 @@
 use super::ends::{PopRequest, pop_one, pop_with_key};
 use super::moves::move_one;
 use super::{end_of, find_list, reply_item};
-use crate::command::wait::{Undo, Wait, deadline};
+use crate::command::wait::{Share, Undo, Wait, deadline};
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
 use crate::outcome::{EffectCall, Outcome};
@@ -21,7 +21,7 @@ const fn undo_of(end: End) -> Undo {
 
 fn wait(keys: Range<usize>, seconds: &[u8], now: Millis, undo: Undo) -> Option<Wait> {
     let until = deadline(seconds, now).ok()?;
-    Some(Wait { keys, kind: ValueKind::List, until, undo })
+    Some(Wait { keys, kind: ValueKind::List, until, undo, share: Share::Take })
 }
 
 /// What `BLPOP` waits for.

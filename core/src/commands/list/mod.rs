@@ -90,6 +90,6 @@ fn place_of(index: i64, len: usize) -> Option<usize> {
 }
 
 /// How many changes a removal of so many elements is.
-fn changes_of(elements: usize) -> u32 {
+pub(crate) fn changes_of(elements: usize) -> u32 {
     u32::try_from(elements).unwrap_or(u32::MAX)
 }

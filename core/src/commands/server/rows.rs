@@ -1050,6 +1050,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("seconds").after("IDLETIME").since("5.0.0").optional(),
             Argument::integer("frequency").after("FREQ").since("5.0.0").optional(),
         ],
+        run: Run::OnShard(crate::commands::key::restore),
         ..Command::DEFAULT
     },
     Command {

@@ -1,7 +1,7 @@
 //! Rows of the commands for streams.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run, Spread};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -17,6 +17,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each ID",
         summary: "Marks entries as done in a consumer group.",
         arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("id").multiple()],
+        run: Run::OnShard(super::xack),
         ..Command::DEFAULT
     },
     Command {
@@ -55,6 +56,7 @@ pub static ROWS: &[Command] = &[
             Argument::one_of("id-selector", &[Argument::word("auto-id", "*"), Argument::string("id")]),
             Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
         ],
+        run: Run::OnShard(super::xadd),
         ..Command::DEFAULT
     },
     Command {
@@ -79,6 +81,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("count").after("COUNT").optional(),
             Argument::word("justid", "JUSTID").optional(),
         ],
+        run: Run::OnShard(super::xautoclaim),
         ..Command::DEFAULT
     },
     Command {
@@ -106,6 +109,7 @@ pub static ROWS: &[Command] = &[
             Argument::word("justid", "JUSTID").optional(),
             Argument::string("lastid").after("LASTID").optional(),
         ],
+        run: Run::OnShard(super::xclaim),
         ..Command::DEFAULT
     },
     Command {
@@ -120,6 +124,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each ID",
         summary: "Removes entries of a stream.",
         arguments: &[Argument::key("key", 0), Argument::string("id").multiple()],
+        run: Run::OnShard(super::xdel),
         ..Command::DEFAULT
     },
     Command {
@@ -151,6 +156,7 @@ pub static ROWS: &[Command] = &[
                     Argument::word("mkstream", "MKSTREAM").optional(),
                     Argument::integer("entriesread").shown_as("entries-read").after("ENTRIESREAD").optional(),
                 ],
+                run: Run::OnShard(super::xgroup_create),
                 ..Command::DEFAULT
             },
             Command {
@@ -165,6 +171,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Makes a consumer in a group.",
                 arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
+                run: Run::OnShard(super::xgroup_createconsumer),
                 ..Command::DEFAULT
             },
             Command {
@@ -179,6 +186,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Removes a consumer with its pending entries.",
                 arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
+                run: Run::OnShard(super::xgroup_delconsumer),
                 ..Command::DEFAULT
             },
             Command {
@@ -193,6 +201,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = pending entries",
                 summary: "Removes a consumer group.",
                 arguments: &[Argument::key("key", 0), Argument::string("group")],
+                run: Run::OnShard(super::xgroup_destroy),
                 ..Command::DEFAULT
             },
             Command {
@@ -205,6 +214,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of XGROUP.",
+                run: Run::OnShard(super::xgroup_help),
                 ..Command::DEFAULT
             },
             Command {
@@ -225,9 +235,11 @@ pub static ROWS: &[Command] = &[
                     Argument::one_of("id-selector", &[Argument::string("id"), Argument::word("new-id", "$")]),
                     Argument::integer("entriesread").shown_as("entries-read").after("ENTRIESREAD").optional(),
                 ],
+                run: Run::OnShard(super::xgroup_setid),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -254,6 +266,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Shows the consumers of a group.",
                 history: &[("7.2.0", "Field inactive; idle now counts every attempt.")],
                 arguments: &[Argument::key("key", 0), Argument::string("group")],
+                run: Run::OnShard(super::xinfo_consumers),
                 ..Command::DEFAULT
             },
             Command {
@@ -269,6 +282,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Shows the consumer groups of a stream.",
                 history: &[("7.0.0", "Fields entries-read and lag.")],
                 arguments: &[Argument::key("key", 0)],
+                run: Run::OnShard(super::xinfo_groups),
                 ..Command::DEFAULT
             },
             Command {
@@ -281,6 +295,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of XINFO.",
+                run: Run::Admin(Admin::XInfoHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -307,9 +322,11 @@ pub static ROWS: &[Command] = &[
                     )
                     .optional(),
                 ],
+                run: Run::OnShard(super::xinfo_stream),
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
@@ -324,6 +341,7 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1)",
         summary: "Counts the entries of a stream.",
         arguments: &[Argument::key("key", 0)],
+        run: Run::OnShard(super::xlen),
         ..Command::DEFAULT
     },
     Command {
@@ -354,6 +372,7 @@ pub static ROWS: &[Command] = &[
             )
             .optional(),
         ],
+        run: Run::OnShard(super::xpending),
         ..Command::DEFAULT
     },
     Command {
@@ -374,6 +393,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("end"),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::xrange),
         ..Command::DEFAULT
     },
     Command {
@@ -396,6 +416,9 @@ pub static ROWS: &[Command] = &[
             Argument::block("streams", &[Argument::key("key", 0).multiple(), Argument::string("id").multiple()])
                 .after("STREAMS"),
         ],
+        run: Run::OnShard(super::xread),
+        spread: Spread::Gather,
+        waits: Some(super::xread_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -421,6 +444,8 @@ pub static ROWS: &[Command] = &[
             Argument::block("streams", &[Argument::key("key", 0).multiple(), Argument::string("id").multiple()])
                 .after("STREAMS"),
         ],
+        run: Run::OnShard(super::xreadgroup),
+        waits: Some(super::xreadgroup_waits),
         ..Command::DEFAULT
     },
     Command {
@@ -441,6 +466,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("start"),
             Argument::integer("count").after("COUNT").optional(),
         ],
+        run: Run::OnShard(super::xrevrange),
         ..Command::DEFAULT
     },
     Command {
@@ -461,6 +487,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("entries-added").after("ENTRIESADDED").since("7.0.0").optional(),
             Argument::string("max-deleted-id").after("MAXDELETEDID").since("7.0.0").optional(),
         ],
+        run: Run::OnShard(super::xsetid),
         ..Command::DEFAULT
     },
     Command {
@@ -492,6 +519,7 @@ pub static ROWS: &[Command] = &[
                 ],
             ),
         ],
+        run: Run::OnShard(super::xtrim),
         ..Command::DEFAULT
     },
 ];

@@ -24,7 +24,7 @@ use std::ops::Deref;
 
 /// The value of an entry that must be a string.
 #[inline]
-fn string<'a>(entry: &EntryRef<'a>) -> Result<Value<'a>, CommandError> {
+pub(super) fn string<'a>(entry: &EntryRef<'a>) -> Result<Value<'a>, CommandError> {
     match entry.kind() {
         ValueKind::String => Ok(entry.value()),
         _ => Err(CommandError::WrongType),
@@ -43,14 +43,14 @@ pub fn reply_value(reply: &mut Reply<'_>, value: &Value<'_>) {
 }
 
 /// The bytes of a value, whatever its encoding.
-enum Text<'a> {
+pub(super) enum Text<'a> {
     Bytes(&'a [u8]),
     Digits([u8; 20], usize),
 }
 
 impl<'a> Text<'a> {
     #[inline]
-    fn of(value: &Value<'a>) -> Self {
+    pub(super) fn of(value: &Value<'a>) -> Self {
         match *value {
             Value::Bytes(bytes) => Self::Bytes(bytes),
             Value::Shared(bytes) => Self::Bytes(bytes),

@@ -4,7 +4,7 @@ use super::{empty, hasher};
 use crate::command::options::is;
 use crate::commands::Context;
 use crate::double::parse_double;
-use crate::keyspace::ValueKind;
+use crate::keyspace::{Key, ValueKind};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::zset::SortedSetMut;
@@ -14,12 +14,12 @@ const NOT_A_NUMBER: CommandError = CommandError::text("resulting score is not a 
 
 /// The options of ZADD.
 #[derive(Clone, Copy, Default)]
-struct Options {
-    only_new: bool,
-    only_existing: bool,
+pub(in crate::commands) struct Options {
+    pub(in crate::commands) only_new: bool,
+    pub(in crate::commands) only_existing: bool,
     only_greater: bool,
     only_less: bool,
-    counts_changes: bool,
+    pub(in crate::commands) counts_changes: bool,
     increments: bool,
 }
 
@@ -119,21 +119,31 @@ fn add(
     options: Options,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let mut scores: SmallVec<[f64; 4]> = SmallVec::new();
-    let mut longest = 0;
+    let mut members: Members<'_> = SmallVec::new();
     for index in (first..args.len()).step_by(2) {
-        scores.push(parse_double(args.get(index)).ok_or(CommandError::NotAFloat)?);
-        longest = longest.max(args.get(index + 1).len());
+        members.push((parse_double(args.get(index)).ok_or(CommandError::NotAFloat)?, args.get(index + 1)));
     }
-    let key = ctx.key(args, 1);
+    give(ctx, &ctx.key(args, 1), options, &members, reply)
+}
+
+/// Members and the scores that are given for them.
+pub(in crate::commands) type Members<'a> = SmallVec<[(f64, &'a [u8]); 4]>;
+
+/// Gives members their scores, and replies what became of them.
+pub(in crate::commands) fn give(
+    ctx: &mut Context<'_>,
+    key: &Key<'_>,
+    options: Options,
+    members: &[(f64, &[u8])],
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
     let (limits, hasher) = (ctx.rules.limits, hasher(ctx));
     let make = (!options.only_existing).then_some(empty);
     let mut tally = Tally::default();
-    ctx.change(&key, ValueKind::SortedSet, make, |entry| {
+    ctx.change(key, ValueKind::SortedSet, make, |entry| {
         let mut set = SortedSetMut::new(entry, limits, &hasher);
-        set.expect(scores.len(), longest);
-        for (at, given) in scores.iter().enumerate() {
-            let member = args.get(first + 2 * at + 1);
+        set.expect(members.len(), members.iter().map(|(_, member)| member.len()).max().unwrap_or(0));
+        for (given, member) in members {
             set.put(member, !options.only_existing, |old| tally.decide(&options, old, *given));
         }
     })?;
@@ -141,7 +151,7 @@ fn add(
         return Err(NOT_A_NUMBER);
     }
     if tally.added > 0 {
-        ctx.note_filled(&key);
+        ctx.note_filled(key);
     }
     match tally.score {
         Some(score) if options.increments => reply.double(score),

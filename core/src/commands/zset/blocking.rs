@@ -1,7 +1,7 @@
 //! Commands that take from sorted sets and wait for a member if there is none.
 
 use super::pop::{End, PopCall, PopShape, pop, pop_effect};
-use crate::command::wait::{Undo, Wait, deadline};
+use crate::command::wait::{Share, Undo, Wait, deadline};
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
 use crate::outcome::Outcome;
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 fn wait(keys: Range<usize>, seconds: &[u8], now: Millis) -> Option<Wait> {
     let until = deadline(seconds, now).ok()?;
-    Some(Wait { keys, kind: ValueKind::SortedSet, until, undo: Undo::Scored })
+    Some(Wait { keys, kind: ValueKind::SortedSet, until, undo: Undo::Scored, share: Share::Take })
 }
 
 /// What `BZPOPMIN` and `BZPOPMAX` wait for.

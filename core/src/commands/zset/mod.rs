@@ -3,7 +3,7 @@
 pub mod pop;
 pub mod rows;
 
-mod add;
+pub(in crate::commands) mod add;
 mod blocking;
 mod combine;
 mod look;
@@ -47,7 +47,10 @@ fn sorted_set<'a>(entry: &EntryRef<'a>) -> Result<SortedSetRef<'a>, CommandError
 
 /// Looks a sorted set up in order to read it.
 #[inline]
-fn read<'c>(ctx: &'c mut Context<'_>, key: &Key<'_>) -> Result<Option<SortedSetRef<'c>>, CommandError> {
+pub(in crate::commands) fn read<'c>(
+    ctx: &'c mut Context<'_>,
+    key: &Key<'_>,
+) -> Result<Option<SortedSetRef<'c>>, CommandError> {
     ctx.read(key).as_ref().map(sorted_set).transpose()
 }
 
@@ -61,7 +64,7 @@ fn reply_score(reply: &mut Reply<'_>, score: Score<'_>) {
 }
 
 #[inline]
-fn reply_member(reply: &mut Reply<'_>, member: Element<'_>) {
+pub(in crate::commands) fn reply_member(reply: &mut Reply<'_>, member: Element<'_>) {
     match member {
         Element::Bytes(bytes) => reply.bulk(bytes),
         Element::Int(integer) => reply.bulk_integer(integer),
@@ -116,7 +119,7 @@ impl<'a> Name<'a> {
 
 /// Puts a sorted set in the place of whatever a key holds, or removes the key if there are no members, and replies with
 /// their number.
-fn store(ctx: &mut Context<'_>, key: &Key<'_>, built: Built, reply: &mut Reply<'_>) -> Outcome {
+pub(in crate::commands) fn store(ctx: &mut Context<'_>, key: &Key<'_>, built: Built, reply: &mut Reply<'_>) -> Outcome {
     let count = built.len();
     reply.integer(count as i64);
     if built.is_empty() {
@@ -132,6 +135,6 @@ fn store(ctx: &mut Context<'_>, key: &Key<'_>, built: Built, reply: &mut Reply<'
 }
 
 /// The hasher of elements, apart from the shard.
-fn hasher(ctx: &Context<'_>) -> KeyHasher {
+pub(in crate::commands) fn hasher(ctx: &Context<'_>) -> KeyHasher {
     ctx.shard.hasher.clone()
 }

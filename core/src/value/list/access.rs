@@ -123,6 +123,17 @@ impl<'e> ListMut<'e> {
         ListRef::of(&self.entry.as_ref()).expect("the entry holds a list")
     }
 
+    /// What a list begins with that is put together at once, of whatever size: [`ListMut::settle`] is to be told of its end.
+    pub fn make_large_by(limits: &Limits) -> NewValue<'static> {
+        NewValue::Large(Large::List(Box::new(List::new(Fill::of_setting(limits.list_size)))))
+    }
+
+    /// A list that was begun as a large one has all its elements: it becomes small if that is what it is.
+    pub fn settle(&mut self) {
+        let fill = self.fill();
+        self.shrink_node_if(|framed_bytes, count| !fill.is_exceeded(framed_bytes, count), SMALL_BYTES_MAX);
+    }
+
     /// How many elements there are.
     #[inline]
     pub fn len(&self) -> usize {
@@ -187,14 +198,23 @@ impl<'e> ListMut<'e> {
         let ValueMut::List(list) = self.entry.value_mut() else {
             return;
         };
+        match list.fill == Fill::WHOLE {
+            true => self.shrink_node_if(|_, _| true, SMALL_BYTES_MAX / 2),
+            false => self.shrink_node_if(|framed_bytes, count| fill.is_half(framed_bytes, count), SMALL_BYTES_MAX),
+        }
+    }
+
+    /// Makes a list of one node a listpack to clients if the node is such, and a small one if it has at most so many bytes.
+    fn shrink_node_if(&mut self, is_such: impl FnOnce(usize, usize) -> bool, most: usize) {
+        let ValueMut::List(list) = self.entry.value_mut() else {
+            return;
+        };
         let Some(packed) = list.nodes.only().and_then(super::node::Node::packed) else {
             return;
         };
-        let is_listpack = list.fill == Fill::WHOLE;
-        if !is_listpack && !fill.is_half(packed.framed_bytes(), packed.count()) {
+        if !is_such(packed.framed_bytes(), packed.count()) {
             return;
         }
-        let most = if is_listpack { SMALL_BYTES_MAX / 2 } else { SMALL_BYTES_MAX };
         if packed.framed_bytes() <= most && packed.count() <= small::COUNT_MAX / 2 {
             let bytes = small::of_entries(packed.bytes(), packed.count());
             self.entry.set_value(NewValue::Packed(Form::List, &bytes));

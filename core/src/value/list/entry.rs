@@ -5,29 +5,17 @@
 //! read from its end.
 
 use crate::value::Element;
+use crate::value::element::back_bytes;
 use smallvec::SmallVec;
 use std::ops::Range;
 
 /// An element on its way; most are short enough to stay off the heap.
 pub(super) type EntryBytes = SmallVec<[u8; 96]>;
 
-/// How many bytes tell the length of an encoding.
-#[inline]
-const fn back_bytes(len: usize) -> usize {
-    match len {
-        0..=127 => 1,
-        128..16_383 => 2,
-        16_383..2_097_151 => 3,
-        2_097_151..268_435_455 => 4,
-        _ => 5,
-    }
-}
-
 /// How many bytes an element takes.
 #[inline]
 pub(super) const fn entry_bytes(element: &Element<'_>) -> usize {
-    let len = element.encoded_len();
-    len + back_bytes(len)
+    element.listpack_len()
 }
 
 /// What stands before the text: all of an integer.

@@ -6,7 +6,7 @@
 use super::End;
 use super::entry::{close_gaps, entry_bytes, next, previous, write_entry};
 use super::limit::FRAME_BYTES;
-use crate::value::Element;
+use crate::value::{Element, size_class};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -304,15 +304,6 @@ fn place_in(spare: usize, room_at: End) -> usize {
 /// An allocation with room for so many bytes, all of what the allocator gives for that.
 fn room_of(bytes: usize) -> Box<[u8]> {
     vec![0; size_class(bytes)].into_boxed_slice()
-}
-
-/// What the allocator hands out for a request of so many bytes: multiples of 16 up to 128, then quarters of powers of two.
-fn size_class(bytes: usize) -> usize {
-    match bytes {
-        0 => 0,
-        1..=128 => bytes.next_multiple_of(16),
-        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
-    }
 }
 
 #[cfg(test)]

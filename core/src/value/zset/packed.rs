@@ -261,6 +261,12 @@ pub(super) fn remove_range(bytes: &mut impl Splice, from: usize, count: usize) {
     recount(bytes, |len| len - count);
 }
 
+/// Appends a member and its score to packed elements; the count of them is the caller's to keep.
+pub fn append(bytes: &mut Vec<u8>, member: &Element<'_>, score: f64) {
+    member.write(bytes);
+    element_of(score, &mut DoubleText::default()).write(bytes);
+}
+
 /// The bytes of members that are given in order.
 pub(super) fn from_sorted<'a>(members: impl ExactSizeIterator<Item = (&'a [u8], f64)>) -> Vec<u8> {
     let count = u16::try_from(members.len()).expect("packed sets are bounded");

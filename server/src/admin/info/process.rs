@@ -71,7 +71,7 @@ pub fn clients(text: &mut String, state: &State, samples: &[Sample]) {
     fields!(text, "clients_in_timeout_table": total(samples, |s| s.deadlines as u64));
     zeros(text, &["total_watched_keys"]);
     fields!(text, "total_blocking_keys": total(samples, |s| s.blocking_keys as u64));
-    zeros(text, &["total_blocking_keys_on_nokey"]);
+    fields!(text, "total_blocking_keys_on_nokey": total(samples, |s| s.minded_keys as u64));
     let pause = state.paused.pause;
     fields!(text,
         "paused_reason": if pause.is_some() { "client_pause" } else { "none" },

@@ -30,6 +30,8 @@ pub struct Sample {
     pub deadlines: usize,
     /// Keys for which somebody waits.
     pub blocking_keys: usize,
+    /// Keys of which somebody who waits has to hear if they are gone.
+    pub minded_keys: usize,
     /// Sessions, the asker included.
     pub sessions: usize,
     /// The sums over them.
@@ -133,6 +135,7 @@ impl Sample {
             blocked: state.paused.count + state.blocked.len(),
             deadlines: state.deadlines.len(),
             blocking_keys: shard.waiting.keys(),
+            minded_keys: shard.waiting.minded_keys(),
             clients: Clients::of(state),
             wait: state.batch_wait.wait(Duration::ZERO),
             active: state.batch_wait.active(),

@@ -7,7 +7,7 @@ use crate::statistics::Statistics;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub fn stats(text: &mut String, _: &State, samples: &[Sample]) {
+pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
     let sum = |of: fn(&Statistics) -> u64| total(samples, |s| of(&s.statistics));
     let kilobytes = |of: fn(&Statistics) -> u64| sum(of) as f64 / 1024.0;
     fields!(text,
@@ -49,7 +49,7 @@ pub fn stats(text: &mut String, _: &State, samples: &[Sample]) {
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),
     );
-    absent(text);
+    absent(text, state.kept_connections());
     fields!(text,
         "total_error_replies": total(samples, |s| s.errors.total()),
         "dump_payload_sanitizations": 0,
@@ -71,17 +71,13 @@ pub fn stats(text: &mut String, _: &State, samples: &[Sample]) {
     limits_and_loop(text, samples);
 }
 
-/// What does not exist here, or not yet.
-fn absent(text: &mut String) {
+/// What does not exist here, or not yet, and what Valkey shows amid it.
+fn absent(text: &mut String, kept_connections: usize) {
+    zeros(text, &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"]);
+    fields!(text, "migrate_cached_sockets": kept_connections);
     zeros(
         text,
         &[
-            "pubsub_channels",
-            "pubsub_patterns",
-            "pubsubshard_channels",
-            "latest_fork_usec",
-            "total_forks",
-            "migrate_cached_sockets",
             "slave_expires_tracked_keys",
             "active_defrag_hits",
             "active_defrag_misses",

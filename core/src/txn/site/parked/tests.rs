@@ -4,11 +4,14 @@
 
 use crate::command::table;
 use crate::keyspace::{KeyHasher, Shard, ShardMap};
-use crate::resp::{Protocol, Request};
+use crate::resp::{Args, Protocol, ReplyBuffer, Request};
+use crate::txn::assembly::Assembly;
 use crate::txn::batch::{Batch, Blocking, Call, Order, Reach};
-use crate::txn::locks::Owner;
+use crate::txn::locks::{Mode, Owner};
 use crate::txn::site::Site;
 use crate::units::{DbIndex, Millis, ShardId};
+
+mod streams;
 
 const NOW: Millis = Millis(1_000_000);
 
@@ -21,23 +24,24 @@ fn words(line: &str) -> Request {
     Request::new(line.split(' ').map(str::as_bytes))
 }
 
+fn call(args: &Args<'_>, keep: bool) -> Call {
+    let row = table::resolve(args).unwrap();
+    let (no_touch, is_source, is_part, may_put_off) = (false, false, false, false);
+    let (db, protocol, first_key) = (DbIndex(0), Protocol::Resp2, None);
+    Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part, may_put_off }
+}
+
 /// Adds a job of one call to a batch.
 fn add(batch: &mut Batch, owner: u64, order: Order, line: &str) {
     let request = words(line);
     let args = request.args();
-    let row = table::resolve(&args).unwrap();
-    let (no_touch, is_source, is_part, may_put_off) = (false, false, false, false);
-    let keep = order == Order::RunAndKeep;
-    let (db, protocol, first_key) = (DbIndex(0), Protocol::Resp2, None);
+    let call = call(&args, order == Order::RunAndKeep);
     batch.open_job(owner, Owner(owner), order, Reach::Keys);
     // What is lent are keys alone.
     let keys = Request::new(args.iter_from(1));
-    let args = if order == Order::Lend { keys.args() } else { args };
-    batch.push_call(
-        &Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part, may_put_off },
-        &args,
-    );
-    if row.waits.is_some() && order == Order::Run {
+    let words = if order == Order::Lend { keys.args() } else { args };
+    batch.push_call(&call, &words);
+    if call.row.waits.is_some() && order == Order::Run {
         batch.jobs.last_mut().unwrap().blocking = Blocking::May;
     }
 }
@@ -74,6 +78,31 @@ impl Bench {
         let mut batch = Box::new(Batch::new(ShardId(0)));
         batch.cancels.push(Owner(owner));
         self.deliver(batch)
+    }
+
+    /// Has the whole shard lent.
+    fn lend_all(&mut self, owner: u64) -> Box<Batch> {
+        let mut batch = Box::new(Batch::new(ShardId(0)));
+        batch.open_job(owner, Owner(owner), Order::Lend, Reach::Whole(Mode::Exclusive));
+        self.site.deliver(NOW, batch, &mut self.done);
+        let batch = self.done.pop().unwrap();
+        assert!(batch.loan.is_some() && self.site.shard.is_lent());
+        batch
+    }
+
+    /// Runs a command over what was lent and gives it back.
+    fn run_and_give_back(&mut self, mut batch: Box<Batch>, line: &str) -> Vec<String> {
+        let request = words(line);
+        let args = request.args();
+        let mut out = ReplyBuffer::default();
+        let mut assembly = Assembly::default();
+        assembly.run(&mut self.site, NOW, &call(&args, false), &args, &mut [&mut batch], &mut out);
+        assert!(!out.to_vec().starts_with(b"-"), "{line}");
+        batch.jobs[0].order = Order::Return;
+        batch.is_answer = false;
+        let news = self.deliver(batch);
+        assert!(!self.site.shard.is_lent());
+        news
     }
 
     /// What went home: a job each, with its reply or how it stands.
@@ -200,4 +229,87 @@ fn a_key_is_kept_for_a_call_over_several_shards() {
     assert_eq!(bench.cancel(5), [format!("6: *2 ${} {key} $1 y", key.len())]);
     assert_eq!(bench.run(7, &format!("SET {key} text")), ["7: +OK"]);
     assert_eq!(bench.job(8, Order::Watch, &watch), ["8: Watch", "8: poke"], "it is to be refused");
+}
+
+#[test]
+fn while_the_data_is_lent_everything_waits_in_order() {
+    let mut bench = Bench::new(1);
+    assert_eq!(bench.run(1, "RPUSH list b"), ["1: :1"]);
+    assert_eq!(bench.run(2, "BLPOP a b 0"), ["2: parked"]);
+    let lent = bench.lend_all(3);
+    assert_eq!(bench.run(4, "LLEN list"), [""; 0]);
+    assert_eq!(bench.run(5, "RPUSH b 1"), [""; 0]);
+    assert_eq!(bench.run(6, "BLPOP b list 0"), [""; 0]);
+    assert!(!bench.site.upkeep(NOW, 100));
+    // What is stored belongs to the one who waits for it; then come those who waited for the lock.
+    assert_eq!(
+        bench.run_and_give_back(lent, "SORT list ALPHA STORE a"),
+        ["4: :1", "5: :1", "6: *2 $1 b $1 1", "3: Return", "2: *2 $1 a $1 b"]
+    );
+    assert_eq!(bench.run(7, "EXISTS a b list"), ["7: :1"]);
+    assert!(bench.site.is_idle());
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_lent_data() {
+    let mut bench = Bench::new(1);
+    assert_eq!(bench.run(1, "RPUSH list b"), ["1: :1"]);
+    assert_eq!(bench.run(2, "BLPOP a 0"), ["2: parked"]);
+    assert_eq!(bench.run(3, "BLPOP a 0"), ["3: parked"]);
+    let lent = bench.lend_all(4);
+    assert_eq!(bench.cancel(2), ["2: cancelled"]);
+    assert_eq!(bench.run_and_give_back(lent, "SORT list ALPHA STORE a"), ["4: Return", "3: *2 $1 a $1 b"]);
+}
+
+#[test]
+fn who_comes_to_watch_lent_data_misses_nothing() {
+    let mut bench = Bench::new(2);
+    let key = ["a", "b", "c", "d"].into_iter().find(|key| bench.site.shard.owns(&bench.site.shard.key(key.as_bytes())));
+    let key = key.unwrap();
+    let lent = bench.lend_all(1);
+    assert_eq!(bench.job(2, Order::Watch, "BLPOP a b c d 0"), ["2: Watch"]);
+    assert_eq!(bench.job(3, Order::Watch, "BLPOP a b c d 0"), ["3: Watch"]);
+    assert_eq!(bench.site.parked(), 0);
+    assert_eq!(bench.cancel(2), [""; 0]);
+    // Another shard is not needed for what this one has.
+    let mut other = Shard::new(ShardId(1), ShardMap::new(2), 16, KeyHasher::new([1, 2, 3, 4]), 5);
+    let mut second = Box::new(Batch::new(ShardId(0)));
+    second.loan = Some(other.lend());
+    let request = words(&format!("RPUSH {key} x"));
+    let (args, mut first) = (request.args(), lent);
+    let (mut assembly, mut out) = (Assembly::default(), ReplyBuffer::default());
+    let mut legs = [&mut *first, &mut *second];
+    assembly.run(&mut bench.site, NOW, &call(&args, false), &args, &mut legs, &mut out);
+    other.take_back(second.loan.take().unwrap());
+    first.jobs[0].order = Order::Return;
+    first.is_answer = false;
+    assert_eq!(bench.deliver(first), ["1: Return", "3: poke"]);
+    assert_eq!(bench.site.parked(), 1);
+}
+
+#[test]
+fn who_only_lined_up_is_tried_before_it_is_given_up() {
+    let mut bench = Bench::new(2);
+    let owned = |bench: &Bench, key: &str| bench.site.shard.owns(&bench.site.shard.key(key.as_bytes()));
+    let name = |is_ours: bool| (0..).map(|at| format!("k{at}")).find(|key| owned(&bench, key) == is_ours).unwrap();
+    let (key, other) = (name(true), name(false));
+    let taken = |owner: u32, text: &str| format!("{owner}: *2 ${} {key} $1 {text}", key.len());
+    bench.run(1, &format!("RPUSH {key} x y"));
+    assert_eq!(bench.job(2, Order::Watch, &format!("BLPOP {other} {key} 0")), ["2: Watch", "2: poke"]);
+    assert_eq!(bench.run(3, &format!("BLPOP {key} 0")), ["3: parked"]);
+    assert_eq!(bench.run(4, &format!("BLPOP {key} 0")), ["4: parked"]);
+    assert_eq!(bench.cancel(3), [taken(3, "x")], "there was something all the time");
+    // While the entries are away nobody can tell whether there is something.
+    let mut lend = Box::new(Batch::new(ShardId(0)));
+    add(&mut lend, 2, Order::Lend, &format!("TOUCH {key}"));
+    bench.site.deliver(NOW, lend, &mut bench.done);
+    let mut lent = bench.done.pop().unwrap();
+    assert_eq!(bench.cancel(4), [""; 0]);
+    assert_eq!(bench.cancel(4), [""; 0], "once is enough");
+    lent.jobs[0].order = Order::Return;
+    // The poke is in vain, and who was poked finds out.
+    assert_eq!(bench.deliver(lent), [&*taken(4, "y"), "2: Return", "2: poke"]);
+    assert_eq!(bench.cancel(2), [""; 0]);
+    assert_eq!((bench.site.parked(), bench.site.waiting(), bench.site.shard.waiting.keys()), (0, 0, 0));
+    assert!(bench.site.is_idle());
 }

@@ -1,0 +1,181 @@
+//! The data of a shard on its way to another core, which works on it as on its own, and back.
+//!
+//! What travels is the databases: some addresses, however much they hold. Everything else of a [`Shard`] stays where it is, and so does
+//! its core: who waits for keys goes on waiting, settings go on changing, counters go on counting. The borrower puts the databases
+//! into a [`Shard::guest`], a shard without data of its own, which notes down what those who wait at home should hear of.
+
+use super::database::Database;
+use super::dict::Remains;
+use super::shard::{Shard, Stats};
+use super::waiting::{Filled, Waiting};
+use crate::units::ShardId;
+use std::collections::VecDeque;
+
+/// The databases of a shard, away from it.
+#[derive(Debug)]
+pub struct Loan {
+    databases: Vec<Database>,
+    /// Does anybody wait for keys at home?
+    is_waited_for: bool,
+    /// Keys that have got something meanwhile, if so.
+    filled: Vec<Filled>,
+    /// What is left of what was flushed meanwhile.
+    remains: VecDeque<Remains>,
+}
+
+impl Shard {
+    /// Hands all databases over. Until they are back there is nothing in the shard, and nothing may be put into it: its core
+    /// holds the lock on all of it for whoever has the loan.
+    ///
+    /// # Panics
+    /// If they are away already.
+    pub fn lend(&mut self) -> Loan {
+        assert!(!self.is_lent, "data is lent once");
+        self.is_lent = true;
+        if self.vacant.is_empty() {
+            let slots = self.map.slots_of(self.id);
+            self.vacant = self.databases.iter().map(|_| Database::new(self.hasher.clone(), slots.clone())).collect();
+        }
+        Loan {
+            databases: std::mem::replace(&mut self.databases, std::mem::take(&mut self.vacant)),
+            is_waited_for: !self.waiting.is_empty(),
+            filled: Vec::new(),
+            remains: VecDeque::new(),
+        }
+    }
+
+    /// Takes its databases back. Keys for which somebody waits, and which have got something, are ready then.
+    pub fn take_back(&mut self, loan: Loan) {
+        assert!(self.is_lent, "only what was lent comes back");
+        self.is_lent = false;
+        let Loan { databases, filled, remains, .. } = loan;
+        self.vacant = std::mem::replace(&mut self.databases, databases);
+        debug_assert!(self.vacant.iter().all(Database::is_empty), "nothing was put where the data was away");
+        self.remains.extend(remains);
+        for Filled { db, key, .. } in filled {
+            self.waiting.fill(db, &self.hasher.key(&key));
+        }
+    }
+
+    /// Is its data with another core?
+    #[inline]
+    pub fn is_lent(&self) -> bool {
+        self.is_lent
+    }
+
+    /// A shard that works on the data of shard `id` while that is lent, with the habits of `host`.
+    pub fn guest(id: ShardId, host: &Self, seed: u64) -> Self {
+        let mut guest = Self::new(id, host.map, 1, host.hasher.clone(), seed);
+        guest.databases.clear();
+        guest
+    }
+
+    /// Puts the data of a loan into a guest, which is to behave as `host`.
+    pub fn lay_out(&mut self, loan: Loan, host: &Self) {
+        debug_assert!(self.databases.is_empty(), "a guest has one loan at a time");
+        self.databases = loan.databases;
+        self.remains = loan.remains;
+        self.waiting = if loan.is_waited_for { Waiting::noting() } else { Waiting::default() };
+        self.journaling = host.journaling;
+        self.active_expire = host.active_expire;
+        self.holds_expired = host.holds_expired;
+        self.lazy_free = host.lazy_free;
+    }
+
+    /// Takes the data out of a guest for its way home. What the guest has counted is returned as well.
+    pub fn pack_up(&mut self) -> (Loan, Stats) {
+        let loan = Loan {
+            databases: std::mem::take(&mut self.databases),
+            is_waited_for: false,
+            filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
+            remains: std::mem::take(&mut self.remains),
+        };
+        (loan, std::mem::take(&mut self.stats))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::keyspace::waiting::{Share, Waiter};
+    use crate::keyspace::{Key, KeyHasher, NewValue, ShardMap, ValueKind};
+    use crate::units::DbIndex;
+
+    const DB: DbIndex = DbIndex(1);
+
+    fn shard(id: u16) -> Shard {
+        Shard::new(ShardId(id), ShardMap::new(2), 2, KeyHasher::new([1, 2, 3, 4]), 5)
+    }
+
+    fn key_of(shard: &Shard, number: usize) -> Vec<u8> {
+        let names = (0..).map(|name: u32| name.to_string().into_bytes());
+        names.filter(|name| shard.owns(&shard.key(name))).nth(number).unwrap()
+    }
+
+    fn set(shard: &mut Shard, name: &[u8], value: i64) {
+        let key: Key<'_> = shard.hasher.clone().key(name);
+        shard.database_mut(DB).set(&key, NewValue::Int(value), None);
+    }
+
+    #[test]
+    fn data_goes_and_comes_back() {
+        let (mut home, host) = (shard(1), shard(0));
+        let (one, two) = (key_of(&home, 0), key_of(&home, 1));
+        let mut guest = Shard::guest(ShardId(1), &host, 6);
+        set(&mut home, &one, 1);
+        for round in 0..3 {
+            let loan = home.lend();
+            assert!(home.is_lent() && home.database(DB).is_empty());
+            assert!(!home.tick(crate::units::Millis(0), 10, &mut |_, _| {}), "there is nothing to tend");
+            guest.lay_out(loan, &host);
+            guest.check();
+            assert_eq!(guest.database(DB).len(), 1 + usize::from(round > 0));
+            set(&mut guest, &two, round);
+            let (loan, _) = guest.pack_up();
+            home.take_back(loan);
+            assert!(!home.is_lent());
+            assert_eq!(home.database(DB).len(), 2);
+            home.check();
+        }
+        let loan = home.lend();
+        guest.lay_out(loan, &host);
+        assert_eq!(guest.flush(None, true), 2);
+        home.take_back(guest.pack_up().0);
+        assert_eq!((home.database(DB).len(), home.waiting_to_be_freed()), (0, 2));
+    }
+
+    #[test]
+    fn who_waits_at_home_hears_of_it() {
+        let (mut home, host) = (shard(1), shard(0));
+        let (one, two) = (key_of(&home, 0), key_of(&home, 1));
+        let mut guest = Shard::guest(ShardId(1), &host, 6);
+        let fill = |guest: &mut Shard, name: &[u8]| {
+            let key = guest.hasher.clone().key(name);
+            guest.waiting.fill(DB, &key);
+        };
+        guest.lay_out(home.lend(), &host);
+        fill(&mut guest, &one);
+        let (loan, _) = guest.pack_up();
+        assert!(loan.filled.is_empty(), "nobody waits: nothing is noted");
+        home.take_back(loan);
+        let key = home.hasher.clone().key(&one);
+        home.waiting.add(DB, &key, 1, Waiter { number: 1, kind: ValueKind::List, share: Share::Take });
+        guest.lay_out(home.lend(), &host);
+        fill(&mut guest, &one);
+        fill(&mut guest, &two);
+        assert!(!home.waiting.has_ready());
+        home.take_back(guest.pack_up().0);
+        assert_eq!(home.waiting.ready_len(), 1, "for the other key nobody waits");
+        assert_eq!(*home.waiting.take_ready().unwrap().key, *one);
+        assert!(!guest.waiting.has_ready());
+    }
+
+    #[test]
+    #[should_panic(expected = "data is lent once")]
+    fn data_is_not_lent_twice() {
+        let mut home = shard(0);
+        let _loan = home.lend();
+        let _again = home.lend();
+    }
+}

@@ -1,0 +1,76 @@
+//! Calls that may touch any key, over the data of all shards.
+//!
+//! Most calls name their keys, and what they need is locked or lent before they run. A few find out only while they run: SORT
+//! with patterns that name keys after elements. For such a call every shard locks the whole of itself and lends its data to the core of
+//! the client ([`Order::Lend`](super::batch::Order::Lend) with [`Reach::Whole`](super::batch::Reach::Whole)): some addresses
+//! travel, whatever they lead to. There the call runs as if there were one core, its [`Context`](crate::commands::Context) going from shard to
+//! shard, and what was lent goes home.
+//!
+//! Nobody sees anything half done, because all shards are locked from before they lend until they have their data back. A core
+//! whose shard is lent goes on with all else: calls wait in the queue of its lock table as they do behind a flush, and what needs no
+//! lock (who waits for keys, upkeep, settings) either touches no data or is put off.
+
+use super::batch::{Batch, Call};
+use super::site::{Site, Tally, context_of, run_in};
+use crate::commands::elsewhere::Elsewhere;
+use crate::keyspace::Shard;
+use crate::resp::{Args, ReplyBuffer};
+use crate::units::{Millis, ShardId};
+
+/// Where one core runs calls over the data of all shards.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    /// One for each shard, made when they are needed first; the data in them is lent.
+    guests: Vec<Shard>,
+}
+
+impl Assembly {
+    /// Runs a call over what all shards have lent to the core of `site`, a batch from each in their order, and packs it up for its way home. What the call did counts as done there.
+    pub fn run(
+        &mut self,
+        site: &mut Site,
+        now: Millis,
+        call: &Call,
+        args: &Args<'_>,
+        legs: &mut [&mut Batch],
+        out: &mut ReplyBuffer,
+    ) -> Tally {
+        let host = &mut site.shard;
+        if self.guests.is_empty() {
+            for id in 0..host.map.shards() {
+                let seed = host.prng.next_u64();
+                self.guests.push(Shard::guest(ShardId(id), host, seed));
+            }
+        }
+        for (guest, leg) in self.guests.iter_mut().zip(legs.iter_mut()) {
+            guest.lay_out(leg.loan.take().expect("every shard has lent its data"), host);
+        }
+        let at_hand = first_shard(host, call, args);
+        let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand);
+        let mut context = context_of(shard, &site.rules, now, call);
+        context.elsewhere = Some(Box::new(elsewhere));
+        let tally = run_in(&mut context, call, args, out);
+        drop(context);
+        let guests = &mut self.guests;
+        call.row.visit_keys(args, |index, _| {
+            let key = host.hasher.key(args.get(index));
+            guests[host.map.shard_of(key.hash.slot).index()].waiting.note_gone(call.db, &key);
+        });
+        for (guest, leg) in self.guests.iter_mut().zip(legs) {
+            let (loan, stats) = guest.pack_up();
+            leg.loan = Some(loan);
+            site.shard.stats.add(&stats);
+        }
+        site.tally(tally);
+        tally
+    }
+}
+
+/// The shard with the first key that a call names.
+fn first_shard(host: &Shard, call: &Call, args: &Args<'_>) -> ShardId {
+    let mut first = None;
+    call.row.visit_keys(args, |index, _| {
+        first.get_or_insert_with(|| host.map.shard_of(host.key(args.get(index)).hash.slot));
+    });
+    first.unwrap_or(host.id)
+}

@@ -1,0 +1,32 @@
+//! Loops over much memory, compiled twice: for every processor, and for those with AVX2.
+//!
+//! A [`Kernel`] is plain safe code over slices, written so that the compiler turns it into wide instructions. The build is for
+//! the baseline of its architecture, which on x86-64 has registers of 16 bytes and no instruction that counts bits; most
+//! processors have more. The results are the same, which the tests of each kernel show.
+#![allow(unsafe_code)]
+
+/// A computation over memory. Implementations mark `run` as `#[inline(always)]`: only then it is compiled again.
+pub trait Kernel {
+    /// What it computes.
+    type Output;
+
+    /// Computes it.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a kernel with the widest instructions that the processor has.
+#[inline]
+pub fn widest<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+        // SAFETY: the processor has just been found to have what the function is compiled for.
+        return unsafe { with_avx2(kernel) };
+    }
+    kernel.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,popcnt")]
+fn with_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
