@@ -514,3 +514,220 @@ fn each_element_goes_to_one_client_or_stays() {
         assert!(left < pushed, "somebody was served");
     });
 }
+
+/// An entry's id and its only value, from a reply of XREAD or XREADGROUP about one stream.
+fn entries(reply: &Reply) -> Vec<(String, String)> {
+    let texts = texts(reply);
+    texts[1..].chunks_exact(3).map(|entry| (entry[0].clone(), entry[2].clone())).collect()
+}
+
+fn streams() -> Vec<String> {
+    (0..CORES).map(|core| key_on_core("stream", core, CORES, 0)).collect()
+}
+
+/// `key key ... id id ...`
+fn each(keys: &[String], id: &str) -> String {
+    format!("{} {}", keys.join(" "), vec![id; keys.len()].join(" "))
+}
+
+#[test]
+fn every_reader_gets_an_entry_and_one_of_each_group() {
+    on_one_and_four_cores(|server| {
+        let (mut asker, keys) = (server.client(), streams());
+        for key in &keys {
+            asker.run(&format!("XGROUP CREATE {key} g $ MKSTREAM"));
+            asker.run(&format!("XGROUP CREATE {key} h $ MKSTREAM"));
+        }
+        for (round, key) in keys.iter().enumerate() {
+            let mut readers: Vec<Client> = (0..6).map(|_| server.client()).collect();
+            for (at, reader) in readers.iter_mut().enumerate() {
+                // Every other one waits for all keys.
+                let keys = if at % 2 == 0 { std::slice::from_ref(key) } else { &keys };
+                send(reader, &format!("XREAD BLOCK 0 STREAMS {}", each(keys, "$")));
+            }
+            let mut consumers: Vec<Client> = (0..8).map(|_| server.client()).collect();
+            for (at, consumer) in consumers.iter_mut().enumerate() {
+                let keys = if at % 3 == 1 { &keys } else { std::slice::from_ref(key) };
+                let group = if at % 2 == 0 { "g" } else { "h" };
+                let call = format!("XREADGROUP GROUP {group} c{at} BLOCK 0 STREAMS {}", each(keys, ">"));
+                send(consumer, &call);
+                await_blocked(&mut asker, 7 + at as u64);
+            }
+            wait_until("keys are watched", || info(&mut asker, "total_blocking_keys") == CORES as u64);
+            let id = format!("{}-1", round + 1);
+            assert_eq!(asker.run(&format!("XADD {key} {id} f first")).text(), id);
+            for reader in &mut readers {
+                let reply = reader.read_reply().unwrap();
+                assert_eq!(entries(&reply), [(id.clone(), "first".to_owned())]);
+            }
+            // The first two of the consumers are the first of their groups.
+            for consumer in &mut consumers[..2] {
+                let reply = consumer.read_reply().unwrap();
+                assert_eq!(entries(&reply), [(id.clone(), "first".to_owned())]);
+            }
+            for at in (2..8).step_by(2) {
+                let id = format!("{}-{at}", round + 1);
+                asker.run(&format!("XADD {key} {id} f next"));
+                for consumer in &mut consumers[at..at + 2] {
+                    let reply = consumer.read_reply().unwrap();
+                    assert_eq!(entries(&reply), [(id.clone(), "next".to_owned())]);
+                }
+            }
+            await_blocked(&mut asker, 0);
+        }
+    });
+}
+
+#[test]
+fn who_waits_in_a_group_hears_that_a_key_is_gone() {
+    on_one_and_four_cores(|server| {
+        let (mut asker, keys) = (server.client(), streams());
+        let ends = ["DEL", "SET", "XGROUP DESTROY", "FLUSHALL", "PEXPIRE"];
+        for (at, end) in ends.iter().enumerate() {
+            keys.iter().for_each(|key| {
+                asker.run(&format!("XGROUP CREATE {key} g $ MKSTREAM"));
+            });
+            let key = &keys[at % keys.len()];
+            let (mut one, mut all, mut reader) = (server.client(), server.client(), server.client());
+            send(&mut one, &format!("XREADGROUP GROUP g one BLOCK 0 STREAMS {key} >"));
+            send(&mut all, &format!("XREADGROUP GROUP g all BLOCK 0 STREAMS {}", each(&keys, ">")));
+            send(&mut reader, &format!("XREAD BLOCK 0 STREAMS {}", each(&keys, "$")));
+            await_blocked(&mut asker, 3);
+            wait_until("keys are watched", || info(&mut asker, "total_blocking_keys_on_nokey") == CORES as u64);
+            let code = if *end == "SET" { "WRONGTYPE" } else { "NOGROUP" };
+            let words = match *end {
+                "SET" => format!("SET {key} x"),
+                "XGROUP DESTROY" => format!("XGROUP DESTROY {key} g"),
+                "FLUSHALL" => "FLUSHALL".to_owned(),
+                "PEXPIRE" => format!("PEXPIRE {key} 1"),
+                _ => format!("{end} {key}"),
+            };
+            asker.run(&words);
+            for client in [&mut one, &mut all] {
+                let reply = client.read_reply().unwrap();
+                assert!(reply.error().is_some_and(|error| error.contains(code)), "{words}: {reply}");
+            }
+            // Who only reads goes on waiting.
+            await_blocked(&mut asker, 1);
+            asker.run(&format!("DEL {key}"));
+            asker.run(&format!("XADD {key} 99-{at} f v"));
+            assert_eq!(entries(&reader.read_reply().unwrap()), [(format!("99-{at}"), "v".to_owned())]);
+            asker.run("FLUSHALL");
+        }
+    });
+}
+
+/// Reads all streams from where it is until it is told that there is no more; gives what it read, stream by stream.
+fn read_all(server: &Server, book: &Book, keys: &[String], seed: u64) -> HashMap<String, Vec<String>> {
+    let (mut rng, mut client) = (Rng::new(seed), server.client());
+    let mut places: HashMap<String, String> = keys.iter().map(|key| (key.clone(), "0".to_owned())).collect();
+    let mut got: HashMap<String, Vec<String>> = HashMap::new();
+    loop {
+        let is_over = book.is_over.load(Ordering::Relaxed);
+        let ids: Vec<&str> = keys.iter().map(|key| places[key].as_str()).collect();
+        let (count, millis) = (1 + rng.below(5), [1, 5, 40][rng.below(3)]);
+        let call = format!("XREAD COUNT {count} BLOCK {millis} STREAMS {} {}", keys.join(" "), ids.join(" "));
+        match client.run(&call) {
+            Reply::Array(streams) => {
+                for stream in &streams {
+                    let key = texts(stream)[0].clone();
+                    for (id, value) in entries(stream) {
+                        places.insert(key.clone(), id);
+                        got.entry(key.clone()).or_default().push(value);
+                    }
+                }
+            }
+            other => {
+                assert_eq!(other.error(), None, "{call}");
+                if is_over {
+                    return got;
+                }
+            }
+        }
+    }
+}
+
+fn consume_entries(server: &Server, book: &Book, keys: &[String], seed: u64) -> usize {
+    let (mut rng, mut client, mut served) = (Rng::new(seed), server.client(), 0);
+    loop {
+        let is_over = book.is_over.load(Ordering::Relaxed);
+        let one = [rng.pick(keys).clone()];
+        let keys = if rng.chance(50) { &one[..] } else { keys };
+        let (count, millis) = (1 + rng.below(3), [1, 2, 20][rng.below(3)]);
+        let group = format!("GROUP g c{seed} COUNT {count} BLOCK {millis}");
+        let reply = client.run(&format!("XREADGROUP {group} STREAMS {}", each(keys, ">")));
+        assert_eq!(reply.error(), None);
+        let Reply::Array(streams) = &reply else {
+            if is_over && keys.len() > 1 {
+                return served;
+            }
+            continue;
+        };
+        for stream in streams {
+            let key = texts(stream)[0].clone();
+            for (id, value) in entries(stream) {
+                book.note([value]);
+                served += 1;
+                assert_eq!(client.run(&format!("XACK {key} g {id}")).integer(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_entry_goes_to_every_reader_and_one_consumer() {
+    on_one_and_four_cores(|server| {
+        let (mut asker, keys) = (server.client(), streams());
+        keys.iter().for_each(|key| {
+            asker.run(&format!("XGROUP CREATE {key} g 0 MKSTREAM"));
+        });
+        let book = Book::default();
+        let added: Mutex<HashMap<String, Vec<String>>> = Mutex::default();
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..3)
+                .map(|seed| {
+                    let (book, keys) = (&book, &keys);
+                    scope.spawn(move || read_all(server, book, keys, seed))
+                })
+                .collect();
+            let consumers: Vec<_> = (0..6)
+                .map(|seed| {
+                    let (book, keys) = (&book, &keys);
+                    scope.spawn(move || consume_entries(server, book, keys, 10 + seed))
+                })
+                .collect();
+            let producers: Vec<_> = keys
+                .iter()
+                .enumerate()
+                .map(|(at, key)| {
+                    let (book, added) = (&book, &added);
+                    scope.spawn(move || {
+                        let (mut rng, mut client) = (Rng::new(100 + at as u64), server.client());
+                        for _ in 0..400 {
+                            let value = format!("e{}", book.pushed.fetch_add(1, Ordering::Relaxed));
+                            client.run(&format!("XADD {key} * f {value}")).text();
+                            added.lock().unwrap().entry(key.clone()).or_default().push(value);
+                            if rng.chance(40) {
+                                std::thread::sleep(Duration::from_micros(rng.below(2_000) as u64));
+                            }
+                        }
+                    })
+                })
+                .collect();
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
+            book.is_over.store(true, Ordering::Relaxed);
+            let added = added.lock().unwrap();
+            for reader in readers {
+                assert_eq!(reader.join().unwrap(), *added, "every reader reads everything in order");
+            }
+            let served: usize = consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum();
+            assert_eq!(served, book.pushed.load(Ordering::Relaxed), "the group gets everything once");
+        });
+        let delivered = book.delivered.into_inner().unwrap();
+        assert!(delivered.values().all(|count| *count == 1), "nothing goes to two of a group");
+        for key in &keys {
+            let pending = asker.run(&format!("XPENDING {key} g"));
+            assert!(matches!(&pending, Reply::Array(parts) if parts[0].integer() == 0), "{pending}");
+        }
+    });
+}

@@ -10,7 +10,6 @@ use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 /// The lines of CLIENT LIST with these options, by client id.
 fn list(client: &mut Client, options: &str) -> BTreeMap<u64, String> {

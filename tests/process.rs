@@ -14,7 +14,6 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 fn debuggable() -> Setup {
     Setup::of(Kind::Ringkey).option("enable-debug-command", "yes").option("enable-protected-configs", "yes")

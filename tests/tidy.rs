@@ -68,6 +68,7 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/keyspace/ordered/",
     // A function compiled for wide registers may be called only where the processor has them.
     "core/src/wide.rs",
+    "core/src/wide/",
     // What the kernel reads and writes behind our back, and the calls that the standard library lacks.
     "server/src/reactor/",
     "server/src/core_loop.rs",

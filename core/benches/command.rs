@@ -111,7 +111,28 @@ impl World {
     }
 }
 
+/// A core with two sorted sets of ten thousand members, of which half are in both.
+fn unions() -> World {
+    let mut world = World::new(1, |_| request(&[b"ZUNIONSTORE", b"out", b"2", b"zset:1", b"zset:2"]));
+    let orders = std::mem::take(&mut world.inputs);
+    for (key, first) in [(b"zset:1", 0), (b"zset:2", 5000)] {
+        for number in first..first + 10_000 {
+            let (score, member) = (number.to_string(), format!("member:{number}"));
+            world.run_pipeline(&request(&[b"ZADD", key, score.as_bytes(), member.as_bytes()]));
+        }
+    }
+    world.inputs = orders[..4].to_vec();
+    world
+}
+
 pub fn add_to(cases: &mut Cases<'_>) {
+    cases.add("ZUNIONSTORE of 2 x 10 k, and freeing", 4, || {
+        let mut world = unions();
+        move || {
+            world.run();
+            while world.site.shard.tick(NOW, 1000, &mut |_, _| {}) {}
+        }
+    });
     let get = |key: &[u8]| request(&[b"GET", key]);
     let set = |key: &[u8]| request(&[b"SET", key, &[b'v'; 64]]);
     for (name, depth) in [("GET, pipelines of 16, 100 k keys", 16), ("GET, pipelines of 100, 100 k keys", 100)] {

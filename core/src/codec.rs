@@ -38,6 +38,8 @@ pub struct RestoreRules<'a> {
     pub hasher: &'a KeyHasher,
     /// `rdb-version-check relaxed`: are versions of the future tried as well?
     pub any_version: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: is any checksum right?
+    pub skips_checksum: bool,
     /// The time: fields of hashes that have expired are left out.
     pub now: Millis,
 }
@@ -75,12 +77,12 @@ impl Restored {
 }
 
 /// Why a payload was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
     /// Its version or its checksum is wrong.
     VersionOrChecksum,
-    /// What it holds is no value.
-    Format,
+    /// What it holds is no value; why, in words for the log.
+    Format(String),
 }
 
 impl Codec {

@@ -657,6 +657,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
+        self.state.log_refusals();
         self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();
         self.listen();

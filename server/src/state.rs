@@ -909,11 +909,20 @@ impl State {
         self.sessions[index as usize] = Some(session);
     }
 
+    /// Logs why payloads of RESTORE were refused.
+    pub fn log_refusals(&mut self) {
+        for reason in self.site.shard.refusals.drain(..) {
+            log::debug!("RESTORE refused a payload: {reason}");
+        }
+    }
+
     /// Has the shard and the handlers act by the settings in force.
     pub fn apply_rules(&mut self) {
-        let list_plain_from = self.site.rules.limits.list_plain_from;
+        let (list_plain_from, skips_checksum) =
+            (self.site.rules.limits.list_plain_from, self.site.rules.skips_checksum);
         self.site.rules = Tuning::rules(&self.settings);
         self.site.rules.limits.list_plain_from = list_plain_from;
+        self.site.rules.skips_checksum = skips_checksum;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
             self.site.rules.hold = Hold::Paused;
         }

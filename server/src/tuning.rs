@@ -122,6 +122,7 @@ impl Tuning {
             codec: &ringkey_storage::dump::CODEC,
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
+            skips_checksum: false,
             is_clustered: settings.bool(Setting::ClusterEnabled),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {

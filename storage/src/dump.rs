@@ -8,7 +8,7 @@ use crate::rdb::crc64::crc64;
 use crate::rdb::encode::{Encoder, type_of};
 use crate::rdb::format::{VERSION, VERSION_SHARED_MAX};
 use crate::rdb::read::Reader;
-use crate::rdb::{FormatError, decode};
+use crate::rdb::{Type, decode};
 use ringkey_core::codec::{Codec, DumpRules, Refused, RestoreRules, Restored};
 use ringkey_core::keyspace::EntryRef;
 
@@ -40,23 +40,26 @@ pub fn serialized_bytes(entry: EntryRef<'_>, rules: &DumpRules) -> usize {
 /// # Errors
 /// Version or checksum are wrong, or the value is.
 pub fn restore(payload: &[u8], rules: &RestoreRules<'_>) -> Result<Restored, Refused> {
-    let value = open(payload, rules.any_version).ok_or(Refused::VersionOrChecksum)?;
-    read(value, rules).map_err(|_| Refused::Format)
+    let value = open(payload, rules).ok_or(Refused::VersionOrChecksum)?;
+    read(value, rules).map_err(Refused::Format)
 }
 
 /// The value's part of a payload, if version and checksum are right.
-fn open(payload: &[u8], any_version: bool) -> Option<&[u8]> {
+fn open<'a>(payload: &'a [u8], rules: &RestoreRules<'_>) -> Option<&'a [u8]> {
     let value = payload.get(..payload.len().checked_sub(FOOT_BYTES)?)?;
     let mut foot = Reader::new(&payload[value.len()..]);
     let version = u16::from_le_bytes(foot.array().ok()?);
     let is_known = version == VERSION || (1..=VERSION_SHARED_MAX).contains(&version);
     let checksum = u64::from_le_bytes(foot.array().ok()?);
-    let is_read = is_known || any_version && version > 0;
-    (is_read && crc64(&payload[..payload.len() - size_of::<u64>()]) == checksum).then_some(value)
+    let is_read = is_known || rules.any_version && version > 0;
+    let is_right = || rules.skips_checksum || crc64(&payload[..payload.len() - size_of::<u64>()]) == checksum;
+    (is_read && is_right()).then_some(value)
 }
 
-fn read(value: &[u8], rules: &RestoreRules<'_>) -> Result<Restored, FormatError> {
+/// Reads the value; or says what is wrong with it.
+fn read(value: &[u8], rules: &RestoreRules<'_>) -> Result<Restored, String> {
     let mut reader = Reader::new(value);
-    let number = reader.byte()?;
-    decode::value(&mut reader, number, rules)
+    let number = reader.byte().map_err(|error| error.to_string())?;
+    let kind = Type::of(number).ok_or_else(|| format!("type {number} is not known"))?;
+    decode::value(&mut reader, kind, rules).map_err(|error| format!("{} integrity check failed: {error}", kind.name()))
 }

@@ -20,6 +20,8 @@ pub enum Mode {
     Pairs,
     /// Numbers that are times.
     Times,
+    /// Everything but when entries were delivered and consumers were heard of.
+    Deliveries,
     /// The number of elements, all of them members; nothing changes.
     Pick,
     /// The number of elements, all of them members, and they are gone afterwards.
@@ -28,6 +30,8 @@ pub enum Mode {
     Store,
     /// What is given until the cursor is back at 0.
     Scan,
+    /// `DUMP key other`: the value, restored under the other key on both from what one of them has dumped.
+    Dump,
 }
 
 impl Mode {
@@ -37,9 +41,11 @@ impl Mode {
             "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "HKEYS" | "HVALS" => Self::Unordered,
             "HGETALL" => Self::Pairs,
             "HTTL" | "HPTTL" | "HEXPIRETIME" | "HPEXPIRETIME" => Self::Times,
+            "XPENDING" | "XINFO" => Self::Deliveries,
             "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => Self::Pick,
             "SPOP" => Self::Pop,
             "SINTERSTORE" | "SUNIONSTORE" | "SDIFFSTORE" => Self::Store,
+            "DUMP" => Self::Dump,
             "SSCAN" | "HSCAN" | "ZSCAN" if args.len() > 2 => Self::Scan,
             _ => Self::Same,
         }
@@ -47,7 +53,7 @@ impl Mode {
 
     /// Can the command be sent together with others?
     pub fn is_plain(self) -> bool {
-        matches!(self, Self::Same | Self::Unordered | Self::Pairs | Self::Times)
+        matches!(self, Self::Same | Self::Unordered | Self::Pairs | Self::Times | Self::Deliveries)
     }
 
     /// Do replies to a plain command agree?
@@ -55,6 +61,7 @@ impl Mode {
         match self {
             Self::Unordered => sorted(ours, 1) == sorted(theirs, 1),
             Self::Pairs => sorted(ours, 2) == sorted(theirs, 2),
+            Self::Deliveries => without_times(ours) == without_times(theirs),
             Self::Times => {
                 let milliseconds = args[0].to_ascii_uppercase().starts_with("HP");
                 let tolerance = TIME_TOLERANCE_SECONDS * if milliseconds { 1000 } else { 1 };
@@ -73,6 +80,38 @@ impl Mode {
             }
             _ => ours == theirs,
         }
+    }
+}
+
+/// A reply in which times of deliveries and of consumers are only there or not.
+fn without_times(reply: &Reply) -> Reply {
+    const NAMES: &[&str] = &["idle", "inactive", "seen-time", "active-time"];
+    let is_time = |name: &Reply| matches!(name, Reply::Bulk(name) if NAMES.contains(&text(name).as_str()));
+    let hidden = |reply: &Reply| match reply {
+        Reply::Integer(time) => Reply::Integer((*time).clamp(-1, 0)),
+        other => without_times(other),
+    };
+    match reply {
+        Reply::Map(pairs) => Reply::Map(
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), if is_time(name) { hidden(value) } else { without_times(value) }))
+                .collect(),
+        ),
+        Reply::Array(elements) => {
+            // Behind the id, or behind that and the consumer.
+            let delivery = match elements.as_slice() {
+                [Reply::Bulk(_), Reply::Bulk(_), Reply::Integer(_), Reply::Integer(_)] => Some(2),
+                [Reply::Bulk(_), Reply::Integer(_), Reply::Integer(_)] => Some(1),
+                _ => None,
+            };
+            let at = |(index, element): (usize, &Reply)| {
+                let is_named = index > 0 && is_time(&elements[index - 1]);
+                if is_named || delivery == Some(index) { hidden(element) } else { without_times(element) }
+            };
+            Reply::Array(elements.iter().enumerate().map(at).collect())
+        }
+        other => other.clone(),
     }
 }
 
@@ -128,6 +167,7 @@ pub fn special(mode: Mode, args: &[String], clients: &mut [Client; 2]) -> Result
         Mode::Pick => pick(args, clients),
         Mode::Pop => pop(args, clients),
         Mode::Store => store(args, clients),
+        Mode::Dump => dump(args, clients),
         _ => scan(args, clients),
     }
 }
@@ -233,6 +273,20 @@ fn store(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
         Reply::Integer(1..) if has_table => write_anew(&args[1], clients),
         _ => Ok(()),
     }
+}
+
+/// A value dumped by both, and restored by both under another key from the payload of one of them: so it is in the same order
+/// on both afterwards, and each reads what the other writes.
+fn dump(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
+    let payloads = clients.each_mut().map(|client| client.command(&["DUMP", &args[1]]));
+    let payload = match &payloads {
+        [Reply::Bulk(ours), Reply::Bulk(theirs)] => if args[1] < args[2] { ours } else { theirs }.clone(),
+        [ours, theirs] if ours == theirs => return Ok(()),
+        [ours, theirs] => return Err(differ(ours, theirs)),
+    };
+    let words: [&[u8]; 5] = [b"RESTORE", args[2].as_bytes(), b"0", &payload, b"REPLACE"];
+    let [ours, theirs] = clients.each_mut().map(|client| client.command(&words));
+    if ours == theirs { Ok(()) } else { Err(format!("{}\n{}", payload.escape_ascii(), differ(&ours, &theirs))) }
 }
 
 /// Compares the members of a set and writes them anew on both, in one order.

@@ -160,6 +160,65 @@ const STREAMS: &[&str] = &[
     "XINFO STREAM $t",
 ];
 
+const BITMAPS: &[&str] = &[
+    "SETBIT $b $bit ( 0 | 1 | 2 )",
+    "SETBIT $b $bit ( 0 | 1 )",
+    "GETBIT $b $bit",
+    "BITCOUNT $b [ $i [ $i [ ( BYTE | BIT | FOO ) ] ] ]",
+    "BITPOS $b ( 0 | 1 | 2 ) [ $i [ $i [ ( BYTE | BIT | FOO ) ] ] ]",
+    "BITOP ( AND | OR | XOR | NOT | FOO ) $b { $b }",
+    "BITOP ( AND | OR | XOR ) $b $b $b",
+    "BITOP NOT $b $b",
+    "BITFIELD $b { [ OVERFLOW ( WRAP | SAT | FAIL | FOO ) ] ( GET $field $bit | SET $field $bit $i | INCRBY $field $bit $i ) }",
+    "BITFIELD $b { OVERFLOW ( WRAP | SAT | FAIL ) ( SET | INCRBY ) ( u8 | i8 | i64 | u13 ) ( 3 | 8 | #2 ) $i }",
+    "BITFIELD_RO $b { GET $field $bit }",
+    "BITFIELD_RO $b [ GET u8 0 ] [ SET u8 0 1 ]",
+    "SET $b $v",
+    "GET $b",
+    "OBJECT ENCODING $b",
+    "DEL $b",
+];
+
+const HYPERLOGLOGS: &[&str] = &[
+    "PFADD $p { $v }",
+    "PFADD $p { $v }",
+    "PFADD $p $f",
+    "PFADD $p",
+    "PFCOUNT $p",
+    "PFCOUNT { $p }",
+    "PFMERGE $p { $p }",
+    "PFMERGE $p",
+    "PFDEBUG ( ENCODING | DECODE | TODENSE | FOO ) $p",
+    "GET $p",
+    "OBJECT ENCODING $p",
+    "DEL $p",
+];
+
+/// No times but those that everything is older or younger than.
+const GROUPS: &[&str] = &[
+    "XGROUP CREATE $t $group ( 0 | 0 | $id | $last ) [ MKSTREAM ] [ ENTRIESREAD $i ]",
+    "XGROUP CREATE $t $group 0 MKSTREAM",
+    "XGROUP SETID $t $group ( $id | $last ) [ ENTRIESREAD $i ]",
+    "XGROUP CREATECONSUMER $t $group $consumer",
+    "XGROUP DELCONSUMER $t $group $consumer",
+    "XGROUP DESTROY $t $group",
+    "XREADGROUP GROUP $group $consumer COUNT 1 STREAMS $t >",
+    "XREADGROUP GROUP $group $consumer COUNT 2 STREAMS $t >",
+    "XREADGROUP GROUP $group $consumer [ COUNT $i ] [ BLOCK 1 ] [ NOACK ] STREAMS $t ( > | > | 0 | $id )",
+    "XREADGROUP GROUP $group $consumer [ COUNT $i ] [ NOACK ] [ BLOCK 1 ] STREAMS $t $t ( > | 0 | $id | $last ) ( > | 0 | + )",
+    "XREAD [ COUNT $i ] BLOCK 1 STREAMS $t $t ( $id | $last | + | 0 ) ( $last | + | 0 )",
+    "XACK $t $group { $id }",
+    "XPENDING $t $group",
+    "XPENDING $t $group [ IDLE $idle ] ( - | $id ) ( + | $id ) $i [ $consumer ]",
+    "XCLAIM $t $group $consumer $idle { $id } [ ( IDLE $idle | TIME 1 ) ] [ RETRYCOUNT $i ] [ FORCE ] [ JUSTID ] [ LASTID $id ]",
+    "XCLAIM $t $group $consumer 0 { $id } FORCE",
+    "XAUTOCLAIM $t $group $consumer $idle ( 0 | $id ) [ COUNT $i ] [ JUSTID ]",
+    "XAUTOCLAIM $t $group $consumer 0 ( 0 | $id ) COUNT 2",
+    "XINFO GROUPS $t",
+    "XINFO CONSUMERS $t $group",
+    "XINFO STREAM $t FULL COUNT 0",
+];
+
 const KEYS: &[&str] = &[
     "DEL $k",
     "UNLINK $k",
@@ -167,6 +226,8 @@ const KEYS: &[&str] = &[
     "RENAME $k $k",
     "RENAMENX $k $k",
     "COPY $k $k [ REPLACE ]",
+    "DUMP $k $k",
+    "DUMP $k $k",
     "TYPE $k",
     "EXISTS { $k }",
     "TOUCH $k",
@@ -200,7 +261,7 @@ const SORT: &[&str] = &[
 
 /// All templates, each as often as it is to come.
 pub fn templates() -> Vec<Template> {
-    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, KEYS, SORT]
+    [LISTS, SETS, HASHES, SORTED_SETS, STREAMS, GROUPS, BITMAPS, HYPERLOGLOGS, KEYS, SORT]
         .into_iter()
         .flatten()
         .map(|text| Template::new(text))

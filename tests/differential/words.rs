@@ -10,6 +10,34 @@ const SORTED_SETS: &[&str] = &["z1", "z2", "{t}z3", "z4"];
 const LEXICAL: &[&str] = &["y1", "y2"];
 const STREAMS: &[&str] = &["t1", "t2", "{t}t3"];
 const STRINGS: &[&str] = &["x1", "missing"];
+const BITMAPS: &[&str] = &["b1", "b2", "{t}b3"];
+/// HyperLogLogs are met by their own commands only: of what was spoilt, a refused call leaves a part changed on the reference.
+const HYPERLOGLOGS: &[&str] = &["p1", "p2", "{t}p3"];
+
+/// Places of bits. None is far behind the end of a string.
+const BITS: &[&str] = &[
+    "0",
+    "1",
+    "7",
+    "8",
+    "13",
+    "31",
+    "64",
+    "100",
+    "1000",
+    "4095",
+    "70000",
+    "131071",
+    "-1",
+    "x",
+    "",
+    "4294967296",
+    "#1",
+    "01",
+];
+
+const BIT_FIELDS: &[&str] =
+    &["u1", "i1", "u5", "u8", "i8", "u16", "i17", "i32", "u63", "i64", "u64", "i65", "u0", "x8", ""];
 
 const VALUES: &[&str] = &[
     "",
@@ -142,6 +170,12 @@ const IDS: &[&str] = &[
     "18446744073709551616",
 ];
 
+const GROUPS: &[&str] = &["g", "g", "g", "h", "none"];
+const CONSUMERS: &[&str] = &["alice", "bob", "carl", ""];
+
+/// Times for which entries were not acknowledged: none, or longer than any run.
+const IDLE: &[&str] = &["0", "0", "-1", "100000000", "x", "1000000000000"];
+
 /// Lengths to which streams are trimmed.
 const LENGTHS: &[&str] = &["0", "1", "2", "5", "10", "20", "20", "50", "100", "-1", "x"];
 
@@ -256,11 +290,18 @@ impl Words {
             "z" => self.key(SORTED_SETS),
             "y" => self.key(LEXICAL),
             "x" => self.key(STRINGS),
+            "b" => self.key(BITMAPS),
+            "p" => self.key(HYPERLOGLOGS),
+            "bit" => self.any(BITS),
+            "field" => self.any(BIT_FIELDS),
             // A key that SORT finds by an element.
             "w" => format!("w:{}", self.value()),
             "t" => self.key(STREAMS),
             "new-id" => self.new_id(),
             "id" => self.id(),
+            "group" => self.any(GROUPS),
+            "consumer" => self.any(CONSUMERS),
+            "idle" => self.any(IDLE),
             "length" => self.any(LENGTHS),
             "last" => "$".to_owned(),
             // Any type but lexical sorted sets.
@@ -295,6 +336,9 @@ impl Words {
 
     /// All keys that there may be.
     pub fn all_keys() -> impl Iterator<Item = &'static str> {
-        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STREAMS, STRINGS].into_iter().flatten().copied()
+        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STREAMS, STRINGS, BITMAPS, HYPERLOGLOGS]
+            .into_iter()
+            .flatten()
+            .copied()
     }
 }

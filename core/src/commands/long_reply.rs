@@ -265,6 +265,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn entries_of_a_stream_come_in_pieces() {
+        let mut bench = Bench::new();
+        for number in 0..COUNT {
+            bench.run(&format!("XADD stream {number}-1 a {number} name value"));
+        }
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            bench.protocol = protocol;
+            for line in [
+                "XRANGE stream - +",
+                "XREVRANGE stream + -",
+                "XRANGE stream (3-1 66000 COUNT 65600",
+                "XREVRANGE stream 66000 8 COUNT 65600",
+            ] {
+                let (whole, walk) = replies(&mut bench, line);
+                let (together, count) = pieces(&bench, "stream", walk.expect(line));
+                assert!(together == whole && count > 50, "{line}: {count} pieces");
+            }
+        }
+        for line in ["XRANGE stream - + COUNT 65535", "XRANGE stream 0 65000", "XRANGE none - +"] {
+            assert_eq!(replies(&mut bench, line).1, None, "{line}");
+        }
+        let walk = replies(&mut bench, "XRANGE stream - +").1.unwrap();
+        let mut reply = LongReply::new(&bench.shard, bench.db, b"stream", bench.protocol, walk);
+        assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::More);
+        bench.run("XTRIM stream MAXLEN 100");
+        while reply.write_piece(&bench.shard, &mut ReplyBuffer::default()) == Piece::More {}
+        assert_eq!(reply.write_piece(&bench.shard, &mut ReplyBuffer::default()), Piece::Lost);
+    }
+
     /// The elements of a reply of bulk strings, `at_once` together, in order.
     fn sorted(reply: &[u8], at_once: usize) -> (String, Vec<String>) {
         let text = str::from_utf8(reply).unwrap();

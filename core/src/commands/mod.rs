@@ -37,6 +37,8 @@ pub struct Rules {
     pub compresses: bool,
     /// `rdb-version-check relaxed`: are payloads of any version tried?
     pub any_version: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: is any checksum of a payload right?
+    pub skips_checksum: bool,
     /// Is this a node of a cluster? Then all keys of a call are of one slot.
     pub is_clustered: bool,
 }
@@ -76,6 +78,7 @@ impl Default for Rules {
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
+            skips_checksum: false,
         }
     }
 }

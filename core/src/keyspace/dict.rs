@@ -10,12 +10,16 @@
 //! a look at the entries; only a split reads them, for their positions.
 #![allow(unsafe_code)]
 
+mod remains;
+
+pub use remains::Remains;
+
 use super::chunks::{CHUNK, Chunks, SMALL_CHUNK};
 use super::directory::{Directory, Span};
 use super::entry::{EntryRef, OwnedEntry, Times, Word, prefetch};
 use super::expiry::Expired;
 use super::kinds::{Large, ValueMut};
-use super::slot::{Key, KeyHash, KeyHasher, Trail};
+use super::slot::{Key, KeyHash, KeyHasher, SPREAD_BITS, Trail};
 use super::table::{ELEMENT_LINES_MAX, LINES_MAX, Place, Table, WORDS_MAX, capacity_of};
 use crate::prng::Prng;
 use crate::units::{Millis, SLOT_COUNT, Slot};
@@ -188,6 +192,26 @@ impl<const SEGMENTS: usize> Dict<SEGMENTS> {
         dict.expiry_sum = volatile.filter_map(|word| first.entry(word).expire_at()).map(|at| i128::from(at.0)).sum();
         let index = dict.segments.add(first);
         dict.directory.open(index);
+        dict
+    }
+
+    /// An empty dict of elements whose segments have room for about so many, so that none splits or grows before they have
+    /// come.
+    pub(super) fn for_elements(hasher: KeyHasher, count: usize) -> Self {
+        let mut dict = Self::new(hasher, 0..1);
+        let segments = count.div_ceil(capacity_of(Self::LINES_MAX) * 7 / 8).next_power_of_two().min(1 << SPREAD_BITS);
+        let bits = SPREAD_BITS - segments.ilog2() as u8;
+        // Far from full, probes are short; and some get more than others.
+        let room = count / segments * 9 / 8;
+        for number in 0..segments as u64 {
+            let (table, span) = (Table::with_room_for(room), Span { start: number << bits, bits });
+            dict.lines_bytes += table.allocated_bytes();
+            let index = dict.segments.add(Segment { table, span, ..Segment::default() });
+            if number == 0 {
+                dict.directory.open(index);
+            }
+            dict.directory.point(span, index);
+        }
         dict
     }
 
@@ -918,64 +942,5 @@ impl Segment {
 impl<const SEGMENTS: usize> Drop for Dict<SEGMENTS> {
     fn drop(&mut self) {
         drop(self.take_segments());
-    }
-}
-
-/// What was in a dict that was cleared, or large values alone. Dropping it frees everything at once.
-#[derive(Debug)]
-pub struct Remains<const SEGMENTS: usize = CHUNK> {
-    /// Those in the segments.
-    entries: usize,
-    segments: Chunks<Segment, SEGMENTS>,
-    /// What is freed before the next segment is.
-    larges: Vec<Large>,
-}
-
-impl<const SEGMENTS: usize> Remains<SEGMENTS> {
-    /// Large values that are to be freed.
-    pub(super) fn of_values(larges: Vec<Large>) -> Self {
-        Self { entries: 0, segments: Chunks::new(), larges }
-    }
-
-    /// How many entries, or values of entries, are still there.
-    pub fn len(&self) -> usize {
-        self.entries + self.larges.len()
-    }
-
-    /// Is everything freed?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Frees about so many entries. The answer: is everything freed?
-    pub fn free_some(&mut self, budget_entries: usize) -> bool {
-        let mut freed = 0;
-        while freed < budget_entries {
-            if let Some(large) = self.larges.last_mut() {
-                // Elements are entries, scattered like those of keys.
-                let budget = budget_entries - freed;
-                let len = large.len();
-                if large.free_some(budget) {
-                    self.larges.pop();
-                }
-                freed += len.min(budget).max(1);
-                continue;
-            }
-            let Some(segment) = self.segments.last_mut() else { return true };
-            let entries = segment.free_some(budget_entries - freed, &mut self.larges);
-            self.entries -= entries;
-            if segment.table.len() == 0 {
-                self.segments.pop();
-            }
-            // A segment costs something even if it is empty.
-            freed += entries.max(8);
-        }
-        false
-    }
-}
-
-impl<const SEGMENTS: usize> Drop for Remains<SEGMENTS> {
-    fn drop(&mut self) {
-        while !self.free_some(usize::MAX) {}
     }
 }

@@ -1,7 +1,7 @@
 //! The elements of one large collection: fields of a hash, members of a set or sorted set, found by their name.
 //!
 //! An element is an entry like those of the keyspace, whose key is the field or member. Few elements stand in one
-//! segment inside the structure itself; where that would outgrow 1952 words, it becomes the first segment of a
+//! segment inside the structure itself; where that would outgrow 1936 words, it becomes the first segment of a
 //! [`Dict`], as it is, and the last segment of a dict that shrinks becomes the structure's own again. So growing and
 //! shrinking never touch more than some thousand elements, and a scan goes on over either change.
 //!
@@ -52,6 +52,15 @@ impl Elements {
         let mut segment = Segment::default();
         segment.table = Table::with_room_for(count.min(capacity_of(ELEMENT_LINES_MAX)));
         Self { hasher, form: Form::Small(segment) }
+    }
+
+    /// No elements, and room for about so many, all of which are to come at once.
+    pub fn for_about(hasher: KeyHasher, count: usize) -> Self {
+        if count <= capacity_of(ELEMENT_LINES_MAX) {
+            return Self::with_room(hasher, count);
+        }
+        let dict = Dict::for_elements(hasher.clone(), count);
+        Self { hasher, form: Form::Large(Box::new(Large { dict, sweep: Sweep::default() })) }
     }
 
     /// What hashes their names.
@@ -395,7 +404,7 @@ impl Elements {
 
     /// The same elements, with expiry times, once more.
     pub fn copy(&self) -> Self {
-        let mut copy = Self::with_room(self.hasher.clone(), self.len());
+        let mut copy = Self::for_about(self.hasher.clone(), self.len());
         self.iter().for_each(|entry| copy.insert(entry.copied_under(entry.key())));
         copy
     }

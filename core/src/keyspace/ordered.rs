@@ -22,7 +22,7 @@ mod sorted;
 mod tests;
 
 pub use leaf::order_of;
-pub use sorted::{SortedSet, SortedSetBuilder};
+pub use sorted::{Gathered, SortedSet};
 
 use super::entry::EntryRef;
 use leaf::{Edge, Handle, LEAF_MAX, Leaf};
@@ -277,10 +277,10 @@ fn insert_into_leaf(
         return None;
     }
     if ends.right && at == LEAF_MAX {
-        return Some(Leaf::of(std::iter::once(handle)));
+        return Some(Leaf::of(std::iter::once((order, handle))));
     }
     if ends.left && at == 0 {
-        return Some(std::mem::replace(leaf, Leaf::of(std::iter::once(handle))));
+        return Some(std::mem::replace(leaf, Leaf::of(std::iter::once((order, handle)))));
     }
     let mut right = leaf.split(LEAF_MAX / 2);
     match at.checked_sub(leaf.len()) {
@@ -519,12 +519,12 @@ impl Inner {
 }
 
 impl Ordered {
-    /// A tree of these entries, which are in order. The leaves are full.
+    /// A tree of these entries, which are in order, each with the order of its score. The leaves are full.
     ///
     /// # Safety
     /// As for [`Ordered::insert`], for each of them.
-    pub(super) unsafe fn from_sorted<'a>(entries: impl Iterator<Item = EntryRef<'a>>) -> Self {
-        let mut entries = entries.map(|entry| Handle::of(&entry)).peekable();
+    unsafe fn from_sorted(entries: impl Iterator<Item = (u64, Handle)>) -> Self {
+        let mut entries = entries.peekable();
         let (mut level, mut len) = (Vec::new(), 0);
         while entries.peek().is_some() {
             let leaf = Leaf::of(entries.by_ref().take(LEAF_MAX));
@@ -561,7 +561,7 @@ impl Ordered {
         let (order, handle) = (order_of(entry.score()), Handle::of(&entry));
         self.len += 1;
         let Some(root) = &mut self.root else {
-            self.root = Some(Node::Leaf(Leaf::of(std::iter::once(handle))));
+            self.root = Some(Node::Leaf(Leaf::of(std::iter::once((order, handle)))));
             return;
         };
         let ends = Ends { left: true, right: true };

@@ -11,6 +11,9 @@ use crate::prng::Prng;
 use crate::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
 
+/// So many refusals of payloads are kept for the log at a time.
+const REFUSALS_MAX: usize = 16;
+
 /// Counts that INFO shows, of one core.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Stats {
@@ -86,6 +89,8 @@ pub struct Shard {
     pub waiting: Waiting,
     /// Keys that must stay for now.
     pub pins: Pins,
+    /// Why payloads of values were refused, for whoever writes the log.
+    pub refusals: Vec<String>,
     pub(crate) databases: Vec<Database>,
     /// Is what these hold with another core?
     pub(super) is_lent: bool,
@@ -120,6 +125,7 @@ impl Shard {
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
             pins: Pins::default(),
+            refusals: Vec::new(),
             is_lent: false,
             vacant: Vec::new(),
             remains: VecDeque::new(),
@@ -142,6 +148,13 @@ impl Shard {
     #[inline]
     pub fn owns(&self, key: &Key<'_>) -> bool {
         self.map.shard_of(key.hash.slot) == self.id
+    }
+
+    /// Notes why a payload was refused.
+    pub fn note_refusal(&mut self, reason: String) {
+        if self.refusals.len() < REFUSALS_MAX {
+            self.refusals.push(reason);
+        }
     }
 
     /// How many databases there are.

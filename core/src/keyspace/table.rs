@@ -106,14 +106,15 @@ pub(super) struct Table {
 }
 
 /// How many words fit into so many lines: fifteen sixteenths. Fewer would cost memory, a byte a key at seven eighths; more
-/// would make those probes long that find nothing, because they end at a line that is not full. Larger tables, which hold
-/// elements, are filled a little more: halves of a million would else be just too much for a table of 16 KiB.
+/// would make those probes long that find nothing, because they end at a line that is not full: at fifteen sixteenths they
+/// read more than ten lines, at three quarters less than two. Larger tables, which hold elements, are filled a very little
+/// more: halves of a million would else mostly be just too much for a table of 16 KiB.
 pub(super) const fn capacity_of(lines: usize) -> usize {
-    if lines > LINES_MAX { lines * LARGE_FILL / 8 } else { lines * (2 * WIDTH - 1) / 2 }
+    if lines > LINES_MAX { lines * LARGE_FILL / 16 } else { lines * (2 * WIDTH - 1) / 2 }
 }
 
-/// Words in eight lines of a large table.
-const LARGE_FILL: usize = 61;
+/// Words in sixteen lines of a large table.
+const LARGE_FILL: usize = 121;
 
 /// The next larger number of lines.
 const fn more_lines(lines: usize) -> usize {
@@ -125,7 +126,7 @@ const fn lines_for(words: usize) -> usize {
     let need = match (2 * words).div_ceil(2 * WIDTH - 1) {
         small if small <= LINES_MAX => small,
         _ if words <= capacity_of(LINES_MAX + 1) => LINES_MAX + 1,
-        _ => (8 * words).div_ceil(LARGE_FILL),
+        _ => (16 * words).div_ceil(LARGE_FILL),
     };
     if need < 8 { need } else { need.next_multiple_of(1 << (need.ilog2() - 2)) }
 }

@@ -1,6 +1,6 @@
 //! Strings as rows of bits: counting, finding and combining them. The first bit of a byte is its highest.
 
-use crate::wide::{Kernel, widest};
+use crate::wide::{Kernel, avx2, widest};
 use std::ops::RangeInclusive;
 
 /// As many bytes of a result as are worked on at once: they stay in the first cache while one source after another is
@@ -10,17 +10,12 @@ const BLOCK_BYTES: usize = 8 * 1024;
 /// Up to so many bytes, choosing the kernel is not worth while.
 const SHORT_BYTES: usize = 64;
 
-/// Four words side by side, which make one register where registers are wide.
-type Lane = [u64; 4];
-
-const LANE_BYTES: usize = size_of::<Lane>();
-
-/// As many lanes as are counted together.
-const GROUP: usize = 16;
-
 /// How many bits are one.
 pub fn count_ones(bytes: &[u8]) -> u64 {
-    if bytes.len() <= SHORT_BYTES { count_words(bytes) } else { widest(CountOnes(bytes)) }
+    if bytes.len() <= SHORT_BYTES {
+        return count_words(bytes);
+    }
+    avx2::count_ones(bytes).unwrap_or_else(|| count_words(bytes))
 }
 
 /// The bit at `offset`; behind the end all are zero.
@@ -95,71 +90,11 @@ pub fn combine(operation: Operation, sources: &[&[u8]]) -> Vec<u8> {
     result
 }
 
-struct CountOnes<'a>(&'a [u8]);
-
-impl Kernel for CountOnes<'_> {
-    type Output = u64;
-
-    /// Harley and Seal's way: bits are added up as binary numbers with a digit per lane, so that only every sixteenth lane
-    /// is really counted.
-    #[inline(always)]
-    fn run(self) -> u64 {
-        let (mut ones, mut twos, mut fours, mut eights) = ([0; 4], [0; 4], [0; 4], [0; 4]);
-        let mut sixteens = [0; 4];
-        let mut groups = self.0.chunks_exact(GROUP * LANE_BYTES);
-        for group in &mut groups {
-            let lane = |index: usize| lane_at(group, index);
-            let quartet = |ones: &mut Lane, twos: &mut Lane, first: usize| {
-                let a = add(ones, lane(first), lane(first + 1));
-                let b = add(ones, lane(first + 2), lane(first + 3));
-                add(twos, a, b)
-            };
-            let a = quartet(&mut ones, &mut twos, 0);
-            let b = quartet(&mut ones, &mut twos, 4);
-            let c = add(&mut fours, a, b);
-            let a = quartet(&mut ones, &mut twos, 8);
-            let b = quartet(&mut ones, &mut twos, 12);
-            let d = add(&mut fours, a, b);
-            let carried = add(&mut eights, c, d);
-            for (sum, word) in sixteens.iter_mut().zip(carried) {
-                *sum += u64::from(word.count_ones());
-            }
-        }
-        let weigh =
-            |lane: Lane, weight: u64| lane.iter().map(|word| u64::from(word.count_ones())).sum::<u64>() * weight;
-        sixteens.iter().sum::<u64>() * 16
-            + weigh(eights, 8)
-            + weigh(fours, 4)
-            + weigh(twos, 2)
-            + weigh(ones, 1)
-            + count_words(groups.remainder())
-    }
-}
-
-#[inline(always)]
-fn lane_at(group: &[u8], index: usize) -> Lane {
-    let bytes = &group[index * LANE_BYTES..][..LANE_BYTES];
-    std::array::from_fn(|word| u64::from_ne_bytes(bytes[word * 8..][..8].try_into().expect("eight bytes")))
-}
-
-/// Adds two lanes of digits to a sum; what is answered is carried to the next digit.
-#[inline(always)]
-fn add(sum: &mut Lane, one: Lane, other: Lane) -> Lane {
-    let mut carried = [0; 4];
-    for word in 0..4 {
-        let (a, b, c) = (sum[word], one[word], other[word]);
-        let half = a ^ b;
-        sum[word] = half ^ c;
-        carried[word] = a & b | half & c;
-    }
-    carried
-}
-
-#[inline(always)]
+/// Counts with what any processor has.
 fn count_words(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
-    let ones: u32 = words.iter().map(|word| u64::from_ne_bytes(*word).count_ones()).sum();
-    u64::from(ones + rest.iter().map(|byte| byte.count_ones()).sum::<u32>())
+    let ones: u64 = words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones())).sum();
+    ones + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
 }
 
 /// Where the first byte is that differs.
@@ -243,8 +178,8 @@ mod tests {
         fn ones_are_counted_with_any_instructions(bytes in bytes()) {
             let expected = naive(&bytes).iter().filter(|bit| **bit).count() as u64;
             prop_assert_eq!(count_ones(&bytes), expected);
-            prop_assert_eq!(CountOnes(&bytes).run(), expected);
-            prop_assert_eq!(widest(CountOnes(&bytes)), expected);
+            prop_assert_eq!(count_words(&bytes), expected);
+            prop_assert_eq!(avx2::count_ones(&bytes).unwrap_or(expected), expected);
         }
 
         #[test]

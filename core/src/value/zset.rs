@@ -7,12 +7,12 @@ mod packed;
 #[cfg(test)]
 mod tests;
 
-pub use crate::keyspace::ordered::{Bound, SortedSet, SortedSetBuilder, order_of};
+pub use crate::keyspace::ordered::{Bound, Gathered, SortedSet, order_of};
 pub use packed::append;
 
 use super::{Element, Limits, PACKED_HEAD_BYTES, Splice};
 use crate::double::DoubleText;
-use crate::keyspace::{Elements, EntryRef, Form, KeyHasher, Large, NewValue, OwnedEntry, Value, ValueMut};
+use crate::keyspace::{EntryRef, Form, KeyHasher, Large, NewValue, OwnedEntry, Value, ValueMut};
 use packed::Packed;
 
 /// A packed sorted set without members.
@@ -273,16 +273,13 @@ impl Built {
         }
     }
 
-    /// A set of members, each an entry with a score, in any order.
-    pub fn from_members(members: Elements, limits: &Limits) -> Self {
-        let is_small = members.len() <= limits.zset_entries
-            && members.iter().all(|entry| entry.key().len() <= limits.zset_value_bytes);
-        if !is_small {
-            return Self::Large(Box::new(SortedSet::from_members(members)));
+    /// A set of members that were put together in any order.
+    pub fn from_gathered(mut members: Gathered, limits: &Limits, hasher: &KeyHasher) -> Self {
+        members.sort();
+        if members.len() <= limits.zset_entries {
+            return Self::from_sorted(members.iter(), limits, hasher);
         }
-        let hasher = members.hasher().clone();
-        let sorted = sorted(members.iter());
-        Self::from_sorted(sorted.iter().map(|(_, entry)| (entry.key(), entry.score())), limits, &hasher)
+        Self::Large(Box::new(members.into_set()))
     }
 
     /// Is there no member?
@@ -305,13 +302,4 @@ impl Built {
             Self::Large(set) => store(NewValue::Large(Large::SortedSet(set))),
         }
     }
-}
-
-/// Entries with scores, in the order of a sorted set.
-pub fn sorted<'a>(entries: impl Iterator<Item = EntryRef<'a>>) -> Vec<(u64, EntryRef<'a>)> {
-    let mut sorted: Vec<_> = entries.map(|entry| (order_of(entry.score()), entry)).collect();
-    sorted.sort_unstable_by(|(order, entry), (other_order, other)| {
-        order.cmp(other_order).then_with(|| entry.key().cmp(other.key()))
-    });
-    sorted
 }

@@ -9,6 +9,7 @@ use ringkey_core::resp::{ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Blocking, Call, Order, Reach};
 use ringkey_core::txn::flight::Flight;
 use ringkey_core::txn::locks::Owner;
+use ringkey_core::txn::site::Tried;
 use ringkey_core::units::{Millis, ShardId};
 
 /// The ticket of a job for which no client waits.
@@ -211,7 +212,10 @@ impl World {
                 self.tally.assembled += 1;
                 assembly.run(site, Millis(*now), &call, &args, &mut lent, &mut out);
             }
-            !everything && bench.run(site, Millis(*now), blocked.is_some(), &call, &args, &mut lent, &mut out).1
+            !everything && {
+                let tried = bench.run(site, Millis(*now), blocked.is_some(), &call, &args, &mut lent, &mut out).1;
+                matches!(tried, Tried::Waits(_))
+            }
         };
         if let Some(blocked) = &blocked
             && !waits

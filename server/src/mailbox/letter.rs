@@ -131,6 +131,7 @@ impl Question {
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
                 | DebugOrder::ListPlainFrom(_)
+                | DebugOrder::SkipChecksums(_)
                 | DebugOrder::ReplyRoom(_) => None,
             },
             _ => None,
@@ -188,6 +189,8 @@ pub enum DebugOrder {
     PauseCron(bool),
     /// From this length on elements of large lists lie alone; 0: as the settings say.
     ListPlainFrom(usize),
+    /// Any checksum of a payload is right, or again only the right one.
+    SkipChecksums(bool),
     /// Create keys.
     Populate {
         /// In this database.

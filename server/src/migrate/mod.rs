@@ -1,9 +1,9 @@
 //! MIGRATE: brings keys to another server, and deletes here what has arrived there.
 //!
-//! The keys are locked on their shards from the moment in which they are packed until the other server has answered for each and
-//! those that it took are gone. Nobody sees a key at both places, and what is written meanwhile waits. With COPY, when nothing is to
-//! go, others may read. Nobody else waits, unless for a whole shard. The flight goes on whatever becomes of
-//! the client, and each step of the connection has a deadline, so the locks end in any case.
+//! The keys are locked on their shards from the moment in which they are packed until the other server has answered for
+//! each and those that it took are gone. Nobody sees a key at both places, and what is written meanwhile waits. With COPY,
+//! when nothing is to go, others may read. Nobody else waits, unless for a whole shard. The flight goes on whatever becomes
+//! of the client, and each step of the connection has a deadline, so the locks end in any case.
 
 pub mod movers;
 pub mod target;

@@ -1,8 +1,8 @@
 //! Threads that bring keys to other servers, so that no core waits for a connection. They come when there is something
 //! to do and go when there has been nothing for a while; connections are kept for the next errand to the same server.
 //!
-//! Cores hand errands over under a lock that nobody holds while waiting for anything. What is done is fetched by core 0, which watches
-//! the bell of [`Aside`](crate::aside::Aside) and passes it on.
+//! Cores hand errands over under a lock that nobody holds while waiting for anything. What is done is fetched by core 0,
+//! which watches the bell of [`Aside`](crate::aside::Aside) and passes it on.
 
 use super::target::{Errand, Target};
 use crate::sys::{self, process};

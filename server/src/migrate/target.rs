@@ -217,7 +217,8 @@ impl Target {
                 line.pop();
                 line.pop_if(|byte| *byte == b'\r');
                 line.truncate(LINE_BYTES_MAX);
-                return Ok(line);
+                // No answer at all: nothing is to be deleted for that.
+                return if line.is_empty() { Err(ErrorKind::InvalidData.into()) } else { Ok(line) };
             }
             let room = (LINE_BYTES_MAX + 1).saturating_sub(line.len());
             line.extend(self.read.drain(..).take(room));

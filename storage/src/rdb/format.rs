@@ -147,6 +147,28 @@ impl Type {
         Self::HashExpiring,
     ];
 
+    /// What a log calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "String",
+            Self::List => "List",
+            Self::Set => "Set",
+            Self::SortedSetText | Self::SortedSet => "Zset",
+            Self::Hash | Self::HashExpiring => "Hash",
+            Self::HashZipmap => "Zipmap",
+            Self::ListZiplist => "List ziplist",
+            Self::SetIntset => "Intset",
+            Self::SortedSetZiplist => "Zset ziplist",
+            Self::HashZiplist => "Hash ziplist",
+            Self::ListZiplists => "Ziplist",
+            Self::HashListpack => "Hash listpack",
+            Self::SortedSetListpack => "Zset listpack",
+            Self::ListListpacks => "Listpack",
+            Self::SetListpack => "Set listpack",
+            Self::Stream1 | Self::Stream2 | Self::Stream3 => "Stream listpack",
+        }
+    }
+
     /// The type of a number, if there is one. Values of modules have numbers, too; there are no modules.
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|one| *one as u8 == number)

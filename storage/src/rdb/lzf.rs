@@ -10,15 +10,13 @@
 //! every other decompressor.
 
 use super::format::FormatError;
+use std::ops::Range;
 
 /// Most bytes of a run as they are.
 const RUN_MAX: usize = 32;
 
 /// A reference reaches back no further.
 const DISTANCE_MAX: usize = 1 << 13;
-
-/// A reference is to no fewer bytes.
-const MATCH_MIN: usize = 3;
 
 /// A reference is to no more bytes.
 const MATCH_MAX: usize = 264;
@@ -29,14 +27,20 @@ const LONG_MATCH_MIN: usize = 9;
 /// Behind its last byte the output may be written over by as much, which makes copies short.
 const SLACK: usize = 32;
 
+/// So many bytes are copied at once.
+const CHUNK: usize = 16;
+
 /// As many bytes of input, at least, are read at once.
 const WORD: usize = 8;
 
-/// The table of places has no more slots than two to this power.
-const BITS_MAX: u32 = 13;
+/// Up to this length an input makes do with the small table, which costs little to make.
+const SMALL_INPUT_BYTES_MAX: usize = 512;
 
-/// No fewer either.
-const BITS_MIN: u32 = 8;
+/// How many places the small table notes.
+const SMALL_SLOTS: usize = 1 << 9;
+
+/// How many places the large one notes.
+const LARGE_SLOTS: usize = 1 << 12;
 
 /// After so many places without a match (two to this power) every second one is looked at, then every third ...
 const PATIENCE: u32 = 6;
@@ -56,6 +60,15 @@ pub fn decompress(from: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), Form
     }
     out.clear();
     out.resize(len + SLACK, 0);
+    let done = unpack(from, len, out)?;
+    out.truncate(len);
+    if done == len { Ok(()) } else { Err(WRONG) }
+}
+
+const WRONG: FormatError = FormatError("a compressed string is damaged");
+
+/// Decompresses into `out`, which has [`SLACK`] bytes more than there should be; how many are there?
+fn unpack(from: &[u8], len: usize, out: &mut [u8]) -> Result<usize, FormatError> {
     let (mut at, mut end) = (0, 0);
     while let Some(&control) = from.get(at) {
         at += 1;
@@ -88,161 +101,189 @@ pub fn decompress(from: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), Form
         repeat(out, end, distance, size);
         end += size;
     }
-    out.truncate(len);
-    if end == len { Ok(()) } else { Err(WRONG) }
+    Ok(end)
 }
 
-const WRONG: FormatError = FormatError("a compressed string is damaged");
-
-/// Writes `size` bytes to `at`, which are the ones `distance` before them. May write [`SLACK`] bytes more.
-#[inline]
+/// Writes `size` bytes to `at`, which are the ones `distance` before them. May write some bytes more, for which there is room.
+#[inline(always)]
 fn repeat(out: &mut [u8], at: usize, distance: usize, size: usize) {
-    if distance >= 16 {
+    if distance >= CHUNK {
         let mut done = 0;
         while done < size {
-            let chunk: [u8; 16] = *out[at + done - distance..].first_chunk().expect("there is slack behind the bytes");
+            let chunk: [u8; CHUNK] =
+                *out[at + done - distance..].first_chunk().expect("there is slack behind the bytes");
             *out[at + done..].first_chunk_mut().expect("there is slack behind the bytes") = chunk;
-            done += 16;
+            done += CHUNK;
         }
     } else if distance == 1 {
         let byte = out[at - 1];
         out[at..at + size].fill(byte);
     } else {
-        for to in at..at + size {
+        // What would be read at once was written a moment ago in parts, and the processor would wait for it.
+        let out = &mut out[at - distance..at + size];
+        for to in distance..out.len() {
             out[to] = out[to - distance];
         }
     }
 }
 
-/// A compressor, which keeps its table from one string to the next.
+/// Places in the input by the hash of the first bytes there: where such were seen last, counted so that what is
+/// left of earlier inputs lies before `origin`.
+#[derive(Debug)]
+struct Places<const SLOTS: usize> {
+    last: Box<[u32; SLOTS]>,
+    /// What the first byte of the next input counts as.
+    origin: u32,
+}
+
+impl<const SLOTS: usize> Default for Places<SLOTS> {
+    fn default() -> Self {
+        let last = vec![0; SLOTS].into_boxed_slice().try_into().expect("there are as many slots");
+        Self { last, origin: 1 }
+    }
+}
+
+impl<const SLOTS: usize> Places<SLOTS> {
+    const SHIFT: u32 = 64 - SLOTS.ilog2();
+
+    /// Makes ready for an input of this length and says where it begins.
+    fn begin(&mut self, len: u32) -> u32 {
+        if self.origin.checked_add(len).is_none_or(|end| end == u32::MAX) {
+            *self = Self::default();
+        }
+        let origin = self.origin;
+        self.origin += len + 1;
+        origin
+    }
+
+    /// Notes a place by so many bits of what is there, and says which one was noted for the same, or for others of the same
+    /// hash.
+    #[inline(always)]
+    fn note<const BITS: u32>(&mut self, word: u64, place: u32) -> u32 {
+        let slot = ((word << (64 - BITS)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> Self::SHIFT) as usize;
+        std::mem::replace(&mut self.last[slot % SLOTS], place)
+    }
+}
+
+/// A compressor, which keeps its tables from one string to the next.
 #[derive(Debug, Default)]
 pub struct Compressor {
-    /// By the hash of three bytes, where they were seen last, counted from `origin`.
-    places: Vec<u32>,
-    /// What the first byte of the next input is counted as, so that what the table has from earlier inputs lies before it.
-    origin: u32,
+    small: Option<Places<SMALL_SLOTS>>,
+    large: Option<Places<LARGE_SLOTS>>,
 }
 
 impl Compressor {
     /// Appends the compressed bytes to `out` if they are no more than `most`. The answer: how many they are.
     pub fn compress(&mut self, from: &[u8], most: usize, out: &mut Vec<u8>) -> Option<usize> {
-        let len = u32::try_from(from.len()).ok()?;
-        let bits = from.len().next_power_of_two().ilog2().clamp(BITS_MIN, BITS_MAX);
-        if self.places.len() < 1 << bits || self.origin.checked_add(len).is_none_or(|end| end == u32::MAX) {
-            self.places.clear();
-            self.places.resize(1 << bits, 0);
-            self.origin = 1;
-        }
         let start = out.len();
         out.resize(start + most + SLACK, 0);
-        let mut writer = Writer { out: &mut out[start..], at: 0, most };
-        let done = search(from, &mut self.places, self.origin, &mut writer);
-        let size = writer.at;
-        self.origin += len + 1;
-        out.truncate(start + if done { size } else { 0 });
-        done.then_some(size)
-    }
-}
-
-/// Where compressed bytes go.
-struct Writer<'a> {
-    out: &'a mut [u8],
-    at: usize,
-    most: usize,
-}
-
-impl Writer<'_> {
-    /// Writes bytes as they are; is there room for them?
-    #[inline]
-    fn runs(&mut self, from: &[u8], mut at: usize, end: usize) -> bool {
-        while at < end {
-            let run = (end - at).min(RUN_MAX);
-            if self.at + 1 + run > self.most {
-                return false;
-            }
-            self.out[self.at] = (run - 1) as u8;
-            let room = &mut self.out[self.at + 1..];
-            if let (Some(wide), Some(room)) = (from[at..].first_chunk::<RUN_MAX>(), room.first_chunk_mut::<RUN_MAX>()) {
-                *room = *wide;
-            } else {
-                room[..run].copy_from_slice(&from[at..at + run]);
-            }
-            (at, self.at) = (at + run, self.at + 1 + run);
-        }
-        true
-    }
-
-    /// Writes a reference; is there room for it?
-    #[inline]
-    fn reference(&mut self, distance: usize, size: usize) -> bool {
-        if self.at + 3 > self.most {
-            return false;
-        }
-        let (high, low) = (((distance - 1) >> 8) as u8, (distance - 1) as u8);
-        let room = &mut self.out[self.at..self.at + 3];
-        if size < LONG_MATCH_MIN {
-            room[0] = ((size - 2) as u8) << 5 | high;
-            room[1] = low;
-            self.at += 2;
+        let size = if from.len() <= SMALL_INPUT_BYTES_MAX {
+            search::<SMALL_SLOTS, 32>(from, self.small.get_or_insert_default(), &mut out[start..], most)
         } else {
-            room.copy_from_slice(&[0xe0 | high, (size - LONG_MATCH_MIN) as u8, low]);
-            self.at += 3;
-        }
-        true
+            search::<LARGE_SLOTS, 40>(from, self.large.get_or_insert_default(), &mut out[start..], most)
+        };
+        out.truncate(start + size.unwrap_or(0));
+        size
     }
+}
+
+/// Writes bytes as they are to `out` from `end` on; where do they end, if there is room for them up to `most`?
+#[inline(always)]
+fn write_runs(out: &mut [u8], mut end: usize, most: usize, from: &[u8], runs: Range<usize>) -> Option<usize> {
+    let mut at = runs.start;
+    while at < runs.end {
+        let run = (runs.end - at).min(RUN_MAX);
+        if end + 1 + run > most {
+            return None;
+        }
+        out[end] = (run - 1) as u8;
+        match (from[at..].first_chunk::<CHUNK>(), out[end + 1..].first_chunk_mut::<CHUNK>()) {
+            (Some(chunk), Some(room)) if run <= CHUNK => *room = *chunk,
+            _ => out[end + 1..end + 1 + run].copy_from_slice(&from[at..at + run]),
+        }
+        (at, end) = (at + run, end + 1 + run);
+    }
+    Some(end)
+}
+
+/// The same for what is mostly a short run, or none, of which nobody knows which it will be: without a jump.
+#[inline(always)]
+fn write_short_run(out: &mut [u8], end: usize, most: usize, from: &[u8], run: Range<usize>) -> Option<usize> {
+    let len = run.len();
+    match (from[run.start..].first_chunk::<CHUNK>(), out[end..].first_chunk_mut::<{ CHUNK + 1 }>()) {
+        (Some(chunk), Some(room)) if len <= CHUNK && end + 1 + len <= most => {
+            room[0] = (len as u8).wrapping_sub(1);
+            room[1..].copy_from_slice(chunk);
+            Some(end + len + usize::from(len > 0))
+        }
+        _ => write_runs(out, end, most, from, run),
+    }
+}
+
+/// Writes a reference likewise.
+#[inline(always)]
+fn write_reference(out: &mut [u8], end: usize, most: usize, distance: usize, size: usize) -> Option<usize> {
+    if end + 3 > most {
+        return None;
+    }
+    let (high, low) = (((distance - 1) >> 8) as u8, (distance - 1) as u8);
+    let room = out[end..].first_chunk_mut::<3>()?;
+    if size < LONG_MATCH_MIN {
+        *room = [((size - 2) as u8) << 5 | high, low, 0];
+        return Some(end + 2);
+    }
+    *room = [0xe0 | high, (size - LONG_MATCH_MIN) as u8, low];
+    Some(end + 3)
 }
 
 /// The word that begins at a place.
-#[inline]
+#[inline(always)]
 fn word(from: &[u8], at: usize) -> Option<u64> {
     from.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The slot for three bytes.
-#[inline]
-fn slot(word: u64, shift: u32) -> usize {
-    ((word << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
-}
-
-/// Compresses; was there room for the result?
-fn search(from: &[u8], places: &mut [u32], origin: u32, writer: &mut Writer<'_>) -> bool {
-    let shift = 64 - places.len().ilog2();
-    let mask = places.len() - 1;
-    let (mut at, mut run_from) = (0, 0);
+/// Compresses into `out`, which has room for `most` and [`SLACK`] bytes; how many are needed, if no more than that?
+///
+/// Three equal bytes could be a match. But looking for four, or five in what is longer, meets those that go on for longer, so it
+/// takes less time and the result is shorter.
+#[inline(never)]
+fn search<const SLOTS: usize, const SIGNIFICANT_BITS: u32>(
+    from: &[u8],
+    places: &mut Places<SLOTS>,
+    out: &mut [u8],
+    most: usize,
+) -> Option<usize> {
+    let origin = places.begin(u32::try_from(from.len()).ok()?);
+    let (mut at, mut run_from, mut end) = (0, 0, 0);
     let mut misses = 0_u32;
     while let Some(here) = word(from, at) {
-        let seen = std::mem::replace(&mut places[slot(here, shift) & mask], origin + at as u32);
-        let before = seen.wrapping_sub(origin) as usize;
-        if before < at
-            && at - before <= DISTANCE_MAX
-            && let Some(there) = word(from, before)
-            && (here ^ there) << 40 == 0
-        {
-            let size = match_len(from, before, at);
-            if !writer.runs(from, run_from, at) || !writer.reference(at - before, size) {
-                return false;
-            }
-            at += size;
-            run_from = at;
-            misses = 0;
-            for place in [at - 2, at - 1] {
-                if let Some(word) = word(from, place) {
-                    places[slot(word, shift) & mask] = origin + place as u32;
-                }
-            }
-        } else {
+        let place = origin + at as u32;
+        let distance = (place - places.note::<SIGNIFICANT_BITS>(here, place)) as usize;
+        let there = if distance <= at.min(DISTANCE_MAX) { word(from, at - distance) } else { None };
+        let Some(different) = there.map(|there| here ^ there).filter(|bits| bits << (64 - SIGNIFICANT_BITS) == 0)
+        else {
             at += 1 + (misses >> PATIENCE) as usize;
             misses += 1;
-        }
+            continue;
+        };
+        let size = match different {
+            0 => match_len(from, at - distance, at),
+            _ => different.trailing_zeros() as usize / WORD,
+        };
+        end = write_short_run(out, end, most, from, run_from..at)?;
+        end = write_reference(out, end, most, distance, size)?;
+        at += size;
+        run_from = at;
+        misses = 0;
     }
-    writer.runs(from, run_from, from.len())
+    write_runs(out, end, most, from, run_from..from.len())
 }
 
-/// How many bytes are the same from both places on; three are.
+/// How many bytes are the same from both places on; the first eight are.
 #[inline]
 fn match_len(from: &[u8], before: usize, at: usize) -> usize {
     let most = MATCH_MAX.min(from.len() - at);
-    let mut size = 0;
+    let mut size = WORD;
     while let (Some(there), Some(here)) = (word(from, before + size), word(from, at + size)) {
         let different = there ^ here;
         if different != 0 {
@@ -259,8 +300,6 @@ fn match_len(from: &[u8], before: usize, at: usize) -> usize {
     }
     size
 }
-
-const _: () = assert!(MATCH_MIN == 3, "three bytes are hashed, and compared");
 
 #[cfg(test)]
 mod tests {
@@ -309,7 +348,7 @@ mod tests {
         for len in [3000, 300, 30_000, 9, 8, 7, 100_000] {
             comes_back(&mut compressor, &b"abcdefghijklmnopqrstuvwxyz"[..].repeat(len / 26 + 1)[..len]);
         }
-        compressor.origin = u32::MAX - 100;
+        compressor.small.as_mut().unwrap().origin = u32::MAX - 100;
         comes_back(&mut compressor, &[7; 50]);
         comes_back(&mut compressor, &[7; 500]);
     }

@@ -43,9 +43,10 @@ fn narrow() -> Limits {
 
 /// An entry with the value of these bytes: type and value.
 fn read(bytes: &[u8], limits: &Limits) -> Result<OwnedEntry, Refused> {
-    let rules = RestoreRules { limits, hasher: &hasher(), any_version: false, now: Millis(1) };
+    let rules = RestoreRules { limits, hasher: &hasher(), any_version: false, skips_checksum: false, now: Millis(1) };
     let mut reader = Reader::new(&bytes[1..]);
-    let mut value = decode::value(&mut reader, bytes[0], &rules).map_err(|_| Refused::Format)?;
+    let kind = Type::of(bytes[0]).ok_or_else(|| Refused::Format(String::new()))?;
+    let mut value = decode::value(&mut reader, kind, &rules).map_err(|error| Refused::Format(error.to_string()))?;
     assert!(reader.rest().is_empty(), "everything is read");
     Ok(OwnedEntry::new(b"key", value.as_new().unwrap(), None))
 }
@@ -117,7 +118,13 @@ fn comes_back(entry: &OwnedEntry) {
     (CODEC.dump)(entry.as_ref(), &DUMP, &mut payload);
     assert_eq!((CODEC.serialized_bytes)(entry.as_ref(), &DUMP), payload.len() - 11);
     for limits in [Limits::default(), narrow()] {
-        let rules = RestoreRules { limits: &limits, hasher: &hasher(), any_version: false, now: Millis(1) };
+        let rules = RestoreRules {
+            limits: &limits,
+            hasher: &hasher(),
+            any_version: false,
+            skips_checksum: false,
+            now: Millis(1),
+        };
         let mut again = (CODEC.restore)(&payload, &rules).unwrap();
         let again = OwnedEntry::new(b"again", again.as_new().unwrap(), None);
         assert_eq!(contents(again.as_ref()), before);
@@ -303,8 +310,16 @@ fn whatever_is_cut_or_flipped_is_refused_or_a_value() {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let limits = Limits::default();
-            let rules = RestoreRules { limits: &limits, hasher: &hasher(), any_version: false, now: Millis(1) };
-            if let Ok(mut value) = decode::value(&mut Reader::new(&flipped[1..]), flipped[0], &rules) {
+            let rules = RestoreRules {
+                limits: &limits,
+                hasher: &hasher(),
+                any_version: false,
+                skips_checksum: false,
+                now: Millis(1),
+            };
+            if let Some(kind) = Type::of(flipped[0])
+                && let Ok(mut value) = decode::value(&mut Reader::new(&flipped[1..]), kind, &rules)
+            {
                 comes_back(&OwnedEntry::new(b"key", value.as_new().unwrap(), None));
             }
         }
@@ -402,7 +417,8 @@ fn payloads_tell_versions_and_checksums() {
     assert_eq!(payload, b"\x00\x05hello\x50\x00\xac\x58\x16\xe7\xfb\x66\x47\xfe", "as Valkey writes it");
     let limits = Limits::default();
     let restore = |payload: &[u8], any_version: bool| {
-        let rules = RestoreRules { limits: &limits, hasher: &hasher(), any_version, now: Millis(1) };
+        let rules =
+            RestoreRules { limits: &limits, hasher: &hasher(), any_version, skips_checksum: false, now: Millis(1) };
         (CODEC.restore)(payload, &rules).map(|_| ())
     };
     for end in 0..payload.len() {
@@ -573,8 +589,10 @@ proptest! {
     #[test]
     fn rubbish_is_refused_or_a_value(kind in 0..23_u8, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let limits = narrow();
-        let rules = RestoreRules { limits: &limits, hasher: &hasher(), any_version: false, now: Millis(1) };
-        if let Ok(mut value) = decode::value(&mut Reader::new(&bytes), kind, &rules) {
+        let rules = RestoreRules { limits: &limits, hasher: &hasher(), any_version: false, skips_checksum: false, now: Millis(1) };
+        if let Some(kind) = Type::of(kind)
+            && let Ok(mut value) = decode::value(&mut Reader::new(&bytes), kind, &rules)
+        {
             comes_back(&OwnedEntry::new(b"key", value.as_new().unwrap(), None));
         }
     }

@@ -37,7 +37,7 @@ fn narrow() -> Limits {
 }
 
 fn restored(payload: &[u8], limits: &Limits) -> Option<OwnedEntry> {
-    let rules = RestoreRules { limits, hasher: &hasher(), any_version: false, now: Millis(1) };
+    let rules = RestoreRules { limits, hasher: &hasher(), any_version: false, skips_checksum: false, now: Millis(1) };
     let mut value = (CODEC.restore)(payload, &rules).ok()?;
     Some(OwnedEntry::new(b"key", value.as_new().expect("nothing expires while it is read"), None))
 }

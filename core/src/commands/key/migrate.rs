@@ -1,7 +1,8 @@
 //! MIGRATE, as far as it is about words and data: what a call asks for, and the requests that bring keys to another server.
 //!
-//! The process carries it out (it waits for a connection), in two rounds over the shards of the keys: first each key is packed into the
-//! request that restores it elsewhere, then what has arrived there is deleted. In between the keys stay locked.
+//! The process carries it out (it waits for a connection), in two rounds over the shards of the keys: first each key is
+//! packed into the request that restores it elsewhere, then what has arrived there is deleted. In between the keys stay
+//! locked.
 
 use super::dump_of;
 use crate::command::keys::{KeyFlags, KeySpec};

@@ -116,18 +116,20 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     })
 }
 
-fn read(ctx: &Context<'_>, payload: &[u8]) -> Result<Restored, CommandError> {
+fn read(ctx: &mut Context<'_>, payload: &[u8]) -> Result<Restored, CommandError> {
     let rules = RestoreRules {
         limits: &ctx.rules.limits,
         hasher: &ctx.shard.hasher,
         any_version: ctx.rules.any_version,
+        skips_checksum: ctx.rules.skips_checksum,
         now: ctx.now,
     };
-    (ctx.rules.codec.restore)(payload, &rules).map_err(|refused| {
-        CommandError::text(match refused {
-            Refused::VersionOrChecksum => "DUMP payload version or checksum are wrong",
-            Refused::Format => "Bad data format",
-        })
+    (ctx.rules.codec.restore)(payload, &rules).map_err(|refused| match refused {
+        Refused::VersionOrChecksum => CommandError::text("DUMP payload version or checksum are wrong"),
+        Refused::Format(reason) => {
+            ctx.shard.note_refusal(reason);
+            CommandError::text("Bad data format")
+        }
     })
 }
 
@@ -167,7 +169,7 @@ mod tests {
                 let list = [&[1, 0][..PACKED_HEAD_BYTES], b"\x81x\x02"].concat();
                 Ok(Restored::Packed(crate::keyspace::Form::List, list))
             }
-            [b'?', ..] => Err(Refused::Format),
+            [b'?', ..] => Err(Refused::Format("it says so".to_owned())),
             _ => Err(Refused::VersionOrChecksum),
         },
         serialized_bytes: |_, _| 7,
@@ -219,6 +221,9 @@ mod tests {
             ("restore k 0 ?bad replace", "ERR Bad data format"),
             ("get k", "'v'"),
         ]);
+        assert_eq!(bench.shard.refusals, ["it says so"]);
+        (0..100).for_each(|_| drop(bench.run("restore k 0 ?bad replace")));
+        assert!(bench.shard.refusals.len() < 100, "there is an end to it");
     }
 
     #[test]

@@ -5,13 +5,13 @@ use super::{Name, reply_head, reply_pair, store};
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
 use crate::double::parse_double;
-use crate::keyspace::{Elements, EntryRef, Key, KeyHasher, OwnedEntry, ValueKind};
+use crate::keyspace::{EntryRef, Key, KeyHasher, ValueKind};
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::Element;
 use crate::value::set::SetRef;
-use crate::value::zset::{Built, Score, SortedSetRef, order_of, sorted};
+use crate::value::zset::{Built, Gathered, Score, SortedSetRef, order_of};
 use smallvec::SmallVec;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -156,22 +156,15 @@ impl<'a> Call<'a> {
         sources
     }
 
-    fn union(&self, sources: &[Source<'_>], hasher: &KeyHasher) -> Elements {
+    fn union(&self, sources: &[Source<'_>], hasher: &KeyHasher) -> Gathered {
         let most = sources.last().map_or(0, |source| source.members.len());
-        let mut union = Elements::with_room(hasher.clone(), most);
+        let all = sources.iter().map(|source| source.members.len()).sum();
+        // However often a large set is named, it is no more than that.
+        let mut union = Gathered::for_about(hasher.clone(), most.midpoint(all).min(2 * most));
         for source in sources {
-            source.members.visit_while(&mut |member, score| {
+            source.members.visit(&mut |member, score| {
                 let score = not_nan(source.weight * score);
-                let mut digits = itoa::Buffer::new();
-                let name = member.text(&mut digits);
-                union.upsert(name, |old| match old {
-                    Some(mut entry) => {
-                        entry.set_score(self.aggregate.join(entry.as_ref().score(), score));
-                        entry
-                    }
-                    None => OwnedEntry::scored(name, score),
-                });
-                true
+                union.put(member.text(&mut itoa::Buffer::new()), score, |one, other| self.aggregate.join(one, other));
             });
         }
         union
@@ -224,10 +217,11 @@ impl<'a> Call<'a> {
     fn reply(&self, ctx: &Context<'_>, reply: &mut Reply<'_>) {
         let sources = self.sources(ctx);
         if self.operation == Operation::Union {
-            let union = self.union(&sources, &ctx.shard.hasher);
+            let mut union = self.union(&sources, &ctx.shard.hasher);
+            union.sort();
             reply_head(reply, union.len(), self.with_scores);
-            for (_, entry) in sorted(union.iter()) {
-                reply_pair(reply, Element::Bytes(entry.key()), Score::Double(entry.score()), self.with_scores);
+            for (member, score) in union.iter() {
+                reply_pair(reply, Element::Bytes(member), Score::Double(score), self.with_scores);
             }
         } else {
             let members = self.members(&sources);
@@ -242,7 +236,7 @@ impl<'a> Call<'a> {
         let sources = self.sources(ctx);
         let (limits, hasher) = (&ctx.rules.limits, &ctx.shard.hasher);
         if self.operation == Operation::Union {
-            return Built::from_members(self.union(&sources, hasher), limits);
+            return Built::from_gathered(self.union(&sources, hasher), limits, hasher);
         }
         let members = self.members(&sources);
         Built::from_sorted(members.iter().map(|(_, score, name)| (name.as_bytes(), *score)), limits, hasher)
@@ -286,6 +280,15 @@ impl<'a> Members<'a> {
             Self::None => None,
             Self::Sorted(set) => set.score(member).map(|score| score.value()),
             Self::Plain(set) => set.contains(member).then_some(1.0),
+        }
+    }
+
+    /// Gives all members; those of a sorted set in their order.
+    fn visit(&self, visit: &mut impl FnMut(Element<'a>, f64)) {
+        match self {
+            Self::None => {}
+            Self::Sorted(set) => set.visit(0, set.len(), false, &mut |member, score| visit(member, score.value())),
+            Self::Plain(set) => set.iter().for_each(|member| visit(member, 1.0)),
         }
     }
 

@@ -282,6 +282,22 @@ fn memory_follows_the_elements() {
 }
 
 #[test]
+fn room_made_beforehand_is_room_and_no_more() {
+    for (expected, count) in [(0, 3_u64), (1936, 1936), (1937, 10), (15_000, 0), (15_000, 15_000), (15_000, 40_000)] {
+        let mut elements = Elements::for_about(KeyHasher::new([1, 2, 3, 4]), expected);
+        elements.check();
+        let before = elements.table_bytes();
+        (0..count).for_each(|number| elements.insert(entry(&name(number), number as i64, None)));
+        elements.check();
+        assert!(count as usize > expected || elements.table_bytes() == before, "{count} of {expected} find room");
+        assert!((0..count).all(|number| elements.find(&name(number)).map(value_of) == Some(number as i64)));
+        assert!(elements.find(b"absent").is_none() && elements.iter().count() as u64 == count);
+        (0..count).for_each(|number| assert!(elements.remove(&name(number)).is_some()));
+        assert!(elements.is_empty() && (count == 0 || elements.table_bytes() < 1000), "{}", elements.table_bytes());
+    }
+}
+
+#[test]
 fn freeing_comes_in_slices() {
     let mut elements = filled(20_000);
     let mut slices = 1;

@@ -128,13 +128,15 @@ impl Leaf {
     }
 
     /// A leaf of these elements, which are in order and at most [`LEAF_MAX`].
-    pub(super) fn of(elements: impl Iterator<Item = Handle>) -> Box<Self> {
+    pub(super) fn of(elements: impl Iterator<Item = (u64, Handle)>) -> Box<Self> {
         let mut leaf = Self::new();
-        for handle in elements {
+        let mut orders = [0; LEAF_MAX];
+        for (order, handle) in elements {
+            orders[leaf.len()] = order;
             leaf.put(leaf.len(), handle);
             leaf.len += 1;
         }
-        leaf.fit();
+        leaf.fit_to(|_, index| orders[index]);
         leaf
     }
 
@@ -285,16 +287,22 @@ impl Leaf {
 
     /// Makes the scale that fits the elements, with room on both sides, and all tags.
     fn fit(&mut self) {
+        self.fit_to(|leaf, index| leaf.handle(index).order());
+    }
+
+    /// The same for elements whose orders are told.
+    #[inline]
+    fn fit_to(&mut self, order: impl Fn(&Self, usize) -> u64) {
         let Some(last) = self.len().checked_sub(1) else {
             return;
         };
-        let low = self.handle(0).order();
-        let range = self.handle(last).order() - low;
+        let low = order(self, 0);
+        let range = order(self, last) - low;
         self.shift = (u64::BITS - range.leading_zeros()).saturating_sub(SPREAD_BITS) as u8;
         let room = u64::from((TAG_MAX - (1 << SPREAD_BITS)) / 2) << self.shift;
         self.base = low.saturating_sub(room);
         for index in 0..=last {
-            self.tags[index] = self.tag(self.handle(index).order());
+            self.tags[index] = self.tag(order(self, index));
         }
     }
 

@@ -30,28 +30,16 @@ impl SortedSet {
 
     /// A set of `count` members that are given in order, each once.
     pub fn from_sorted<'a>(hasher: KeyHasher, count: usize, members: impl Iterator<Item = (&'a [u8], f64)>) -> Self {
-        let mut table = Elements::with_room(hasher, count);
+        let mut table = Elements::for_about(hasher, count);
         let mut handles = Vec::with_capacity(count);
         for (member, score) in members {
             let entry = OwnedEntry::scored(member, score);
-            handles.push(Handle::of(&entry.as_ref()));
+            handles.push((order_of(score), Handle::of(&entry.as_ref())));
             table.insert(entry);
         }
         // SAFETY: the table owns the entries of all handles from here on.
-        let order = unsafe { Ordered::from_sorted(handles.iter().map(|handle| handle.entry())) };
+        let order = unsafe { Ordered::from_sorted(handles.into_iter()) };
         Self { members: table, order }
-    }
-
-    /// A set of members, each an entry with a score, in any order.
-    pub fn from_members(members: Elements) -> Self {
-        let mut handles = Vec::with_capacity(members.len());
-        handles.extend(members.iter().map(|entry| (order_of(entry.score()), Handle::of(&entry))));
-        handles.sort_unstable_by(|(order, handle), (other_order, other)| {
-            order.cmp(other_order).then_with(|| handle.entry().key().cmp(other.entry().key()))
-        });
-        // SAFETY: the table owns the entries of all handles and goes into the set with the tree.
-        let order = unsafe { Ordered::from_sorted(handles.iter().map(|(_, handle)| handle.entry())) };
-        Self { members, order }
     }
 
     /// How many members there are.
@@ -185,41 +173,87 @@ impl SortedSet {
     }
 }
 
-/// A sorted set that is being made of members in any order; the quickest are those in which sets are sorted, or backwards.
+/// Members that are put together from several places before they are put in order. None is ever taken out, so all handles are
+/// those of entries that the table owns.
 #[derive(Debug)]
-pub struct SortedSetBuilder {
+pub struct Gathered {
     members: Elements,
-    /// What the members, which the table owns, are ordered by.
-    order: Vec<(u64, Handle)>,
+    /// All of them, in the order in which they came, with the orders that their scores had then.
+    handles: Vec<(u64, Handle)>,
 }
 
-impl SortedSetBuilder {
-    /// No members, and room for so many.
-    pub fn with_room(hasher: KeyHasher, count: usize) -> Self {
-        Self { members: Elements::with_room(hasher, count), order: Vec::with_capacity(count) }
+impl Gathered {
+    /// No members, and room for about so many.
+    pub fn for_about(hasher: KeyHasher, count: usize) -> Self {
+        Self { members: Elements::for_about(hasher, count), handles: Vec::with_capacity(count) }
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a member; if it is there already, `join` makes a new score of its own and this one.
+    #[inline]
+    pub fn put(&mut self, member: &[u8], score: f64, join: impl FnOnce(f64, f64) -> f64) {
+        let handles = &mut self.handles;
+        self.members.upsert(member, |old| match old {
+            Some(mut entry) => {
+                entry.set_score(join(entry.as_ref().score(), score));
+                entry
+            }
+            None => {
+                let entry = OwnedEntry::scored(member, score);
+                handles.push((order_of(score), Handle::of(&entry.as_ref())));
+                entry
+            }
+        });
     }
 
     /// Adds a member, unless there is one of this name; was it added?
     #[inline]
     pub fn add(&mut self, member: &[u8], score: f64) -> bool {
-        let order = &mut self.order;
+        let handles = &mut self.handles;
         self.members.insert_new(member, || {
             let entry = OwnedEntry::scored(member, score);
-            order.push((order_of(score), Handle::of(&entry.as_ref())));
+            handles.push((order_of(score), Handle::of(&entry.as_ref())));
             entry
         })
     }
 
-    /// The set.
-    pub fn finish(self) -> Box<SortedSet> {
-        let Self { members, mut order } = self;
-        // Sets that were written elsewhere are in order, mostly backwards, of which the sort makes one pass.
-        order.sort_unstable_by(|(order, handle), (other_order, other)| {
+    /// Puts all in the order of a sorted set.
+    pub fn sort(&mut self) {
+        // What came in order, and still has its score, is in order: the sort finds such runs. The others go behind it.
+        let mut moved = Vec::new();
+        self.handles.retain(|(order, handle)| {
+            let now = handle.order();
+            if now != *order {
+                moved.push((now, *handle));
+            }
+            now == *order
+        });
+        self.handles.append(&mut moved);
+        self.handles.sort_by(|(order, handle), (other_order, other)| {
             order.cmp(other_order).then_with(|| handle.entry().key().cmp(other.entry().key()))
         });
+    }
+
+    /// All members with their scores; sorted, if [`Gathered::sort`] was the last that happened.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64)> + Clone {
+        // The entries live as long as the table, which is borrowed with the handles.
+        self.handles.iter().map(|(_, handle)| (handle.entry().key(), handle.entry().score()))
+    }
+
+    /// A set of the members, which are sorted.
+    pub fn into_set(self) -> SortedSet {
         // SAFETY: the table owns the entries of all handles and goes into the set with the tree.
-        let order = unsafe { Ordered::from_sorted(order.iter().map(|(_, handle)| handle.entry())) };
-        Box::new(SortedSet { members, order })
+        let order = unsafe { Ordered::from_sorted(self.handles.into_iter()) };
+        SortedSet { members: self.members, order }
     }
 }
 

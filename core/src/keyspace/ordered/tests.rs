@@ -176,6 +176,10 @@ fn scores_that_rise_or_fall_leave_full_leaves() {
     assert!(mixed < 14.0, "{mixed}");
 }
 
+fn placed(entry: &OwnedEntry) -> (u64, Handle) {
+    (order_of(entry.as_ref().score()), Handle::of(&entry.as_ref()))
+}
+
 #[test]
 fn it_is_built_from_sorted_elements() {
     for count in [0_usize, 1, 61, 62, 63, 124, 62 * 31, 62 * 31 + 1, 5000] {
@@ -183,7 +187,7 @@ fn it_is_built_from_sorted_elements() {
             .map(|number| OwnedEntry::scored(format!("{number:05}").as_bytes(), (number / 3) as f64))
             .collect();
         // SAFETY: the vector outlives the tree.
-        let tree = unsafe { Ordered::from_sorted(entries.iter().map(OwnedEntry::as_ref)) };
+        let tree = unsafe { Ordered::from_sorted(entries.iter().map(placed)) };
         tree.check();
         assert_eq!(tree.len(), count);
         for (rank, entry) in entries.iter().enumerate() {
@@ -196,7 +200,7 @@ fn it_is_built_from_sorted_elements() {
 fn it_is_freed_in_steps() {
     let entries: Vec<_> = (0..10_000).map(|number| OwnedEntry::scored(b"same", f64::from(number))).collect();
     // SAFETY: the vector outlives the tree.
-    let mut tree = unsafe { Ordered::from_sorted(entries.iter().map(OwnedEntry::as_ref)) };
+    let mut tree = unsafe { Ordered::from_sorted(entries.iter().map(placed)) };
     drop(entries);
     let mut steps = 0;
     while !tree.free_some(10) {

@@ -2,7 +2,7 @@
 //! which HyperLogLogs are merged.
 
 use super::{Corrupt, DENSE_BYTES, Encoding, HEAD_BYTES, Observation, REGISTER_BITS, REGISTERS, sparse};
-use crate::wide::{Kernel, widest};
+use crate::wide::avx2::{self, PACKED_BYTES};
 
 /// The largest number that a register holds.
 const REGISTER_MASK: u16 = (1 << REGISTER_BITS) - 1;
@@ -50,9 +50,20 @@ pub fn put(value: &mut [u8], index: usize, rank: u8) {
 }
 
 /// Writes all registers of a dense value.
+///
+/// # Panics
+/// If the value has not the length of a dense one.
 pub fn pack(registers: &Registers, value: &mut [u8]) {
+    let packed: &mut [u8; PACKED_BYTES] = (&mut value[HEAD_BYTES..]).try_into().expect(EXACT);
+    if !avx2::pack(&registers.0, packed) {
+        pack_plainly(registers, packed);
+    }
+}
+
+/// The same with what any processor has.
+pub(super) fn pack_plainly(registers: &Registers, packed: &mut [u8; PACKED_BYTES]) {
     let (ranks, _) = registers.0.as_chunks::<4>();
-    let (triples, _) = value[HEAD_BYTES..].as_chunks_mut::<3>();
+    let (triples, _) = packed.as_chunks_mut::<3>();
     for (triple, ranks) in triples.iter_mut().zip(ranks) {
         let bits = ranks.iter().rev().fold(0_u32, |bits, rank| bits << REGISTER_BITS | u32::from(*rank));
         triple.copy_from_slice(&bits.to_le_bytes()[..3]);
@@ -96,50 +107,30 @@ impl Registers {
     }
 
     pub(super) fn merge_dense(&mut self, value: &[u8]) {
-        widest(Merge { value: value.try_into().expect(EXACT), into: &mut self.0 });
+        let packed = value[HEAD_BYTES..].try_into().expect(EXACT);
+        if !avx2::raise(&mut self.0, packed) {
+            raise_plainly(&mut self.0, value.try_into().expect(EXACT));
+        }
     }
 }
-
-/// Raises registers of a byte each to dense ones.
-pub(super) struct Merge<'a> {
-    pub(super) value: &'a [u8; DENSE_BYTES],
-    pub(super) into: &'a mut [u8; REGISTERS],
-}
-
-/// Registers that are unpacked together, and the bytes in which they lie.
-const GROUP: usize = 32;
-const GROUP_BYTES: usize = GROUP * REGISTER_BITS / 8;
 
 /// Eight registers lie in so many bytes.
 const OCTET_BYTES: usize = 8 * REGISTER_BITS / 8;
 
-impl Kernel for Merge<'_> {
-    type Output = ();
-
-    /// Eight registers are loaded with the two bytes before them, which are always there, and spread over the bytes of a
-    /// word in three steps: halves, quarters, eighths.
-    #[inline(always)]
-    fn run(self) {
-        const LEAD: usize = 8 - OCTET_BYTES;
-        let (groups, _) = self.into.as_chunks_mut::<GROUP>();
-        for (index, group) in groups.iter_mut().enumerate() {
-            let source = &self.value[HEAD_BYTES + index * GROUP_BYTES - LEAD..][..GROUP_BYTES + LEAD];
-            let octet =
-                |at: usize| u64::from_le_bytes(source[at * OCTET_BYTES..][..8].try_into().expect("eight bytes"));
-            let mut words = [octet(0), octet(1), octet(2), octet(3)];
-            for word in &mut words {
-                *word >>= 8 * LEAD;
-                *word = *word & 0x0000_0000_00ff_ffff | (*word & 0x0000_ffff_ff00_0000) << 8;
-                *word = *word & 0x0000_0fff_0000_0fff | (*word & 0x00ff_f000_00ff_f000) << 4;
-                *word = *word & 0x003f_003f_003f_003f | (*word & 0x0fc0_0fc0_0fc0_0fc0) << 2;
-            }
-            let mut ranks = [0; GROUP];
-            for (ranks, word) in ranks.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-                *ranks = word.to_le_bytes();
-            }
-            for (to, from) in group.iter_mut().zip(ranks) {
-                *to = (*to).max(from);
-            }
+/// Raises registers of a byte each to dense ones, with what any processor has.
+///
+/// Eight registers are loaded with the two bytes before them, which are always there, and spread over the bytes of a word in
+/// three steps: halves, quarters, eighths.
+pub(super) fn raise_plainly(into: &mut [u8; REGISTERS], value: &[u8; DENSE_BYTES]) {
+    const LEAD: usize = 8 - OCTET_BYTES;
+    for (index, octet) in into.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let source = &value[HEAD_BYTES + index * OCTET_BYTES - LEAD..][..8];
+        let mut word = u64::from_le_bytes(source.try_into().expect("eight bytes")) >> (8 * LEAD);
+        word = word & 0x0000_0000_00ff_ffff | (word & 0x0000_ffff_ff00_0000) << 8;
+        word = word & 0x0000_0fff_0000_0fff | (word & 0x00ff_f000_00ff_f000) << 4;
+        word = word & 0x003f_003f_003f_003f | (word & 0x0fc0_0fc0_0fc0_0fc0) << 2;
+        for (to, from) in octet.iter_mut().zip(word.to_le_bytes()) {
+            *to = (*to).max(from);
         }
     }
 }

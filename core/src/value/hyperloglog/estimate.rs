@@ -3,6 +3,7 @@
 
 use super::dense::Registers;
 use super::{RANK_MAX, REGISTERS};
+use crate::wide::avx2;
 
 /// How many registers have each number. A register that is no hash's may hold one above all ranks.
 pub type Histogram = [u32; 64];
@@ -16,6 +17,11 @@ const TABLES: usize = 4;
 
 /// Counts registers by their numbers.
 pub fn histogram(registers: &Registers) -> Histogram {
+    avx2::histogram(&registers.0).unwrap_or_else(|| count_plainly(registers))
+}
+
+/// The same with what any processor has.
+pub(super) fn count_plainly(registers: &Registers) -> Histogram {
     let mut tables = [[0_u32; 64]; TABLES];
     let (quads, _) = registers.0.as_chunks::<TABLES>();
     for quad in quads {

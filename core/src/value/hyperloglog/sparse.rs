@@ -269,7 +269,7 @@ fn short_registers(word: u64) -> Option<usize> {
         return None;
     }
     // The length takes six bits of a run of zeros and two of one with a rank.
-    let lens = (word & (0x3f * ONES ^ 0x3c * ranked)) + ONES;
+    let lens = (word & ((0x3f * ONES) ^ (0x3c * ranked))) + ONES;
     const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
     let pairs = (lens & EVEN) + (lens >> 8 & EVEN);
     Some((pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48) as usize)

@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::dense::{Merge, register};
-use super::estimate::{estimate, histogram};
+use super::dense::{pack_plainly, raise_plainly, register};
+use super::estimate::{count_plainly, estimate, histogram};
 use super::sparse::{Run, runs};
 use super::*;
 use crate::prng::Prng;
-use crate::wide::Kernel;
 use proptest::prelude::*;
 
 /// All registers, a byte each.
@@ -67,14 +66,22 @@ fn each_register_is_apart_from_its_neighbours() {
     assert_eq!(registers(&value, Encoding::Dense), Ok(model.clone()));
     assert!((0..REGISTERS).all(|index| register(&value, index) == model[index]));
     let mut plain = [0; REGISTERS];
-    Merge { value: value.as_slice().try_into().unwrap(), into: &mut plain }.run();
+    raise_plainly(&mut plain, value.as_slice().try_into().unwrap());
     assert_eq!(plain.as_slice(), model);
     let mut packed = dense_of_nothing();
     let mut merged = Registers::new();
     merged.merge(&value, Encoding::Dense).unwrap();
     dense::pack(&merged, &mut packed);
     assert_eq!(packed, value);
+    packed[HEAD_BYTES..].fill(0xff);
+    pack_plainly(&merged, (&mut packed[HEAD_BYTES..]).try_into().unwrap());
+    assert_eq!(packed, value);
+    // Raising keeps what is larger.
+    let mut higher = Registers([63; REGISTERS]);
+    higher.merge(&value, Encoding::Dense).unwrap();
+    assert_eq!(higher, Registers([63; REGISTERS]));
     let counts = histogram(&merged);
+    assert_eq!(count_plainly(&merged), counts);
     assert!((0..64).all(|rank| counts[rank] as usize == model.iter().filter(|one| usize::from(**one) == rank).count()));
 }
 

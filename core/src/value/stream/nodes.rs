@@ -111,6 +111,27 @@ impl Nodes {
         node
     }
 
+    /// How many entries the first chunk holds, and the id of the node behind it; none if there is no chunk.
+    pub fn first_chunk(&self) -> Option<(u64, StreamId)> {
+        let chunk = self.chunks.front()?;
+        let behind = self.chunks.get(1).and_then(VecDeque::front).or(self.last.as_ref())?;
+        Some((chunk.iter().map(|node| node.live() as u64).sum(), behind.first_id()))
+    }
+
+    /// Moves the first chunk into `gone`, where order does not matter any more.
+    pub fn move_chunk(&mut self, gone: &mut Self) {
+        let Some(mut chunk) = self.chunks.pop_front() else { return };
+        self.older -= chunk.len();
+        self.shrink();
+        if gone.last.is_none() {
+            gone.last = chunk.pop_back();
+        }
+        gone.older += chunk.len();
+        if !chunk.is_empty() {
+            gone.chunks.push_back(chunk);
+        }
+    }
+
     /// Removes the last node.
     pub fn pop_last(&mut self) -> Option<Node> {
         let node = self.last.take();

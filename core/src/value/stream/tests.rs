@@ -1,3 +1,5 @@
+//! Streams against a naive model.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::prng::Prng;

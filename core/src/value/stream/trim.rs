@@ -39,8 +39,8 @@ const NODES_AT_ONCE: usize = 64;
 impl Entries {
     /// Drops the oldest entries.
     pub fn trim(&mut self, trim: &Trim) -> Trimmed {
-        let mut count = 0;
         let mut gone = Nodes::default();
+        let mut count = self.trim_chunks(trim, &mut gone);
         while let Some(node) = self.nodes.first() {
             let live = node.live() as u64;
             let (goes, most, before) = match trim.to {
@@ -82,5 +82,23 @@ impl Entries {
             stream
         });
         Trimmed { count, gone }
+    }
+
+    /// Moves chunks of nodes to `gone` as long as all of them are to go. The answer: how many entries they held.
+    fn trim_chunks(&mut self, trim: &Trim, gone: &mut Nodes) -> u64 {
+        let mut count = 0;
+        while let Some((live, behind)) = self.nodes.first_chunk() {
+            let goes = match trim.to {
+                TrimTo::Length(length) => self.len - live >= length,
+                TrimTo::Id(id) => behind <= id,
+            };
+            if !goes || trim.limit > 0 && count + live > trim.limit {
+                break;
+            }
+            self.nodes.move_chunk(gone);
+            self.len -= live;
+            count += live;
+        }
+        count
     }
 }

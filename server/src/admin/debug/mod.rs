@@ -78,6 +78,8 @@ const HELP: &[&str] = &[
     "    Access memory that may not be accessed: the server ends with a report.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume the removal of expired keys in the background.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Believe any checksum of a payload of RESTORE, or again only the right one.",
     "SLEEP <seconds>",
     "    Be busy on all cores for so long.",
     "STRUCTSIZE",
@@ -145,6 +147,7 @@ fn on_all_cores(
         (b"set-active-expire", 3) => (DebugOrder::ActiveExpire(args.get(2) != b"0"), Then::Ok),
         (b"pause-cron", 3) => (DebugOrder::PauseCron(args.get(2) != b"0"), Then::Ok),
         (b"quicklist-packed-threshold", 3) => (DebugOrder::ListPlainFrom(parse_plain_from(args)?), Then::Ok),
+        (b"set-skip-checksum-validation", 3) => (DebugOrder::SkipChecksums(args.get(2) != b"0"), Then::Ok),
         (b"populate", 3..=5) => (parse_populate(session, args)?, Then::Ok),
         (b"client-eviction", 2) if state.tuning.client_memory_max == 0 => {
             return Err(CommandError::text("maxmemory-clients is disabled."));

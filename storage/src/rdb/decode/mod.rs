@@ -28,8 +28,7 @@ const TWICE: FormatError = FormatError("an element that is there twice");
 ///
 /// # Errors
 /// The bytes are no such value.
-pub fn value(reader: &mut Reader<'_>, number: u8, rules: &RestoreRules<'_>) -> Read<Restored> {
-    let kind = Type::of(number).ok_or(FormatError("a type that is not known"))?;
+pub fn value(reader: &mut Reader<'_>, kind: Type, rules: &RestoreRules<'_>) -> Read<Restored> {
     let mut unpacked = Vec::new();
     match kind {
         Type::String => string(reader),

@@ -219,7 +219,7 @@ fn consumers(reader: &mut Reader<'_>, group: &mut Group, kind: Type) -> Read<()>
     for Loaded { name, seen, active, count, mut ids } in all {
         let (index, is_new) = group.make_consumer(&name, seen);
         if !is_new {
-            return Err(TWICE);
+            return Err(FormatError("Duplicate stream consumer detected"));
         }
         group.consumer_mut(index).active = active;
         for _ in 0..count {
