@@ -160,6 +160,31 @@ const STREAMS: &[&str] = &[
     "XINFO STREAM $t",
 ];
 
+/// No times but those that everything is older or younger than.
+const GROUPS: &[&str] = &[
+    "XGROUP CREATE $t $group ( 0 | 0 | $id | $last ) [ MKSTREAM ] [ ENTRIESREAD $i ]",
+    "XGROUP CREATE $t $group 0 MKSTREAM",
+    "XGROUP SETID $t $group ( $id | $last ) [ ENTRIESREAD $i ]",
+    "XGROUP CREATECONSUMER $t $group $consumer",
+    "XGROUP DELCONSUMER $t $group $consumer",
+    "XGROUP DESTROY $t $group",
+    "XREADGROUP GROUP $group $consumer COUNT 1 STREAMS $t >",
+    "XREADGROUP GROUP $group $consumer COUNT 2 STREAMS $t >",
+    "XREADGROUP GROUP $group $consumer [ COUNT $i ] [ BLOCK 1 ] [ NOACK ] STREAMS $t ( > | > | 0 | $id )",
+    "XREADGROUP GROUP $group $consumer [ COUNT $i ] [ NOACK ] [ BLOCK 1 ] STREAMS $t $t ( > | 0 | $id | $last ) ( > | 0 | + )",
+    "XREAD [ COUNT $i ] BLOCK 1 STREAMS $t $t ( $id | $last | + | 0 ) ( $last | + | 0 )",
+    "XACK $t $group { $id }",
+    "XPENDING $t $group",
+    "XPENDING $t $group [ IDLE $idle ] ( - | $id ) ( + | $id ) $i [ $consumer ]",
+    "XCLAIM $t $group $consumer $idle { $id } [ ( IDLE $idle | TIME 1 ) ] [ RETRYCOUNT $i ] [ FORCE ] [ JUSTID ] [ LASTID $id ]",
+    "XCLAIM $t $group $consumer 0 { $id } FORCE",
+    "XAUTOCLAIM $t $group $consumer $idle ( 0 | $id ) [ COUNT $i ] [ JUSTID ]",
+    "XAUTOCLAIM $t $group $consumer 0 ( 0 | $id ) COUNT 2",
+    "XINFO GROUPS $t",
+    "XINFO CONSUMERS $t $group",
+    "XINFO STREAM $t FULL COUNT 0",
+];
+
 const BITMAPS: &[&str] = &[
     "SETBIT $b $bit ( 0 | 1 | 2 )",
     "SETBIT $b $bit ( 0 | 1 )",
@@ -192,31 +217,6 @@ const HYPERLOGLOGS: &[&str] = &[
     "GET $p",
     "OBJECT ENCODING $p",
     "DEL $p",
-];
-
-/// No times but those that everything is older or younger than.
-const GROUPS: &[&str] = &[
-    "XGROUP CREATE $t $group ( 0 | 0 | $id | $last ) [ MKSTREAM ] [ ENTRIESREAD $i ]",
-    "XGROUP CREATE $t $group 0 MKSTREAM",
-    "XGROUP SETID $t $group ( $id | $last ) [ ENTRIESREAD $i ]",
-    "XGROUP CREATECONSUMER $t $group $consumer",
-    "XGROUP DELCONSUMER $t $group $consumer",
-    "XGROUP DESTROY $t $group",
-    "XREADGROUP GROUP $group $consumer COUNT 1 STREAMS $t >",
-    "XREADGROUP GROUP $group $consumer COUNT 2 STREAMS $t >",
-    "XREADGROUP GROUP $group $consumer [ COUNT $i ] [ BLOCK 1 ] [ NOACK ] STREAMS $t ( > | > | 0 | $id )",
-    "XREADGROUP GROUP $group $consumer [ COUNT $i ] [ NOACK ] [ BLOCK 1 ] STREAMS $t $t ( > | 0 | $id | $last ) ( > | 0 | + )",
-    "XREAD [ COUNT $i ] BLOCK 1 STREAMS $t $t ( $id | $last | + | 0 ) ( $last | + | 0 )",
-    "XACK $t $group { $id }",
-    "XPENDING $t $group",
-    "XPENDING $t $group [ IDLE $idle ] ( - | $id ) ( + | $id ) $i [ $consumer ]",
-    "XCLAIM $t $group $consumer $idle { $id } [ ( IDLE $idle | TIME 1 ) ] [ RETRYCOUNT $i ] [ FORCE ] [ JUSTID ] [ LASTID $id ]",
-    "XCLAIM $t $group $consumer 0 { $id } FORCE",
-    "XAUTOCLAIM $t $group $consumer $idle ( 0 | $id ) [ COUNT $i ] [ JUSTID ]",
-    "XAUTOCLAIM $t $group $consumer 0 ( 0 | $id ) COUNT 2",
-    "XINFO GROUPS $t",
-    "XINFO CONSUMERS $t $group",
-    "XINFO STREAM $t FULL COUNT 0",
 ];
 
 const KEYS: &[&str] = &[

@@ -7,7 +7,8 @@
 //! - `places`: searches of all shapes among random places.
 //!
 //! `RINGKEY_SECONDS` makes it longer, `RINGKEY_SEED` repeats a run exactly, `RINGKEY_KEEP_GOING` does not end at the first
-//! difference between collections but tells all that are found, one for each command.
+//! difference between collections but tells all that are found, one for each command. `RINGKEY_COMMANDS=X` takes only commands on
+//! collections whose names begin so.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

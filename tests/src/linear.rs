@@ -576,10 +576,10 @@ mod tests {
         assert_eq!(Op::Del(vec![0, 0, 1]).apply(state), Reply::Integer(2));
         assert_eq!(Op::Rename(0, 1).apply(state).error().as_deref(), Some("ERR no such key"));
         let push = |key: Key| Op::RPush(key, vec!["8".into(), "9".into()]);
-        assert!(push(2).apply(state).error().unwrap().starts_with("WRONGTYPE"));
+        assert!(push(2).apply(state).error().is_some_and(|text| text.starts_with("WRONGTYPE")));
         assert_eq!(push(0).apply(state), Reply::Integer(2));
-        assert!(Op::Get(0).apply(state).error().unwrap().starts_with("WRONGTYPE"));
-        assert!(Op::LMove(0, 2).apply(state).error().unwrap().starts_with("WRONGTYPE"));
+        assert!(Op::Get(0).apply(state).error().is_some_and(|text| text.starts_with("WRONGTYPE")));
+        assert!(Op::LMove(0, 2).apply(state).error().is_some_and(|text| text.starts_with("WRONGTYPE")));
         assert_eq!(Op::LMove(0, 0).apply(state), text("8"));
         assert_eq!(Op::LRange(0).apply(state), Reply::Array(vec![text("9"), text("8")]));
         assert_eq!((Op::LPop(0).apply(state), Op::LPop(0).apply(state)), (text("9"), text("8")));

@@ -53,7 +53,7 @@ impl Workload {
                 4 => Op::LRange(one),
                 5 => Op::LMove(several[0], several[1]),
                 6 => Op::BLPop(vec![one], "0.001"),
-                _ => Op::BLPop(several, *rng.pick(&["0.001", "0.003"])),
+                _ => Op::BLPop(several, ["0.001", "0.003"][rng.below(2)]),
             };
         }
         match rng.below(20) {

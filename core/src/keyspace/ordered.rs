@@ -22,7 +22,7 @@ mod sorted;
 mod tests;
 
 pub use leaf::order_of;
-pub use sorted::{Gathered, SortedSet};
+pub use sorted::{SortedSet, SortedSetBuilder};
 
 use super::entry::EntryRef;
 use leaf::{Edge, Handle, LEAF_MAX, Leaf};

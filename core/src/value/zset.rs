@@ -7,7 +7,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 
-pub use crate::keyspace::ordered::{Bound, Gathered, SortedSet, order_of};
+pub use crate::keyspace::ordered::{Bound, SortedSet, SortedSetBuilder, order_of};
 pub use packed::append;
 
 use super::{Element, Limits, PACKED_HEAD_BYTES, Splice};
@@ -274,12 +274,12 @@ impl Built {
     }
 
     /// A set of members that were put together in any order.
-    pub fn from_gathered(mut members: Gathered, limits: &Limits, hasher: &KeyHasher) -> Self {
-        members.sort();
-        if members.len() <= limits.zset_entries {
-            return Self::from_sorted(members.iter(), limits, hasher);
+    pub fn from_builder(mut members: SortedSetBuilder, limits: &Limits, hasher: &KeyHasher) -> Self {
+        if members.len() > limits.zset_entries {
+            return Self::Large(members.finish());
         }
-        Self::Large(Box::new(members.into_set()))
+        members.sort();
+        Self::from_sorted(members.iter(), limits, hasher)
     }
 
     /// Is there no member?

@@ -17,7 +17,7 @@ use ringkey_core::value::Limits;
 use ringkey_core::value::hash::HashRef;
 use ringkey_core::value::list::ListRef;
 use ringkey_core::value::set::SetRef;
-use ringkey_core::value::stream::StreamId;
+use ringkey_core::value::stream::{Group, StreamId};
 use ringkey_core::value::zset::SortedSetRef;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +97,12 @@ const WORDS: &[&[u8]] = &[
     b"COUNT",
     b"RANK",
     b"MAXLEN",
+    b"STREAMS",
+    b"GROUP",
+    b"MKSTREAM",
+    b"FORCE",
+    b">",
+    b"$",
     b"FIELDS",
     b"FNX",
     b"inf",
@@ -180,10 +186,22 @@ fn content(entry: &EntryRef<'_>, now: Millis) -> Vec<u8> {
                     parts.push(value.text(&mut digits).to_vec());
                 }
             }
-            parts.push(format!("{:?}", stream.groups).into_bytes());
+            parts.extend(stream.groups.iter().map(|group| described(group).into_bytes()));
         }
     }
     parts.join(&b"\n"[..])
+}
+
+/// A group but for times: a replica sees them when they come, and hears of none where nothing changes hands.
+fn described(group: &Group) -> String {
+    let names: Vec<String> = group.consumers().map(|consumer| consumer.name().escape_ascii().to_string()).collect();
+    let pending = group.pending(StreamId::MIN).map(|(id, delivery)| {
+        let consumer = delivery.consumer.expect("somebody has it");
+        format!("{id} {} {}", group.consumer(consumer).name().escape_ascii(), delivery.count)
+    });
+    let pending: Vec<String> = pending.collect();
+    group.check();
+    format!("{:?} {} {:?} {names:?} {pending:?}", group.name(), group.last_id, group.entries_read)
 }
 
 /// Small enough that collections change their encoding often.
@@ -262,14 +280,19 @@ fn made_up(data: &[u8]) -> Vec<Request> {
         }
         // There are more commands than bytes.
         let row = rows[(choice | (time & 1) << 8) % rows.len()];
+        let mut request = Request::new([row.name.as_bytes()]);
+        let parts: Vec<&'static Command> = row.existing_subcommands().collect();
+        let row = if parts.is_empty() { row } else { parts[time / 2 % parts.len()] };
+        if !parts.is_empty() {
+            request.push(row.own_name().as_bytes());
+        }
         let tokens: Vec<&str> = row
             .arguments
             .iter()
             .flat_map(|one| one.arguments.iter().chain([one]))
             .filter_map(|one| one.token)
             .collect();
-        let mut request = Request::new([row.name.as_bytes()]);
-        let least = row.arity.unsigned_abs() as usize - 1;
+        let least = row.arity.unsigned_abs() as usize - request.args().len();
         let count = if row.arity > 0 { least } else { least + time % 7 };
         for _ in 0..count {
             let word = choices.next().unwrap_or(0);

@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::Element;
 use crate::value::set::SetRef;
-use crate::value::zset::{Built, Gathered, Score, SortedSetRef, order_of};
+use crate::value::zset::{Built, Score, SortedSetBuilder, SortedSetRef, order_of};
 use smallvec::SmallVec;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -156,15 +156,15 @@ impl<'a> Call<'a> {
         sources
     }
 
-    fn union(&self, sources: &[Source<'_>], hasher: &KeyHasher) -> Gathered {
+    fn union(&self, sources: &[Source<'_>], hasher: &KeyHasher) -> SortedSetBuilder {
         let most = sources.last().map_or(0, |source| source.members.len());
         let all = sources.iter().map(|source| source.members.len()).sum();
         // However often a large set is named, it is no more than that.
-        let mut union = Gathered::for_about(hasher.clone(), most.midpoint(all).min(2 * most));
+        let mut union = SortedSetBuilder::for_about(hasher.clone(), most.midpoint(all).min(2 * most));
         for source in sources {
             source.members.visit(&mut |member, score| {
                 let score = not_nan(source.weight * score);
-                union.put(member.text(&mut itoa::Buffer::new()), score, |one, other| self.aggregate.join(one, other));
+                union.join(member.text(&mut itoa::Buffer::new()), score, |one, other| self.aggregate.join(one, other));
             });
         }
         union
@@ -236,7 +236,7 @@ impl<'a> Call<'a> {
         let sources = self.sources(ctx);
         let (limits, hasher) = (&ctx.rules.limits, &ctx.shard.hasher);
         if self.operation == Operation::Union {
-            return Built::from_gathered(self.union(&sources, hasher), limits, hasher);
+            return Built::from_builder(self.union(&sources, hasher), limits, hasher);
         }
         let members = self.members(&sources);
         Built::from_sorted(members.iter().map(|(_, score, name)| (name.as_bytes(), *score)), limits, hasher)

@@ -173,19 +173,24 @@ impl SortedSet {
     }
 }
 
-/// Members that are put together from several places before they are put in order. None is ever taken out, so all handles are
-/// those of entries that the table owns.
+/// A sorted set that is being made of members in any order; the quickest are those in which sets are sorted, or backwards.
+/// None is ever taken out, so all handles are those of entries that the table owns.
 #[derive(Debug)]
-pub struct Gathered {
+pub struct SortedSetBuilder {
     members: Elements,
     /// All of them, in the order in which they came, with the orders that their scores had then.
-    handles: Vec<(u64, Handle)>,
+    order: Vec<(u64, Handle)>,
 }
 
-impl Gathered {
-    /// No members, and room for about so many.
+impl SortedSetBuilder {
+    /// No members, and room for so many, or for as many as one step may make room for.
+    pub fn with_room(hasher: KeyHasher, count: usize) -> Self {
+        Self { members: Elements::with_room(hasher, count), order: Vec::with_capacity(count) }
+    }
+
+    /// No members, and room for about so many, which are sure to come.
     pub fn for_about(hasher: KeyHasher, count: usize) -> Self {
-        Self { members: Elements::for_about(hasher, count), handles: Vec::with_capacity(count) }
+        Self { members: Elements::for_about(hasher, count), order: Vec::with_capacity(count) }
     }
 
     /// How many members there are.
@@ -198,63 +203,64 @@ impl Gathered {
         self.len() == 0
     }
 
+    /// Adds a member, unless there is one of this name; was it added?
+    #[inline]
+    pub fn add(&mut self, member: &[u8], score: f64) -> bool {
+        let order = &mut self.order;
+        self.members.insert_new(member, || placed(order, member, score))
+    }
+
     /// Adds a member; if it is there already, `join` makes a new score of its own and this one.
     #[inline]
-    pub fn put(&mut self, member: &[u8], score: f64, join: impl FnOnce(f64, f64) -> f64) {
-        let handles = &mut self.handles;
+    pub fn join(&mut self, member: &[u8], score: f64, join: impl FnOnce(f64, f64) -> f64) {
+        let order = &mut self.order;
         self.members.upsert(member, |old| match old {
             Some(mut entry) => {
                 entry.set_score(join(entry.as_ref().score(), score));
                 entry
             }
-            None => {
-                let entry = OwnedEntry::scored(member, score);
-                handles.push((order_of(score), Handle::of(&entry.as_ref())));
-                entry
-            }
+            None => placed(order, member, score),
         });
-    }
-
-    /// Adds a member, unless there is one of this name; was it added?
-    #[inline]
-    pub fn add(&mut self, member: &[u8], score: f64) -> bool {
-        let handles = &mut self.handles;
-        self.members.insert_new(member, || {
-            let entry = OwnedEntry::scored(member, score);
-            handles.push((order_of(score), Handle::of(&entry.as_ref())));
-            entry
-        })
     }
 
     /// Puts all in the order of a sorted set.
     pub fn sort(&mut self) {
         // What came in order, and still has its score, is in order: the sort finds such runs. The others go behind it.
         let mut moved = Vec::new();
-        self.handles.retain(|(order, handle)| {
+        self.order.retain(|(order, handle)| {
             let now = handle.order();
             if now != *order {
                 moved.push((now, *handle));
             }
             now == *order
         });
-        self.handles.append(&mut moved);
-        self.handles.sort_by(|(order, handle), (other_order, other)| {
+        self.order.append(&mut moved);
+        self.order.sort_by(|(order, handle), (other_order, other)| {
             order.cmp(other_order).then_with(|| handle.entry().key().cmp(other.entry().key()))
         });
     }
 
-    /// All members with their scores; sorted, if [`Gathered::sort`] was the last that happened.
+    /// All members with their scores; in order, if they were sorted and none came afterwards.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64)> + Clone {
         // The entries live as long as the table, which is borrowed with the handles.
-        self.handles.iter().map(|(_, handle)| (handle.entry().key(), handle.entry().score()))
+        self.order.iter().map(|(_, handle)| (handle.entry().key(), handle.entry().score()))
     }
 
-    /// A set of the members, which are sorted.
-    pub fn into_set(self) -> SortedSet {
+    /// The set.
+    pub fn finish(mut self) -> Box<SortedSet> {
+        self.sort();
         // SAFETY: the table owns the entries of all handles and goes into the set with the tree.
-        let order = unsafe { Ordered::from_sorted(self.handles.into_iter()) };
-        SortedSet { members: self.members, order }
+        let order = unsafe { Ordered::from_sorted(self.order.into_iter()) };
+        Box::new(SortedSet { members: self.members, order })
     }
+}
+
+/// A new member's entry, whose handle is noted.
+#[inline]
+fn placed(order: &mut Vec<(u64, Handle)>, member: &[u8], score: f64) -> OwnedEntry {
+    let entry = OwnedEntry::scored(member, score);
+    order.push((order_of(score), Handle::of(&entry.as_ref())));
+    entry
 }
 
 /// Gives an entry another score, if `decide` says so.

@@ -187,23 +187,23 @@ fn scores_are_stored_as_integers_or_as_their_text() {
 fn any_order_of_entries_becomes_a_set() {
     let hasher = KeyHasher::new([1, 2, 3, 4]);
     for count in [0_u64, 1, 12, 13, 2000] {
-        let mut members = Gathered::for_about(hasher.clone(), count as usize / 2);
+        let mut members = SortedSetBuilder::for_about(hasher.clone(), count as usize / 2);
         let mut model = Model::default();
         let mut prng = Prng::new(count);
         for number in 0..count {
             let (name, score) = (format!("m{number}"), prng.below(50) as f64);
-            members.put(name.as_bytes(), score, |_, _| unreachable!("each comes once"));
+            members.join(name.as_bytes(), score, |_, _| unreachable!("each comes once"));
             model.0.insert(name.into_bytes(), score);
         }
         // Half of them come once more.
         for number in (0..count).step_by(2) {
             let name = format!("m{number}");
             let more = prng.below(50) as f64;
-            members.put(name.as_bytes(), more, |one, other| one.max(other) + 1.0);
+            members.join(name.as_bytes(), more, |one, other| one.max(other) + 1.0);
             let score = model.0.get_mut(name.as_bytes()).unwrap();
             *score = score.max(more) + 1.0;
         }
-        let built = Built::from_gathered(members, &LIMITS, &hasher);
+        let built = Built::from_builder(members, &LIMITS, &hasher);
         assert_eq!((built.len(), matches!(built, Built::Packed(_))), (count as usize, count <= 12));
         let entry = built.stored(|value| OwnedEntry::new(b"key", value, None));
         check_all(SortedSetRef::of(&entry.as_ref()).unwrap(), &model, &mut prng);

@@ -7,7 +7,7 @@ use crate::rdb::format::FormatError;
 use crate::rdb::read::{Read, Reader, score_of};
 use ringkey_core::codec::{RestoreRules, Restored};
 use ringkey_core::keyspace::{Form, Large};
-use ringkey_core::value::zset::Gathered;
+use ringkey_core::value::zset::SortedSetBuilder;
 use ringkey_core::value::{Element, is_bare};
 
 /// Members as strings, each with a score: packed if they are few and short. `least` is what both take at least, in bytes.
@@ -35,22 +35,16 @@ pub fn members<'a>(
             return Ok(Restored::Packed(Form::SortedSet, packing.finish_sorted(rules.hasher, &scores)?));
         }
     }
-    let mut set = Gathered::for_about(rules.hasher.clone(), count);
+    let mut set = SortedSetBuilder::for_about(rules.hasher.clone(), count);
     for _ in 0..count {
         let member = reader.string(&mut unpacked)?;
         add(&mut set, member, score(reader)?)?;
     }
-    Ok(sorted(set))
-}
-
-fn sorted(mut set: Gathered) -> Restored {
-    // Sets that were written elsewhere are in order, mostly backwards, of which the sort makes one pass.
-    set.sort();
-    Restored::Large(Large::SortedSet(Box::new(set.into_set())))
+    Ok(Restored::Large(Large::SortedSet(set.finish())))
 }
 
 #[inline]
-fn add(set: &mut Gathered, member: Element<'_>, score: f64) -> Read<()> {
+fn add(set: &mut SortedSetBuilder, member: Element<'_>, score: f64) -> Read<()> {
     if set.add(member.text(&mut itoa::Buffer::new()), score) { Ok(()) } else { Err(TWICE) }
 }
 
@@ -78,7 +72,7 @@ pub fn packed(pairs: &mut impl Pairs, rules: &RestoreRules<'_>) -> Read<Restored
             return if is_bare(&bytes) { Err(empty) } else { Ok(Restored::Packed(Form::SortedSet, bytes)) };
         }
     }
-    let mut set = Gathered::for_about(rules.hasher.clone(), bound);
+    let mut set = SortedSetBuilder::for_about(rules.hasher.clone(), bound);
     pairs.each(|member, text| add(&mut set, member, score(text)?).map(|()| true))?;
-    Ok(sorted(set))
+    Ok(Restored::Large(Large::SortedSet(set.finish())))
 }
