@@ -318,9 +318,10 @@ mod tests {
             stop.store(true, Ordering::Relaxed);
             probe.join().unwrap().unwrap()
         });
-        let longest = felt.longest[0];
-        assert!(longest.latency >= Duration::from_millis(115), "{longest:?}");
-        assert!(felt.longest.len() > 1 && felt.longest[1].unexplained <= longest.unexplained, "{:?}", felt.longest);
+        // They come by what is unexplained, of which a busy machine explains more for one than for another.
+        assert!(felt.longest.is_sorted_by(|one, other| one.unexplained >= other.unexplained), "{:?}", felt.longest);
+        let in_full = felt.latency.len() - felt.latency.count_between(0, 115_000_000);
+        assert!(felt.longest.len() > 1 && in_full > 0, "{:?}", felt.longest);
         // About sixty questions fell due in the stall, and all of them count.
         let slow = felt.latency.len() - felt.latency.count_between(0, 20_000_000);
         assert!(slow >= 40, "{slow} of {}", felt.latency.len());
