@@ -114,6 +114,8 @@ impl State {
         let mut blocked = Blocked::new(owner, call, &wait, Place::Shard(self.me));
         if let [shard] = shards.as_slice() {
             blocked.place = Place::Shard(*shard);
+            // The shard's word that it waits may come late.
+            self.note_deadline(&blocked, ticket);
             let batch = self.open_remote_job(*shard, ticket, owner, Order::Run);
             batch.push_call(&blocked.call, &args);
             batch.jobs.last_mut().expect("it was opened just now").blocking = Blocking::May;
@@ -200,10 +202,15 @@ impl State {
         done
     }
 
-    /// From now on the client counts as blocked, and its time runs.
+    /// From now on the client counts as blocked, and its time runs, if it did not before.
     fn note_waiting(&mut self, id: u64, index: u32, ticket: u64, blocked: &mut Blocked) {
         blocked.is_waiting = true;
         self.blocked.insert(id, index);
+        self.note_deadline(blocked, ticket);
+    }
+
+    /// From now on its time runs.
+    fn note_deadline(&mut self, blocked: &Blocked, ticket: u64) {
         if let Some(until) = blocked.until {
             self.deadlines.insert((until.0, ticket));
         }
@@ -212,9 +219,9 @@ impl State {
     fn note_waiting_over(&mut self, id: u64, ticket: u64, blocked: &Blocked) {
         if blocked.is_waiting {
             self.blocked.remove(&id);
-            if let Some(until) = blocked.until {
-                self.deadlines.remove(&(until.0, ticket));
-            }
+        }
+        if let Some(until) = blocked.until {
+            self.deadlines.remove(&(until.0, ticket));
         }
     }
 

@@ -651,6 +651,7 @@ impl Core for CoreLoop {
                 self.state.receive(from, letter);
             }
         }
+        self.state.heed_all();
         self.state.check_pause();
         self.state.check_deadlines();
         self.state.work_later();

@@ -282,6 +282,8 @@ pub struct State {
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
     pub deadlines: BTreeSet<(i64, u64)>,
+    /// Notices of other cores that came in this pass.
+    heard: VecDeque<(usize, Notice)>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
     /// Questions about the data that wait until no transaction has the shard half done.
@@ -410,6 +412,7 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             blocked: HashMap::new(),
+            heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
             notices: VecDeque::new(),
             visits: HashMap::new(),
@@ -562,6 +565,10 @@ impl State {
         match letter {
             Letter::Batch(batch) if batch.is_answer => {
                 self.away -= usize::from(!batch.is_extra && self.away > 0);
+                if batch.is_news_of_waiting() {
+                    // It may be older than a question that has come with it.
+                    return self.come_home(from, batch);
+                }
                 self.homecoming.push_back((from, batch));
             }
             Letter::Batch(mut batch) => {
@@ -571,7 +578,14 @@ impl State {
                 self.site.foresee(&mut batch);
                 self.inbound.push_back(batch);
             }
-            Letter::Notice(notice) => self.heed(from, notice),
+            Letter::Notice(notice) => self.heard.push_back((from, notice)),
+        }
+    }
+
+    /// Heeds what other cores have told and asked, after the letters of all of them were received.
+    pub fn heed_all(&mut self) {
+        while let Some((from, notice)) = self.heard.pop_front() {
+            self.heed(from, notice);
         }
     }
 
@@ -683,6 +697,9 @@ impl State {
             self.recycle(batch);
         } else if batch.home == self.me {
             self.homecoming.push_back((self.me.index(), batch));
+        } else if batch.is_news_of_waiting() && self.paused.pause.is_none() {
+            // Its client is served, or its time over, without it.
+            self.mesh.post_in_passing(batch.home.index(), Letter::Batch(batch));
         } else {
             self.mesh.post(batch.home.index(), Letter::Batch(batch));
         }

@@ -237,6 +237,11 @@ impl Batch {
         self.jobs.iter().any(|job| !matches!(job.order, Order::Return | Order::Watch | Order::Stay))
     }
 
+    /// Does it only tell that its jobs wait for keys? Nobody needs to wake for that.
+    pub fn is_news_of_waiting(&self) -> bool {
+        self.is_answer && self.jobs.iter().all(|job| job.blocking == Blocking::Parked) && !self.jobs.is_empty()
+    }
+
     /// Opens a job; the calls pushed from now on are its calls.
     pub fn open_job(&mut self, ticket: u64, owner: Owner, order: Order, reach: Reach) {
         let at = self.calls.len() as u32;

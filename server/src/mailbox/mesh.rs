@@ -105,7 +105,10 @@ pub struct Mesh {
 struct Outgoing {
     ring: Sender<Letter>,
     overflow: VecDeque<Letter>,
+    /// Is there something to publish?
     is_dirty: bool,
+    /// Is there something for which the other one is woken?
+    is_urgent: bool,
 }
 
 impl Mesh {
@@ -123,7 +126,8 @@ impl Mesh {
         for from in 0..count {
             for to in (0..count).filter(|to| *to != from) {
                 let (sender, receiver) = ring(RING_CAPACITY);
-                all[from].outgoing[to] = Some(Outgoing { ring: sender, overflow: VecDeque::new(), is_dirty: false });
+                let overflow = VecDeque::new();
+                all[from].outgoing[to] = Some(Outgoing { ring: sender, overflow, is_dirty: false, is_urgent: false });
                 all[to].incoming[from] = Some(receiver);
             }
         }
@@ -143,11 +147,22 @@ impl Mesh {
     /// Puts a letter on its way; it becomes visible with the next [`Mesh::flush`].
     pub fn post(&mut self, to: usize, letter: Letter) {
         let lane = self.outgoing[to].as_mut().expect("a core sends no letter to itself");
-        lane.is_dirty = true;
+        (lane.is_dirty, lane.is_urgent) = (true, true);
         if !lane.overflow.is_empty() {
             lane.overflow.push_back(letter);
         } else if let Err(letter) = lane.ring.offer(letter) {
             lane.overflow.push_back(letter);
+        }
+    }
+
+    /// The same for a letter that can wait until its receiver wakes for something else, which it does at every tick. Only
+    /// where the ring is full it is woken, to make room.
+    pub fn post_in_passing(&mut self, to: usize, letter: Letter) {
+        let lane = self.outgoing[to].as_mut().expect("a core sends no letter to itself");
+        let is_urgent = lane.is_urgent;
+        self.post(to, letter);
+        if let Some(lane) = &mut self.outgoing[to] {
+            lane.is_urgent = is_urgent || !lane.overflow.is_empty();
         }
     }
 
@@ -161,7 +176,8 @@ impl Mesh {
         self.outgoing.iter().flatten().map(|lane| lane.overflow.len()).sum()
     }
 
-    /// Publishes what was posted and calls `wake` for each receiver that sleeps, with the descriptor of its ring.
+    /// Publishes what was posted and calls `wake` for each receiver that sleeps and is to hear of it now, with the descriptor
+    /// of its ring.
     pub fn flush(&mut self, mut wake: impl FnMut(RawFd)) {
         let mut any = false;
         for lane in self.outgoing.iter_mut().flatten() {
@@ -170,12 +186,12 @@ impl Mesh {
                     lane.overflow.push_front(letter);
                     break;
                 }
-                lane.is_dirty = true;
+                (lane.is_dirty, lane.is_urgent) = (true, true);
             }
-            if lane.is_dirty {
+            if std::mem::take(&mut lane.is_dirty) {
                 lane.ring.publish();
-                any = true;
             }
+            any |= lane.is_urgent;
         }
         if !any {
             return;
@@ -185,7 +201,7 @@ impl Mesh {
         fence(Ordering::SeqCst);
         for (to, lane) in self.outgoing.iter_mut().enumerate() {
             let Some(lane) = lane else { continue };
-            if std::mem::take(&mut lane.is_dirty) {
+            if std::mem::take(&mut lane.is_urgent) {
                 let seat = &self.cores.seats[to];
                 if seat.sleeps.load(Ordering::Relaxed) && seat.sleeps.swap(false, Ordering::Relaxed) {
                     wake(seat.ring_fd.load(Ordering::Acquire));
@@ -274,6 +290,51 @@ mod tests {
         zero.flush(|fd| woken.push(fd));
         assert_eq!(woken, [77]);
         assert!(!one.announce_sleep(), "there is mail");
+    }
+
+    #[test]
+    fn what_can_wait_wakes_nobody_unless_the_ring_is_full() {
+        let cores = Cores::new(2);
+        let mut mesh = Mesh::build(&cores);
+        let (mut one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
+        assert!(one.announce_sleep());
+        let mut wakes = 0;
+        for n in 0..RING_CAPACITY as u64 {
+            zero.post_in_passing(1, numbered(n));
+            zero.flush(|_| wakes += 1);
+        }
+        assert_eq!(wakes, 0);
+        assert!(!one.announce_sleep(), "it is there, though");
+        assert_eq!(one.take(0).map(number), Some(0));
+        one.cores.seats[1].sleeps.store(true, Ordering::Relaxed);
+        for n in 0..2 {
+            zero.post_in_passing(1, numbered(RING_CAPACITY as u64 + n));
+            zero.flush(|_| wakes += 1);
+        }
+        assert_eq!(wakes, 1, "the second one found no room");
+        let rest = std::iter::from_fn(|| {
+            let letter = one.take(0);
+            zero.flush(|_| {});
+            letter
+        });
+        assert!(rest.map(number).eq(1..RING_CAPACITY as u64 + 2), "nothing is lost or overtaken");
+    }
+
+    #[test]
+    fn urgent_letters_wake_for_those_that_could_wait() {
+        let cores = Cores::new(2);
+        let mut mesh = Mesh::build(&cores);
+        let (one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
+        for urgent_first in [false, true] {
+            assert!(one.announce_sleep() || one.has_mail());
+            one.cores.seats[1].sleeps.store(true, Ordering::Relaxed);
+            let mut wakes = 0;
+            for is_urgent in [urgent_first, !urgent_first] {
+                if is_urgent { zero.post(1, numbered(0)) } else { zero.post_in_passing(1, numbered(1)) }
+            }
+            zero.flush(|_| wakes += 1);
+            assert_eq!(wakes, 1);
+        }
     }
 
     #[test]
