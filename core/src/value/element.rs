@@ -116,6 +116,14 @@ impl<'a> Element<'a> {
     /// Appends its encoding.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
+        // Most integers are small, and then a length that is known saves a call.
+        match *self {
+            Self::Int(value @ 0..=127) => return out.push(value as u8),
+            Self::Int(value @ -4096..=4095) => {
+                return out.extend_from_slice(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8]);
+            }
+            _ => {}
+        }
         out.extend_from_slice(self.head().as_bytes());
         if let Self::Bytes(text) = self {
             out.extend_from_slice(text);

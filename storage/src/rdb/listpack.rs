@@ -4,6 +4,7 @@
 
 use super::format::FormatError;
 use super::read::Read;
+use ringkey_core::number::parse_integer;
 use ringkey_core::value::Element;
 
 /// What stands before the elements.
@@ -42,16 +43,49 @@ pub fn write_back(out: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// Appends an element with its back length.
-#[inline]
-pub fn write(out: &mut Vec<u8>, element: &Element<'_>) {
-    if let Element::Int(value @ 0..=127) = element {
-        return out.extend_from_slice(&[*value as u8, 1]);
+/// So many bytes are copied at once.
+const CHUNK: usize = 16;
+
+/// Appends the elements that are encoded behind each other, each with its back length. The answer: how many are they?
+pub fn write_all(out: &mut Vec<u8>, encoded: &[u8]) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while at < encoded.len() {
+        let end = Element::skip(encoded, at);
+        let len = end - at;
+        match encoded[at..].first_chunk::<CHUNK>() {
+            // One copy of a length that is known, for the element and its back length.
+            Some(chunk) if len < CHUNK => {
+                let (mut chunk, from) = (*chunk, out.len());
+                chunk[len] = len as u8;
+                out.extend_from_slice(&chunk);
+                out.truncate(from + len + 1);
+            }
+            _ => {
+                out.extend_from_slice(&encoded[at..end]);
+                write_back(out, len);
+            }
+        }
+        (at, count) = (end, count + 1);
     }
+    count
+}
+
+/// Appends an element with its back length.
+pub fn write(out: &mut Vec<u8>, element: &Element<'_>) {
     let from = out.len();
     element.write(out);
     let len = out.len() - from;
     write_back(out, len);
+}
+
+/// The same for an integer, which is mostly a small one.
+#[inline(always)]
+pub fn write_integer(out: &mut Vec<u8>, value: i64) {
+    match value {
+        0..=127 => out.extend_from_slice(&[value as u8, 1]),
+        -4096..=4095 => out.extend_from_slice(&[0xc0 | (value >> 8 & 0x1f) as u8, value as u8, 2]),
+        _ => write(out, &Element::Int(value)),
+    }
 }
 
 /// Appends a listpack of the elements that `fill` appends and counts.
@@ -65,6 +99,15 @@ pub fn build(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>) -> usize) {
     let head = &mut out[from..from + HEAD_BYTES];
     head[..4].copy_from_slice(&size.to_le_bytes());
     head[4..].copy_from_slice(&count.to_le_bytes());
+}
+
+/// May it be the text of an integer?
+#[inline]
+fn looks_like_integer(text: &[u8]) -> bool {
+    match text {
+        [] => false,
+        [first, rest @ ..] => (first.is_ascii_digit() || *first == b'-') && rest.iter().all(u8::is_ascii_digit),
+    }
 }
 
 /// The elements of a listpack that may be damaged.
@@ -158,6 +201,30 @@ impl<'a> Elements<'a> {
         Ok(Some(element))
     }
 
+    /// The next element, which is an integer.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    #[inline(always)]
+    pub fn integer(&mut self) -> Read<i64> {
+        match self.body[self.at..] {
+            [value @ 0..=0x7f, 1, ..] => {
+                self.at += 2;
+                self.seen += 1;
+                Ok(value.into())
+            }
+            [high @ 0xc0..=0xdf, low, 2, ..] => {
+                self.at += 3;
+                self.seen += 1;
+                Ok((i64::from(high & 0x1f) << 8 | i64::from(low)) << 51 >> 51)
+            }
+            _ => match self.take()?.ok_or(WRONG)? {
+                Element::Int(value) => Ok(value),
+                Element::Bytes(text) => parse_integer(text).ok_or(WRONG),
+            },
+        }
+    }
+
     /// Does the back length at `at` say that?
     #[inline]
     fn is_back(&self, at: usize, len: usize) -> bool {
@@ -170,6 +237,37 @@ impl<'a> Elements<'a> {
             let seven = (len >> (7 * (count - 1 - index))) as u8 & 0x7f;
             *byte == if index == 0 { seven } else { seven | 0x80 }
         })
+    }
+
+    /// Appends the encoding of the next element in its shortest form, without its back length. The answer: how many bytes does it
+    /// take in a listpack in that form?
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    #[inline]
+    pub fn carry(&mut self, out: &mut Vec<u8>) -> Read<usize> {
+        // Short text that is no integer's, and small integers, are most of what there is, and have one form.
+        if let Some(chunk) = self.body[self.at..].first_chunk::<CHUNK>() {
+            let len = match chunk[0] {
+                0..=0x7f => 1,
+                0x80..=0xbf => 1 + usize::from(chunk[0] & 0x3f),
+                _ => CHUNK,
+            };
+            if len < CHUNK - 1 && usize::from(chunk[len]) == len && !looks_like_integer(&chunk[1..len]) {
+                let from = out.len();
+                out.extend_from_slice(chunk);
+                out.truncate(from + len);
+                self.at += len + 1;
+                self.seen += 1;
+                return Ok(len + 1);
+            }
+        }
+        let element = match self.take()?.ok_or(WRONG)? {
+            Element::Bytes(text) => Element::of(text),
+            integer => integer,
+        };
+        element.write(out);
+        Ok(element.listpack_len())
     }
 
     /// The next two elements.

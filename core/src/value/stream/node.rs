@@ -83,6 +83,10 @@ pub struct NodeEntry<'a> {
     pub is_deleted: bool,
     /// Are the names of its fields those of the node?
     pub same_names: bool,
+    /// How many fields it has.
+    pub len: usize,
+    /// Their values, or names and values in turn if the names are its own: elements behind each other.
+    pub encoded: &'a [u8],
     /// The fields.
     pub fields: Fields<'a>,
 }
@@ -202,11 +206,14 @@ impl Node {
         std::iter::from_fn(move || {
             let head = self.head(at)?;
             at = head.end;
+            let fields = self.fields(&head);
             Some(NodeEntry {
                 id: head.id,
                 is_deleted: !head.is_live(),
                 same_names: head.flags & SAME_NAMES != 0,
-                fields: self.fields(&head),
+                len: fields.left,
+                encoded: &self.bytes[fields.at..head.end],
+                fields,
             })
         })
     }
@@ -281,39 +288,74 @@ impl Node {
         is_deleted: bool,
         pairs: impl ExactSizeIterator<Item = (Element<'f>, Element<'f>)>,
     ) {
-        let start = self.bytes.len();
-        let flags = if same { SAME_NAMES } else { 0 } | if is_deleted { DELETED } else { 0 };
-        self.bytes.extend_from_slice(&[0, flags]);
-        let mut listpack = listpack_integer(flags.into());
+        let (start, count) = (self.bytes.len(), pairs.len());
+        let mut listpack = self.begin_entry(id, same, is_deleted, count);
         let mut write = |element: Element<'_>| {
             element.write(&mut self.bytes);
             listpack += element.listpack_len();
         };
-        write(Element::Int(id.ms.wrapping_sub(self.first.ms) as i64));
-        write(Element::Int(id.seq.wrapping_sub(self.first.seq) as i64));
-        let count = pairs.len() as i64;
         if same {
             pairs.for_each(|(_, value)| write(value));
-            listpack += listpack_integer(3 + count);
         } else {
-            write(Element::Int(count));
             for (name, value) in pairs {
                 write(name);
                 write(value);
             }
-            listpack += listpack_integer(4 + 2 * count);
         }
+        self.end_entry(start, is_deleted, listpack);
+    }
+
+    /// The same with elements that are encoded, and known to take so many bytes in a listpack.
+    fn add_encoded(
+        &mut self,
+        id: StreamId,
+        same: bool,
+        is_deleted: bool,
+        count: usize,
+        encoded: &[u8],
+        listpack: usize,
+    ) {
+        let start = self.bytes.len();
+        let head = self.begin_entry(id, same, is_deleted, count);
+        self.bytes.extend_from_slice(encoded);
+        self.end_entry(start, is_deleted, head + listpack);
+    }
+
+    /// Writes what stands before the elements of `count` fields. The answer: what a listpack has besides them, in bytes.
+    #[inline]
+    fn begin_entry(&mut self, id: StreamId, same: bool, is_deleted: bool, count: usize) -> usize {
+        let flags = if same { SAME_NAMES } else { 0 } | if is_deleted { DELETED } else { 0 };
+        self.bytes.extend_from_slice(&[0, flags]);
+        let mut listpack = listpack_integer(flags.into());
+        let mut write = |value: i64| {
+            let element = Element::Int(value);
+            element.write(&mut self.bytes);
+            listpack += element.listpack_len();
+        };
+        write(id.ms.wrapping_sub(self.first.ms) as i64);
+        write(id.seq.wrapping_sub(self.first.seq) as i64);
+        let count = count as i64;
+        if same {
+            return listpack + listpack_integer(3 + count);
+        }
+        write(count);
+        listpack + listpack_integer(4 + 2 * count)
+    }
+
+    /// An entry is written that begins at `start`.
+    #[inline]
+    fn end_entry(&mut self, start: usize, is_deleted: bool, listpack: usize) {
         self.write_length(start);
         self.listpack += listpack as u32;
         self.last_at = start as u32;
         if is_deleted {
             self.deleted += 1;
-        } else {
-            if self.live == 0 {
-                self.live_at = start as u32;
-            }
-            self.live += 1;
+            return;
         }
+        if self.live == 0 {
+            self.live_at = start as u32;
+        }
+        self.live += 1;
     }
 
     /// Writes the length of the last entry, which begins at `start`.
@@ -494,45 +536,41 @@ impl Node {
 #[derive(Debug)]
 pub struct NodeBuilder {
     node: Node,
+    names_len: usize,
     last: Option<StreamId>,
     is_ordered: bool,
 }
 
 impl NodeBuilder {
     /// A node with this id, to which those of its entries are relative, and with these names of fields.
-    pub fn new<'f>(first: StreamId, names: impl ExactSizeIterator<Item = Element<'f>>) -> Self {
-        Self { node: Node::with_names(first, names, 0), last: None, is_ordered: true }
+    /// It is going to have about so many bytes.
+    pub fn new<'f>(first: StreamId, names: impl ExactSizeIterator<Item = Element<'f>>, bytes: usize) -> Self {
+        let names_len = names.len();
+        Self { node: Node::with_names(first, names, bytes), names_len, last: None, is_ordered: true }
     }
 
     /// How many names of fields the node has.
     pub fn names_len(&self) -> usize {
-        self.node.names_len()
+        self.names_len
     }
 
-    /// Adds an entry that has the names of the node: its values, as many as there are names.
+    /// Adds an entry of `len` fields. `encoded` are their values as elements in their shortest form, behind each other; or names and
+    /// values in turn, unless the entry has the `same` names as the node. `listpack` is the size of these elements in a listpack.
     ///
     /// # Panics
-    /// If there are more or fewer.
-    pub fn push_same<'f>(
+    /// If the names are those of the node, and their number is another one.
+    pub fn push_encoded(
         &mut self,
         id: StreamId,
         is_deleted: bool,
-        values: impl ExactSizeIterator<Item = Element<'f>>,
+        same: bool,
+        len: usize,
+        encoded: &[u8],
+        listpack: usize,
     ) {
-        assert_eq!(values.len(), self.names_len(), "an entry has a value for each name");
+        assert!(!same || len == self.names_len, "an entry has a value for each name");
         self.note(id);
-        self.node.add_elements(id, true, is_deleted, values.map(|value| (Element::Int(0), value)));
-    }
-
-    /// Adds an entry with names of its own.
-    pub fn push_own<'f>(
-        &mut self,
-        id: StreamId,
-        is_deleted: bool,
-        pairs: impl ExactSizeIterator<Item = (Element<'f>, Element<'f>)>,
-    ) {
-        self.note(id);
-        self.node.add_elements(id, false, is_deleted, pairs);
+        self.node.add_encoded(id, same, is_deleted, len, encoded, listpack);
     }
 
     fn note(&mut self, id: StreamId) {

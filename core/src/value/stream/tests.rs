@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::prng::Prng;
-use crate::value::Limits;
+use crate::value::{Element, Limits};
 use std::collections::BTreeMap;
 
 /// Names and values of an entry.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn pairs_of(fields: Fields<'_>) -> Pairs {
-    let text = |element: crate::value::Element<'_>| element.text(&mut itoa::Buffer::new()).to_vec();
+    let text = |element: Element<'_>| element.text(&mut itoa::Buffer::new()).to_vec();
     let len = fields.len();
     let pairs: Pairs = fields.map(|(name, value)| (text(name), text(value))).collect();
     assert_eq!(pairs.len(), len);
@@ -152,14 +152,19 @@ impl Pair {
         for node in self.stream.entries.nodes() {
             let names: Vec<_> = node.names().collect();
             assert_eq!(names.len(), node.names_len());
-            let mut builder = NodeBuilder::new(node.first_id(), names.into_iter());
+            let mut builder = NodeBuilder::new(node.first_id(), names.into_iter(), 100);
             for entry in node.entries() {
-                let pairs: Vec<_> = entry.fields.collect();
-                if entry.same_names {
-                    builder.push_same(entry.id, entry.is_deleted, pairs.iter().map(|(_, value)| *value));
-                } else {
-                    builder.push_own(entry.id, entry.is_deleted, pairs.into_iter());
+                let mut elements = Vec::new();
+                for (name, value) in entry.fields {
+                    elements.extend((!entry.same_names).then_some(name));
+                    elements.push(value);
                 }
+                let mut encoded = Vec::new();
+                elements.iter().for_each(|element| element.write(&mut encoded));
+                assert_eq!(encoded, entry.encoded);
+                let listpack = elements.iter().map(Element::listpack_len).sum();
+                let NodeEntry { id, is_deleted, same_names, len, .. } = entry;
+                builder.push_encoded(id, is_deleted, same_names, len, &encoded, listpack);
             }
             assert!(read.entries.push_node(builder));
         }
@@ -204,9 +209,9 @@ fn is_a_map_of_entries() {
 #[test]
 fn nodes_from_files_are_looked_at() {
     let node = |first: u64, ids: &[u64], is_deleted: bool| {
-        let mut builder = NodeBuilder::new(StreamId::new(first, 0), [crate::value::Element::Bytes(b"a")].into_iter());
+        let mut builder = NodeBuilder::new(StreamId::new(first, 0), [Element::Bytes(b"a")].into_iter(), 0);
         for &id in ids {
-            builder.push_same(StreamId::new(id, 0), is_deleted, [crate::value::Element::Int(1)].into_iter());
+            builder.push_encoded(StreamId::new(id, 0), is_deleted, true, 1, &[1], 2);
         }
         builder
     };

@@ -80,37 +80,29 @@ fn element<'a>(elements: &mut Elements<'a>) -> Read<Element<'a>> {
     elements.take()?.map(shortest).ok_or(WRONG)
 }
 
-#[inline]
-fn integer(elements: &mut Elements<'_>) -> Read<i64> {
-    match element(elements)? {
-        Element::Int(value) => Ok(value),
-        Element::Bytes(_) => Err(WRONG),
-    }
-}
-
 /// A count of elements that are still to come.
 #[inline]
 fn count(elements: &mut Elements<'_>) -> Read<usize> {
-    let count = usize::try_from(integer(elements)?).map_err(|_| WRONG)?;
+    let count = usize::try_from(elements.integer()?).map_err(|_| WRONG)?;
     if count > elements.rest().len() { Err(WRONG) } else { Ok(count) }
 }
 
 /// Reads a node.
 fn node(first: StreamId, mut elements: Elements<'_>) -> Read<NodeBuilder> {
     let elements = &mut elements;
-    let mut fields = Vec::new();
     let (live, deleted) = (count(elements)?, count(elements)?);
-    let names = count(elements)?;
-    for _ in 0..names {
-        fields.push((element(elements)?, Element::Int(0)));
+    let mut names = Vec::new();
+    for _ in 0..count(elements)? {
+        names.push(element(elements)?);
     }
-    let mut node = NodeBuilder::new(first, fields.iter().map(|(name, _)| *name));
-    if integer(elements)? != 0 {
+    // Without back lengths a node takes about three quarters of its listpack.
+    let mut node = NodeBuilder::new(first, names.into_iter(), elements.body().len() * 3 / 4);
+    if elements.integer()? != 0 {
         return Err(WRONG);
     }
-    let mut seen = [0, 0];
+    let (mut seen, mut encoded) = ([0, 0], Vec::new());
     for _ in 0..live + deleted {
-        let is_deleted = entry(first, elements, &mut node, &mut fields)?;
+        let is_deleted = entry(first, elements, &mut node, &mut encoded)?;
         seen[usize::from(is_deleted)] += 1;
     }
     if seen != [live, deleted] || elements.take()?.is_some() {
@@ -119,35 +111,26 @@ fn node(first: StreamId, mut elements: Elements<'_>) -> Read<NodeBuilder> {
     Ok(node)
 }
 
-/// Reads an entry; is it deleted?
+/// Reads an entry; is it deleted? `encoded` is room for its fields.
 #[inline]
-fn entry<'a>(
-    first: StreamId,
-    elements: &mut Elements<'a>,
-    node: &mut NodeBuilder,
-    fields: &mut Vec<(Element<'a>, Element<'a>)>,
-) -> Read<bool> {
+fn entry(first: StreamId, elements: &mut Elements<'_>, node: &mut NodeBuilder, encoded: &mut Vec<u8>) -> Read<bool> {
     let from = elements.seen();
-    let flags = integer(elements)?;
-    let (ms, seq) = (integer(elements)?, integer(elements)?);
+    let flags = elements.integer()?;
+    let (ms, seq) = (elements.integer()?, elements.integer()?);
     let id = StreamId::new(first.ms.wrapping_add(ms as u64), first.seq.wrapping_add(seq as u64));
     let (is_deleted, has_same) = (flags & NODE_DELETED != 0, flags & NODE_SAME_NAMES != 0);
     let len = if has_same { node.names_len() } else { count(elements)? };
     if len == 0 {
         return Err(WRONG);
     }
-    fields.clear();
-    for _ in 0..len {
-        let name = if has_same { Element::Int(0) } else { element(elements)? };
-        fields.push((name, element(elements)?));
+    encoded.clear();
+    let mut listpack = 0;
+    for _ in 0..if has_same { len } else { 2 * len } {
+        listpack += elements.carry(encoded)?;
     }
-    if has_same {
-        node.push_same(id, is_deleted, fields.iter().map(|(_, value)| *value));
-    } else {
-        node.push_own(id, is_deleted, fields.iter().copied());
-    }
+    node.push_encoded(id, is_deleted, has_same, len, encoded, listpack);
     let written = elements.seen() - from;
-    if usize::try_from(integer(elements)?) == Ok(written) { Ok(is_deleted) } else { Err(WRONG) }
+    if usize::try_from(elements.integer()?) == Ok(written) { Ok(is_deleted) } else { Err(WRONG) }
 }
 
 /// Reads what the stream remembers, which must go with its entries.

@@ -11,9 +11,9 @@ use super::listpack;
 use super::write::{Strings, len};
 use ringkey_core::keyspace::elements::Iter;
 use ringkey_core::keyspace::{Form, Value};
+use ringkey_core::value::PACKED_HEAD_BYTES;
 use ringkey_core::value::list::{Segment, Segments};
 use ringkey_core::value::zset::SortedSet;
-use ringkey_core::value::{Element, PACKED_HEAD_BYTES};
 use stream::Parts;
 
 /// So many members of a sorted set are looked for in its order at a time.
@@ -47,18 +47,8 @@ impl Encoder {
     }
 
     /// Appends packed elements, which have no back lengths, as a listpack.
-    fn packed(&mut self, out: &mut Vec<u8>, packed: &[u8], each: usize) {
-        let count = usize::from(u16::from_le_bytes([packed[0], packed[1]])) * each;
-        self.listpack(out, |blob| {
-            let mut at = PACKED_HEAD_BYTES;
-            while at < packed.len() {
-                let end = Element::skip(packed, at);
-                blob.extend_from_slice(&packed[at..end]);
-                listpack::write_back(blob, end - at);
-                at = end;
-            }
-            count
-        });
+    fn packed(&mut self, out: &mut Vec<u8>, packed: &[u8]) {
+        self.listpack(out, |blob| listpack::write_all(blob, &packed[PACKED_HEAD_BYTES..]));
     }
 
     fn intset(&mut self, out: &mut Vec<u8>, packed: &[u8]) {
@@ -201,8 +191,7 @@ impl<'a> Pieces<'a> {
                 encoder.node(out, Segment::Packed { bytes: &packed[PACKED_HEAD_BYTES..], count });
             }
             Value::Packed(Form::IntSet, packed) => encoder.intset(out, packed),
-            Value::Packed(Form::Set, packed) => encoder.packed(out, packed, 1),
-            Value::Packed(Form::Hash | Form::SortedSet, packed) => encoder.packed(out, packed, 2),
+            Value::Packed(Form::Set | Form::Hash | Form::SortedSet, packed) => encoder.packed(out, packed),
             Value::List(list) => {
                 len(out, list.nodes() as u64);
                 return Self::List(list.segments(0..list.len(), false));

@@ -6,7 +6,6 @@ use super::Encoder;
 use crate::rdb::format::{NO_COUNT, NO_TIME, NODE_DELETED, NODE_SAME_NAMES};
 use crate::rdb::listpack;
 use crate::rdb::write::len;
-use ringkey_core::value::Element;
 use ringkey_core::value::stream::group::{Consumer, Delivery, Group};
 use ringkey_core::value::stream::{Node, NodeEntry, Stream, StreamId};
 use std::fmt;
@@ -126,15 +125,10 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
-    #[inline]
-    fn element(&mut self, element: &Element<'_>) {
-        listpack::write(self.blob, element);
-        self.count += 1;
-    }
-
-    #[inline]
+    #[inline(always)]
     fn integer(&mut self, value: i64) {
-        self.element(&Element::Int(value));
+        listpack::write_integer(self.blob, value);
+        self.count += 1;
     }
 }
 
@@ -144,22 +138,20 @@ fn write_node(mut to: Written<'_>, node: &Node) -> usize {
     to.integer(node.live() as i64);
     to.integer(node.deleted() as i64);
     to.integer(node.names_len() as i64);
-    node.names().for_each(|name| to.element(&name));
+    for name in node.names() {
+        listpack::write(to.blob, &name);
+        to.count += 1;
+    }
     to.integer(0);
-    for NodeEntry { id, is_deleted, same_names, fields } in node.entries() {
+    for NodeEntry { id, is_deleted, same_names, len, encoded, .. } in node.entries() {
         let from = to.count;
         to.integer(if same_names { NODE_SAME_NAMES } else { 0 } | if is_deleted { NODE_DELETED } else { 0 });
         to.integer(id.ms.wrapping_sub(first.ms) as i64);
         to.integer(id.seq.wrapping_sub(first.seq) as i64);
-        if same_names {
-            fields.for_each(|(_, value)| to.element(&value));
-        } else {
-            to.integer(fields.len() as i64);
-            for (name, value) in fields {
-                to.element(&name);
-                to.element(&value);
-            }
+        if !same_names {
+            to.integer(len as i64);
         }
+        to.count += listpack::write_all(to.blob, encoded);
         // How many elements to skip on the way back.
         to.integer((to.count - from) as i64);
     }
