@@ -1,7 +1,7 @@
 //! A pool of numbered items in chunks of fixed size, so that growing never copies more than the list of chunks.
 
-/// Items per chunk in what there is one of per core.
-pub(super) const CHUNK: usize = 128;
+/// Items per chunk in what there is one of per database and core.
+pub(super) const CHUNK: usize = 32;
 
 /// Items per chunk in what there may be a million of.
 pub(super) const SMALL_CHUNK: usize = 8;

@@ -1,6 +1,6 @@
 //! From a position to the number of the segment that covers it.
 //!
-//! One word per slot the shard owns. A word is a segment's number; or, where one slot holds more than a segment, the
+//! One word per slot the shard owns, as long as there are two segments. A word is a segment's number; or, where one slot holds more than a segment, the
 //! number of a node of eight words for the next three bits of the position, and so on down. Nodes have one size, so
 //! nothing here is ever doubled or copied. Small ones keep the whole directory of a database of ten million keys, most
 //! of whose slots have two segments, in a core's own cache.
@@ -83,15 +83,17 @@ enum Site {
 #[derive(Debug)]
 pub(super) struct Directory<const NODES: usize = CHUNK> {
     owned: Range<u16>,
-    /// Empty until the first key comes.
+    /// Empty unless there are two segments: many databases have few keys, and 16384 words are much for those.
     slots: Box<[u32]>,
+    /// The segment of all slots, as long as there are no words for them.
+    only: Option<u32>,
     nodes: Chunks<Words, NODES>,
 }
 
 impl<const NODES: usize> Directory<NODES> {
     pub(super) fn new(owned: Range<u16>) -> Self {
         assert!(!owned.is_empty(), "a shard owns at least one slot");
-        Self { owned, slots: Box::default(), nodes: Chunks::new() }
+        Self { owned, slots: Box::default(), only: None, nodes: Chunks::new() }
     }
 
     /// The slots of this shard.
@@ -115,27 +117,32 @@ impl<const NODES: usize> Directory<NODES> {
     /// Has no key come yet?
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.is_empty() && self.only.is_none()
     }
 
     /// Points everything at the first segment.
     pub(super) fn open(&mut self, segment: u32) {
         debug_assert!(self.slots.is_empty());
-        self.slots = vec![segment; self.owned.len()].into_boxed_slice();
+        self.only = Some(segment);
     }
 
     /// The segment of a key; none if there is no segment yet, or the slot is not of this shard.
     #[inline]
     pub(super) fn segment(&self, hash: KeyHash) -> Option<u32> {
         let slot = usize::from(hash.slot.0.wrapping_sub(self.owned.start));
-        let word = *self.slots.get(slot)?;
+        let Some(word) = self.slots.get(slot).copied() else { return self.only_segment(slot) };
         if word & NODE == 0 { Some(word) } else { Some(self.below(word, hash.spread())) }
+    }
+
+    /// The segment of a slot that has no word.
+    fn only_segment(&self, slot: usize) -> Option<u32> {
+        self.only.filter(|_| slot < self.owned.len())
     }
 
     /// The segment that covers a position of this shard.
     pub(super) fn segment_at(&self, position: u64) -> Option<u32> {
         let slot = (position >> SPREAD_BITS).checked_sub(u64::from(self.owned.start))?;
-        let word = *self.slots.get(slot as usize)?;
+        let Some(word) = self.slots.get(slot as usize).copied() else { return self.only_segment(slot as usize) };
         Some(if word & NODE == 0 { word } else { self.below(word, position as u32 & ((1 << SPREAD_BITS) - 1)) })
     }
 
@@ -152,6 +159,14 @@ impl<const NODES: usize> Directory<NODES> {
     /// Points an aligned range at a segment. The range was one segment's, or the two halves of it two segments'.
     pub(super) fn point(&mut self, span: Span, segment: u32) {
         debug_assert!(segment & NODE == 0, "segments are numbered far below two billion");
+        let owned = self.positions();
+        if span.start <= owned.start && owned.end <= span.end() {
+            *self = Self { only: Some(segment), ..Self::new(self.owned()) };
+            return;
+        }
+        if let Some(only) = self.only.take() {
+            self.slots = vec![only; self.owned.len()].into_boxed_slice();
+        }
         if span.bits >= SPREAD_BITS {
             let first = u64::from(self.owned.start);
             let slots = span.slots();
