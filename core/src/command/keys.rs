@@ -238,6 +238,8 @@ impl KeyRule {
             Self::SortRo => visit(1, &KeySpec::one(1, READ)),
             Self::Migrate => match migrate_keys_option(args) {
                 None => visit(3, &KeySpec::one(3, TAKE)),
+                // Nothing behind KEYS: Valkey takes it for an ordinary word.
+                Some(at) if at + 1 == args.len() => visit(3, &KeySpec::one(3, TAKE)),
                 // KEYS needs an empty key; the handler refuses anything else.
                 Some(_) if !args.get(3).is_empty() => {}
                 Some(at) => (at + 1..args.len()).for_each(|index| visit(index, &KeySpec::unknown(TAKE))),
