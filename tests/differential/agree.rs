@@ -45,7 +45,7 @@ impl Mode {
             "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => Self::Pick,
             "SPOP" => Self::Pop,
             "SINTERSTORE" | "SUNIONSTORE" | "SDIFFSTORE" => Self::Store,
-            "DUMP" => Self::Dump,
+            "DUMP" if matches!(args.len(), 2 | 3) => Self::Dump,
             "SSCAN" | "HSCAN" | "ZSCAN" if args.len() > 2 => Self::Scan,
             _ => Self::Same,
         }
@@ -278,13 +278,14 @@ fn store(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
 /// A value dumped by both, and restored by both under another key from the payload of one of them: so it is in the same order
 /// on both afterwards, and each reads what the other writes.
 fn dump(args: &[String], clients: &mut [Client; 2]) -> Result<(), String> {
-    let payloads = clients.each_mut().map(|client| client.command(&["DUMP", &args[1]]));
+    let (key, other) = (&args[1], args.last().expect("there is a key"));
+    let payloads = clients.each_mut().map(|client| client.command(&["DUMP", key]));
     let payload = match &payloads {
-        [Reply::Bulk(ours), Reply::Bulk(theirs)] => if args[1] < args[2] { ours } else { theirs }.clone(),
+        [Reply::Bulk(ours), Reply::Bulk(theirs)] => if key < other { ours } else { theirs }.clone(),
         [ours, theirs] if ours == theirs => return Ok(()),
         [ours, theirs] => return Err(differ(ours, theirs)),
     };
-    let words: [&[u8]; 5] = [b"RESTORE", args[2].as_bytes(), b"0", &payload, b"REPLACE"];
+    let words: [&[u8]; 5] = [b"RESTORE", other.as_bytes(), b"0", &payload, b"REPLACE"];
     let [ours, theirs] = clients.each_mut().map(|client| client.command(&words));
     if ours == theirs { Ok(()) } else { Err(format!("{}\n{}", payload.escape_ascii(), differ(&ours, &theirs))) }
 }

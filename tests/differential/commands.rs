@@ -245,18 +245,21 @@ const KEYS: &[&str] = &[
 
 /// What SORT leaves to chance is not asked for: the order of a set that is not sorted, or of texts that are equal where only a part
 /// is wanted.
+/// Lists that only these commands meet: the reference turns every sorted set that is sorted into its large form, and the order of
+/// a set is its own.
 const SORT: &[&str] = &[
     "SET $w ( $near | $near | $near | $score | $v )",
     "SET $w $near",
     "DEL { $w }",
-    "SORT $l [ BY ( w:* | h*->a | x* | * | nosort ) ] [ LIMIT $i $i ] [ GET ( # | w:* | h*->a | x* | * | foo ) ] [ ( ASC | DESC ) ]",
-    "SORT $l BY w:* [ ( ASC | DESC ) ] [ LIMIT $i $i ] [ GET # ] [ GET w:* ] [ STORE $l ]",
-    "SORT $l ALPHA [ DESC ] [ LIMIT $i $i ] [ STORE $l ]",
-    "SORT $l BY ( w:* | h*->a ) ALPHA [ DESC ] [ STORE $l ]",
-    "SORT $s [ BY ( w:* | h*->a ) ] [ LIMIT $i $i ] [ ( ASC | DESC | FOO ) ] [ GET ( # | w:* ) ] [ STORE $l ]",
-    "SORT $s ALPHA [ BY nosort ] STORE $l [ DESC ] [ LIMIT $i $i ]",
-    "SORT $z [ BY ( w:* | nosort | x* ) ] [ LIMIT $i $i ] [ DESC ] [ GET ( # | h*->a ) ] [ STORE $l ]",
-    "SORT_RO ( $l | $z ) [ BY ( w:* | nosort ) ] [ LIMIT $i $i ] [ GET w:* ] [ ( DESC | STORE ) ]",
+    "RPUSH $q { $near }",
+    "RPUSH $q { ( $score | $v ) }",
+    "DEL $q",
+    "LRANGE $q 0 -1",
+    "SORT $q [ BY ( w:* | h*->a | x* | * | nosort ) ] [ LIMIT $i $i ] [ GET ( # | w:* | h*->a | x* | * | foo ) ] [ ( ASC | DESC ) ]",
+    "SORT $q BY w:* [ ( ASC | DESC ) ] [ LIMIT $i $i ] [ GET # ] [ GET w:* ] [ STORE $q ]",
+    "SORT $q ALPHA [ DESC ] [ LIMIT $i $i ] [ STORE $q ]",
+    "SORT $q BY ( w:* | h*->a ) ALPHA [ DESC ] [ STORE $q ]",
+    "SORT_RO $q [ BY ( w:* | nosort ) ] [ LIMIT $i $i ] [ GET w:* ] [ ( DESC | STORE ) ]",
 ];
 
 /// All templates, each as often as it is to come.

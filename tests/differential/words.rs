@@ -13,6 +13,8 @@ const STRINGS: &[&str] = &["x1", "missing"];
 const BITMAPS: &[&str] = &["b1", "b2", "{t}b3"];
 /// HyperLogLogs are met by their own commands only: of what was spoilt, a refused call leaves a part changed on the reference.
 const HYPERLOGLOGS: &[&str] = &["p1", "p2", "{t}p3"];
+/// Lists that are sorted.
+const SORTED_LISTS: &[&str] = &["q1", "q2", "{t}q3"];
 
 /// Places of bits. None is far behind the end of a string.
 const BITS: &[&str] = &[
@@ -292,6 +294,7 @@ impl Words {
             "x" => self.key(STRINGS),
             "b" => self.key(BITMAPS),
             "p" => self.key(HYPERLOGLOGS),
+            "q" => self.any(SORTED_LISTS),
             "bit" => self.any(BITS),
             "field" => self.any(BIT_FIELDS),
             // A key that SORT finds by an element.
@@ -336,7 +339,7 @@ impl Words {
 
     /// All keys that there may be.
     pub fn all_keys() -> impl Iterator<Item = &'static str> {
-        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STREAMS, STRINGS, BITMAPS, HYPERLOGLOGS]
+        [LISTS, SETS, HASHES, SORTED_SETS, LEXICAL, STREAMS, STRINGS, BITMAPS, HYPERLOGLOGS, SORTED_LISTS]
             .into_iter()
             .flatten()
             .copied()
