@@ -35,7 +35,7 @@ const ACCESS: &str = "there are no access control lists";
 const EVICTION: &str = "memory is not limited and nothing is evicted";
 const POLICY: &str = "it decides how uses of keys are counted, but nothing is evicted";
 const SCRIPTS: &str = "there are no scripts";
-const TYPES: &str = "there are no streams, and no SORT";
+const COLLATION: &str = "SORT with ALPHA compares in the order of the C locale";
 const COMPRESSION: &str = "lists are not compressed";
 const MESSAGES: &str = "there are no channels and no client-side caching";
 const REPLICATION: &str = "there is no replication";
@@ -234,7 +234,7 @@ table! {
     ListCompressDepth "list-compress-depth" = integer(0, INT_MAX, "0").not_yet(COMPRESSION);
     ListMaxListpackSize "list-max-listpack-size" =
         integer(INT_MIN, INT_MAX, "-2").alias("list-max-ziplist-size");
-    LocaleCollate "locale-collate" = text("").not_yet(TYPES);
+    LocaleCollate "locale-collate" = text("").not_yet(COLLATION);
     SetMaxIntsetEntries "set-max-intset-entries" = integer(0, LONG_MAX, "512");
     SetMaxListpackEntries "set-max-listpack-entries" = integer(0, LONG_MAX, "128");
     SetMaxListpackValue "set-max-listpack-value" = integer(0, LONG_MAX, "64");
@@ -258,9 +258,9 @@ table! {
     DbFilename "dbfilename" = text("dump.rdb").checked(Check::FileName).protected().not_yet(PERSISTENCE);
     NoAppendfsyncOnRewrite "no-appendfsync-on-rewrite" = yes_no("no").not_yet(PERSISTENCE);
     RdbSaveIncrementalFsync "rdb-save-incremental-fsync" = yes_no("yes").not_yet(PERSISTENCE);
-    RdbVersionCheck "rdb-version-check" = choice(&RDB_VERSION_CHECK_NAMES, "strict").not_yet(PERSISTENCE);
+    RdbVersionCheck "rdb-version-check" = choice(&RDB_VERSION_CHECK_NAMES, "strict");
     Rdbchecksum "rdbchecksum" = yes_no("yes").at_start().not_yet(PERSISTENCE);
-    Rdbcompression "rdbcompression" = yes_no("yes").not_yet(PERSISTENCE);
+    Rdbcompression "rdbcompression" = yes_no("yes");
     Save "save" = save_points("3600 1 300 100 60 10000").not_yet(PERSISTENCE);
     StopWritesOnBgsaveError "stop-writes-on-bgsave-error" = yes_no("yes").not_yet(PERSISTENCE);
     AofDisableAutoGc "aof-disable-auto-gc" = yes_no("no").hidden().not_yet(PERSISTENCE);
