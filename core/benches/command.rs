@@ -103,6 +103,7 @@ impl World {
                 keep: false,
                 is_part: false,
                 may_put_off: true,
+                client: 0,
             };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);

@@ -22,6 +22,7 @@ pub mod observe;
 pub mod outcome;
 pub mod prng;
 pub mod resp;
+pub mod script;
 pub mod settings;
 pub mod txn;
 pub mod units;

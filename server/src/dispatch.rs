@@ -878,6 +878,7 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         keep: false,
         is_part: false,
         may_put_off: session.reply_mode == ReplyMode::On,
+        client: session.id,
     }
 }
 

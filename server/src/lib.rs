@@ -26,6 +26,7 @@ pub mod observe;
 pub mod process;
 pub mod reactor;
 pub mod rounds;
+pub mod script;
 pub mod seat;
 pub mod self_check;
 pub mod session;

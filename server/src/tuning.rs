@@ -120,6 +120,7 @@ impl Tuning {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
             limits: Self::limits(settings),
             codec: &ringkey_storage::dump::CODEC,
+            scripting: &crate::script::SCRIPTING,
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
             skips_checksum: false,

@@ -16,6 +16,7 @@ use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Sh
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
+use crate::script::Scripting;
 use crate::units::{DbIndex, Millis};
 use crate::value::Limits;
 use bytes::Bytes;
@@ -41,6 +42,8 @@ pub struct Rules {
     pub skips_checksum: bool,
     /// Is this a node of a cluster? Then all keys of a call are of one slot.
     pub is_clustered: bool,
+    /// Who carries scripts out.
+    pub scripting: &'static Scripting,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -75,6 +78,7 @@ impl Default for Rules {
             access: AccessRule::default(),
             hold: Hold::No,
             is_clustered: false,
+            scripting: Scripting::ABSENT,
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
@@ -124,10 +128,12 @@ pub mod set;
 pub mod stream;
 pub mod string;
 pub mod transaction;
+pub mod within;
 pub mod zset;
 
 use elsewhere::Elsewhere;
 use long_reply::Walk;
+use within::{Here, Unfinished};
 
 /// What a handler sees of the world: the shard it runs on, the database the client chose, the time.
 #[derive(Debug)]
@@ -146,6 +152,8 @@ pub struct Context<'a> {
     pub first_key: Option<(usize, KeyHash)>,
     /// What happens to expired keys.
     pub expiry: Expiry,
+    /// The id of the client.
+    pub client: u64,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
     /// May the call make its client wait?
@@ -158,6 +166,10 @@ pub struct Context<'a> {
     pub may_put_off: bool,
     /// How the collection is walked over that a reply tells which was put off.
     pub put_off: Option<Box<Walk>>,
+    /// Which keys a unit finds here.
+    pub here: Here<'a>,
+    /// Why the call has not ended and has written nothing.
+    pub unfinished: Option<Unfinished>,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
     expired: Vec<(DbIndex, Box<[u8]>)>,
     /// How many of them have been removed already.
@@ -176,12 +188,15 @@ impl<'a> Context<'a> {
             rules,
             first_key: None,
             expiry: Expiry::Remove,
+            client: 0,
             no_touch: false,
             may_block: false,
             waits: false,
             fixed: None,
             may_put_off: false,
             put_off: None,
+            here: Here::Shard,
+            unfinished: None,
             expired: Vec::new(),
             removed: 0,
         }

@@ -88,6 +88,8 @@ pub struct Call {
     pub is_part: bool,
     /// May its reply be put off, to be written piece by piece, if it is long? Not where other calls wait for its end.
     pub may_put_off: bool,
+    /// The id of its client.
+    pub client: u64,
 }
 
 /// Locks to be asked for; most stretches need no allocation for them.
@@ -125,6 +127,11 @@ pub struct Job {
     pub blocking: Blocking,
     /// The call whose reply would be so long that it was put off: neither it nor those behind it were run.
     pub put_off: Option<u32>,
+    /// Do its calls take effect together? Then nobody else is served between them.
+    pub is_unit: bool,
+    /// The client whose watched keys are looked at before anything is run or lent: the job is refused if one has changed.
+    /// None: 0.
+    pub watcher: u64,
 }
 
 impl Job {
@@ -260,6 +267,8 @@ impl Batch {
             part_ticks,
             blocking,
             put_off,
+            is_unit: false,
+            watcher: 0,
         });
     }
 
@@ -384,6 +393,7 @@ impl Batch {
         alone.is_extra = true;
         alone.open_job(job.ticket, job.owner, job.order, job.reach);
         alone.jobs[0].blocking = job.blocking;
+        (alone.jobs[0].is_unit, alone.jobs[0].watcher) = (job.is_unit, job.watcher);
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));
         }

@@ -468,6 +468,7 @@ fn try_call(
 pub(super) fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis, call: &Call) -> Context<'a> {
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
+    context.client = call.client;
     context.no_touch = call.no_touch;
     context.may_put_off = call.may_put_off;
     if rules.hold != Hold::No {
