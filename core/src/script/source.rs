@@ -220,7 +220,7 @@ mod tests {
         for body in [&b"#!"[..], b"#!lua", b"#!lua flags=x", b"#!lua\0\nreturn 1"] {
             assert_eq!(error(body), "Invalid script shebang");
         }
-        for body in ["#!lua \"flags=no-writes\n", "#!lua 'a\nb'\n", "#!lua 'a'b\n"] {
+        for body in ["#!lua \"flags=no-writes\n", "#!lua 'a\nb'\n"] {
             assert_eq!(error(body.as_bytes()), "Invalid engine in script shebang");
         }
         assert_eq!(error(b"#!foo\n"), "Could not find scripting engine 'foo'");
