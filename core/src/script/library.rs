@@ -36,7 +36,7 @@ pub struct Header<'a> {
 pub struct Function {
     /// By which it is called, in any case.
     pub name: String,
-    /// What the library says of it.
+    /// What the library says of it, up to the first zero byte.
     pub description: Option<Vec<u8>>,
     /// Its flags.
     pub flags: ScriptFlags,
@@ -152,6 +152,7 @@ impl Library {
             if !names.insert(name.clone()) {
                 return Err(CommandError::text("Function already exists in the library"));
             }
+            let description = description.map(|text| text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
             functions.push(Function { name, description, flags });
         }
         if functions.is_empty() {
@@ -206,12 +207,21 @@ impl Libraries {
     /// # Errors
     /// There is one of that name that is not to be replaced, or another has a function of the same name.
     pub fn with(&self, library: Library, replaces: bool) -> Result<Self, CommandError> {
-        self.check_name(&library.name, replaces)?;
         let mut changed = self.clone();
-        changed.remove(&library.name);
-        changed.check_functions(&library)?;
-        changed.insert(Arc::new(library));
+        changed.add(library, replaces)?;
         Ok(changed)
+    }
+
+    /// Adds one more library, where nobody sees what is left behind a refusal.
+    ///
+    /// # Errors
+    /// As [`Libraries::with`].
+    pub fn add(&mut self, library: Library, replaces: bool) -> Result<(), CommandError> {
+        self.check_name(&library.name, replaces)?;
+        self.remove(&library.name);
+        self.check_functions(&library)?;
+        self.insert(Arc::new(library));
+        Ok(())
     }
 
     /// Without the library of that name; nothing if there is none.

@@ -2,7 +2,7 @@
 //! Nothing of the server is within its reach but the log.
 
 use crate::clock;
-use mlua::{HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
+use mlua::{HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 use ringkey_core::resp::CommandError;
 use ringkey_core::script::library::Registered;
 use ringkey_core::script::source::ScriptFlags;
@@ -103,7 +103,7 @@ fn run_in(
             Constant::Number(number) => constants_table.set(name, number)?,
         }
     }
-    let write = lua.create_function(|_, (level, text): (u32, LuaString)| {
+    let write = lua.create_function(|_, (level, text): (u32, mlua::String)| {
         write_log(level, &text.to_string_lossy());
         Ok(())
     })?;
@@ -119,7 +119,7 @@ fn run_in(
         is_late.store(true, Ordering::Relaxed);
         Err(mlua::Error::runtime("late"))
     })?;
-    let (list, refusal): (Option<Table>, Option<LuaString>) = runner.call(lua.create_string(code)?)?;
+    let (list, refusal): (Option<Table>, Option<mlua::String>) = runner.call(lua.create_string(code)?)?;
     lua.remove_hook();
     match list {
         Some(list) => list.sequence_values().map(|one| registered(&one?)).collect::<mlua::Result<_>>().map(Ok),
@@ -128,15 +128,15 @@ fn run_in(
 }
 
 fn registered(one: &Table) -> mlua::Result<Registered> {
-    let bytes = |text: LuaString| text.as_bytes().to_vec();
+    let bytes = |text: mlua::String| text.as_bytes().to_vec();
     let mut flags = ScriptFlags::NONE;
-    for flag in one.get::<Table>("flags")?.sequence_values::<LuaString>() {
+    for flag in one.get::<Table>("flags")?.sequence_values::<mlua::String>() {
         // The runner has let through what is known, and only that.
         flags = flags.with(ScriptFlags::find(&flag?.as_bytes()).unwrap_or_default());
     }
     Ok(Registered {
         name: bytes(one.get("name")?),
-        description: one.get::<Option<LuaString>>("description")?.map(bytes),
+        description: one.get::<Option<mlua::String>>("description")?.map(bytes),
         flags,
     })
 }
