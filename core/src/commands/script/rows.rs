@@ -1,7 +1,7 @@
 //! Rows of the commands for scripts and functions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -170,6 +170,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Removes a library with its functions.",
                 arguments: &[Argument::string("library-name")],
+                run: Run::Admin(Admin::FunctionDelete),
                 ..Command::DEFAULT
             },
             Command {
@@ -182,6 +183,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(N), N = functions",
                 summary: "Writes all libraries as bytes that FUNCTION RESTORE understands.",
+                run: Run::Admin(Admin::FunctionDump),
                 ..Command::DEFAULT
             },
             Command {
@@ -200,6 +202,7 @@ pub static ROWS: &[Command] = &[
                     &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
                 )
                 .optional()],
+                run: Run::Admin(Admin::FunctionFlush),
                 ..Command::DEFAULT
             },
             Command {
@@ -212,6 +215,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of FUNCTION.",
+                run: Run::Admin(Admin::FunctionHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -225,6 +229,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Stops the function that runs now, if it has not written yet.",
+                run: Run::Admin(Admin::FunctionKill),
                 ..Command::DEFAULT
             },
             Command {
@@ -242,6 +247,7 @@ pub static ROWS: &[Command] = &[
                     Argument::string("library-name-pattern").after("LIBRARYNAME").optional(),
                     Argument::word("withcode", "WITHCODE").optional(),
                 ],
+                run: Run::Admin(Admin::FunctionList),
                 ..Command::DEFAULT
             },
             Command {
@@ -256,6 +262,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1), compiling aside",
                 summary: "Makes a library from its source.",
                 arguments: &[Argument::word("replace", "REPLACE").optional(), Argument::string("function-code")],
+                run: Run::Admin(Admin::FunctionLoad),
                 ..Command::DEFAULT
             },
             Command {
@@ -281,6 +288,7 @@ pub static ROWS: &[Command] = &[
                     )
                     .optional(),
                 ],
+                run: Run::Admin(Admin::FunctionRestore),
                 ..Command::DEFAULT
             },
             Command {
@@ -294,6 +302,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Shows the function that runs now and counts libraries.",
+                run: Run::Admin(Admin::FunctionStats),
                 ..Command::DEFAULT
             },
         ],
