@@ -23,7 +23,16 @@ pub const LOAD_LIMIT: Duration = Duration::from_millis(500);
 pub const RESTORE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The code of a library may use so much memory while it is loaded, in bytes.
-const MEMORY_MAX: usize = 512 << 20;
+const MEMORY_MAX: usize = 128 << 20;
+
+/// Gives strings another `rep`, which neither counts for nothing nor fills the memory before it fails; no clock interrupts it.
+const BOUNDED_REPETITION: &str = "local max = ...
+    local rep = string.rep
+    function string.rep(text, count)
+        if #text == 0 then return '' end
+        if #text * count > max then error('not enough memory', 0) end
+        return rep(text, count)
+    end";
 
 /// So many instructions pass between two looks at the clock.
 const INSTRUCTIONS_PER_LOOK: u32 = 100_000;
@@ -107,6 +116,7 @@ fn run_in(
         write_log(level, &text.to_string_lossy());
         Ok(())
     })?;
+    lua.load(BOUNDED_REPETITION).call::<()>(MEMORY_MAX)?;
     let runner = lua.load(RUNNER).set_name(RUNNER_NAME);
     let runner: mlua::Function = runner.call((write, constants_table, Value::Nil))?;
     lua.set_memory_limit(MEMORY_MAX)?;
@@ -219,6 +229,8 @@ mod tests {
         assert_eq!(failure("local a = nil + 1"), "user_function:2: attempt to perform arithmetic on a nil value");
         assert_eq!(failure("local function f() return 1 + f() end f()"), "user_function:2: stack overflow");
         assert_eq!(failure("local x = ('x'):rep(2^31 - 1)"), "not enough memory");
+        assert_eq!(failure("local x = 'x' for i = 1, 40 do x = x .. x end"), "not enough memory");
+        assert_eq!(run(b"local x = (''):rep(2^31 - 1)", LOAD_LIMIT), Ok(Vec::new()));
         assert_eq!(failure("while true do end"), "FUNCTION LOAD timeout");
     }
 
