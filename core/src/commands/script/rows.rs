@@ -122,6 +122,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::fcall),
         ..Command::DEFAULT
     },
     Command {
@@ -146,6 +147,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::fcall_ro),
         ..Command::DEFAULT
     },
     Command {

@@ -1,13 +1,14 @@
 -- Runs the code of libraries of functions, at FUNCTION LOAD and again in the interpreter of each core that calls one.
 --
--- Gets: write(level, text), which logs; the constants of `server`, by name; and what functions find as globals when
--- they are called (nil where none ever is). Returns a function of a source that returns what was registered as a list,
--- or nil and why not.
+-- Gets: the globals of Lua; setfenv; write(level, text), which logs; the constants of `server`, by name; and what
+-- functions find as globals when they are called (nil where none ever is). Returns a function of a source that returns
+-- what was registered as a list, or nil and why not.
 
-local write, constants, globals = ...
+local lua, setfenv, write, constants, globals = ...
 
-local error, loadstring, lower, next, pcall, select, setfenv, setmetatable, tonumber, tostring, type, concat =
-  error, loadstring, string.lower, next, pcall, select, setfenv, setmetatable, tonumber, tostring, type, table.concat
+local error, loadstring, next, pcall, select, setmetatable, tonumber, tostring, type =
+  lua.error, lua.loadstring, lua.next, lua.pcall, lua.select, lua.setmetatable, lua.tonumber, lua.tostring, lua.type
+local lower, concat = lua.string.lower, lua.table.concat
 
 local FLAGS = {
   ['no-writes'] = true, ['allow-oom'] = true, ['allow-stale'] = true, ['no-cluster'] = true,

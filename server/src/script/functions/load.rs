@@ -6,6 +6,7 @@ use mlua::{HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 use ringkey_core::resp::CommandError;
 use ringkey_core::script::library::Registered;
 use ringkey_core::script::source::ScriptFlags;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 pub const RUNNER: &str = include_str!("library.lua");
 
 /// How the source of [`RUNNER`] is called where it fails.
-pub const RUNNER_NAME: &str = "=library";
+pub const RUNNER_NAME: &CStr = c"=library";
 
 /// The code of a library may run for so long when it is loaded.
 pub const LOAD_LIMIT: Duration = Duration::from_millis(500);
@@ -117,8 +118,9 @@ fn run_in(
         Ok(())
     })?;
     lua.load(BOUNDED_REPETITION).call::<()>(MEMORY_MAX)?;
-    let runner = lua.load(RUNNER).set_name(RUNNER_NAME);
-    let runner: mlua::Function = runner.call((write, constants_table, Value::Nil))?;
+    let (runner, globals) = (lua.load(RUNNER).set_name(RUNNER_NAME.to_string_lossy()), lua.globals());
+    let environment: mlua::Function = globals.get("setfenv")?;
+    let runner: mlua::Function = runner.call((globals, environment, write, constants_table, Value::Nil))?;
     lua.set_memory_limit(MEMORY_MAX)?;
     let (began, is_late) = (clock::ticks(), Arc::clone(is_late));
     let limit = clock::ticks_of(limit.as_nanos() as u64);
