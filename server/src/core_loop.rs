@@ -372,6 +372,9 @@ impl CoreLoop {
                 _ => self.state.give_up(session, Ending::Gone),
             }
             self.state.put_back_unsent(session);
+            if session.pending.is_nothing() {
+                self.state.end_watching(session);
+            }
             session.output.abandon();
             listen::shut_down(&session.fd, libc::SHUT_RDWR);
             if session.is_receiving {

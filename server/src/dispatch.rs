@@ -360,7 +360,8 @@ impl State {
 
     /// Where a call is to be executed.
     fn plan(&self, row: &'static Command, key: Option<(u32, KeyHash)>, args: &Args<'_>) -> Result<Plan, CommandError> {
-        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+        let is_of_session = row.group == Group::Transactions;
+        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) || is_of_session {
             return Ok(Plan::Alone);
         }
         if let Some((_, hash)) = key {
@@ -651,6 +652,9 @@ impl State {
                 }
             }
             (_, Spread::EachKey { stride, join }) => {
+                if row.group == Group::Transactions {
+                    self.note_watching(session, &args);
+                }
                 self.fly_each_key(session, row, &args, stride, Shape::Joined(join))
             }
             (_, Spread::EveryShard { join, shared }) => {
@@ -718,6 +722,12 @@ impl State {
             }
         }
         shards.sort_unstable();
+        if shards.as_slice() == [self.me] {
+            let call = new_call(row, session, None);
+            if self.site.admits(&call, args) {
+                return self.run_alone(session, &call, args);
+            }
+        }
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
         if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
             self.statistics.flights += 1;

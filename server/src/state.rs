@@ -284,6 +284,8 @@ pub struct State {
     pub is_evicting: bool,
     /// Answers that wait for the end of that.
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
+    /// How many clients watch keys.
+    pub watching: usize,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -419,6 +421,7 @@ impl State {
             rounds: Rounds::default(),
             is_evicting: false,
             after_eviction: Vec::new(),
+            watching: 0,
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -472,7 +475,8 @@ impl State {
 
     /// Lets the session at `index` go.
     pub fn remove(&mut self, index: u32) {
-        if self.sessions[index as usize].take().is_some() {
+        if let Some(mut session) = self.sessions[index as usize].take() {
+            self.end_watching(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);

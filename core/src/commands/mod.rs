@@ -11,7 +11,9 @@ mod model_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;
-use crate::command::{Fixed, Handler, Names};
+use crate::command::keys::KeyFlags;
+use crate::command::{Command, Fixed, Handler, Names, Touches};
+use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::observe::Watch;
@@ -277,6 +279,7 @@ impl<'a> Context<'a> {
             {
                 database.discard(entry);
                 self.shard.waiting.note_gone(*db, &key);
+                self.shard.watched.touch(*db, &key, Touch::Expired);
             }
         }
         self.removed = expired.len();
@@ -495,6 +498,42 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn note_filled_in(&mut self, db: DbIndex, key: &Key<'_>) {
         self.shard.waiting.fill(db, key);
+    }
+
+    /// A key has changed in a way that counts for those who watch it. For calls of rows that say so ([`Touches::Told`]).
+    #[inline]
+    pub fn touch(&mut self, key: &Key<'_>) {
+        self.touch_in(self.db, key);
+    }
+
+    /// The same for a key of any database.
+    #[inline]
+    pub fn touch_in(&mut self, db: DbIndex, key: &Key<'_>) {
+        self.shard.watched.touch(db, key, Touch::Changed);
+    }
+
+    /// After each call: tells those who watch its keys what it has changed.
+    #[inline]
+    pub fn note_touched(&mut self, row: &Command, args: &Args<'_>, outcome: &Outcome) {
+        if outcome.changes > 0
+            && row.touches == Touches::Written
+            && (self.shard.watched.is_active() || self.elsewhere.is_some())
+        {
+            self.touch_written(row, args);
+        }
+    }
+
+    #[cold]
+    fn touch_written(&mut self, row: &Command, args: &Args<'_>) {
+        let at_hand = self.shard.id;
+        row.visit_keys(args, |index, spec| {
+            if !spec.flags.has(KeyFlags::RO) {
+                let key = self.shard.key(args.get(index));
+                self.go_to(key.hash);
+                self.touch(&key);
+            }
+        });
+        self.go_to_shard(at_hand);
     }
 
     /// A call has found nothing that it could take: its client waits if it may, and else gets `nothing` as its reply.

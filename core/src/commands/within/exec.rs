@@ -76,5 +76,5 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<
             return Ok(Outcome::unchanged());
         }
     }
-    Ok(unit.into_outcome(ctx.db))
+    Ok(ctx.end_unit(unit))
 }
