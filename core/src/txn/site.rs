@@ -47,6 +47,8 @@ pub struct Site {
     has_put_off: bool,
     /// Whose locks are no obstacle, because what it did here is done.
     acting: Option<Owner>,
+    /// Are calls being run that take effect together? Then nobody is served between them.
+    is_in_unit: bool,
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
@@ -75,6 +77,7 @@ impl Site {
             late_watches: Vec::new(),
             has_put_off: false,
             acting: None,
+            is_in_unit: false,
             changes: 0,
             errors: ErrorCounts::default(),
             lock_waits: 0,
@@ -172,10 +175,23 @@ impl Site {
         if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
             self.note_gone(call, args);
         }
-        if self.shard.waiting.has_ready() {
+        if self.shard.waiting.has_ready() && !self.is_in_unit {
             self.serve(now);
         }
         ticks
+    }
+
+    /// The calls that are run from now on take effect together: who waits for what they bring is served at their end.
+    #[inline]
+    pub fn begin_unit(&mut self) {
+        self.is_in_unit = true;
+    }
+
+    /// They were run.
+    #[inline]
+    pub fn end_unit(&mut self, now: Millis) {
+        self.is_in_unit = false;
+        self.serve_beside(now, self.acting);
     }
 
     /// Adds up what a call did.
@@ -341,6 +357,15 @@ impl Site {
     }
 
     fn run_job(&mut self, now: Millis, batch: &mut Batch, index: usize) {
+        if !batch.jobs[index].is_unit {
+            return self.run_calls(now, batch, index);
+        }
+        self.begin_unit();
+        self.run_calls(now, batch, index);
+        self.end_unit(now);
+    }
+
+    fn run_calls(&mut self, now: Millis, batch: &mut Batch, index: usize) {
         let Batch { bytes, shared, spans, calls, jobs, ends, replies, slow, .. } = batch;
         let job: &mut Job = &mut jobs[index];
         job.replies_from = replies.mark();
