@@ -314,7 +314,7 @@ impl Context<'_> {
 }
 
 /// The other database whose keys a call touches, if any.
-fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
+pub fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
     match row.name {
         "copy" => super::key::other_database(row, args),
         "move" => crate::number::parse_integer(args.get(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex),

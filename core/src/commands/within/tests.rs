@@ -186,7 +186,7 @@ fn a_transaction_as_one_call() {
     let (outcome, result) = ctx.run(handler, &request.args(), &mut Reply::new(&mut out, Protocol::Resp2));
     result.unwrap();
     let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
-    assert_eq!(text(&out), format!("*8 +OK :2 {wrong} {wrong} :4 *4 $1 2 $1 2 $1 3 $1 4 +OK +OK"));
+    assert_eq!(text(&out), format!("+OK :2 {wrong} {wrong} :4 *4 $1 2 $1 2 $1 3 $1 4 +OK +OK"));
     drop(ctx);
     let Propagate::Calls(calls) = outcome.propagate else { panic!("there are several") };
     let name = |call: &crate::outcome::EffectCall| String::from_utf8_lossy(&call.words[0]).into_owned();
