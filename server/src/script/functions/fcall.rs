@@ -244,7 +244,7 @@ unsafe extern "C-unwind" fn install(state: *mut lua_State) -> c_int {
             ffi::lua_rawset(state, -3);
         }
         ffi::lua_pushvalue(state, 2);
-        sandbox::globals_of_functions(state);
+        sandbox::functions::globals_of_functions(state);
         ffi::lua_call(state, 5, 1);
         set_up.runner = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
         0
