@@ -146,7 +146,7 @@ unsafe fn carry_out(state: *mut lua_State) -> bool {
             match perform(vm, run) {
                 Within::Done { .. } => break,
                 Within::Elsewhere => (*run).leave(run::Leave::Elsewhere),
-                Within::Locked => run::wait(vm, run),
+                Within::Locked => run::wait(vm, state),
             }
             run::go_on(state);
         }

@@ -29,7 +29,6 @@ struct Compiled {
 }
 
 /// What this core has compiled.
-#[derive(Default)]
 struct Cache {
     epoch: u64,
     by_sha: ShaMap<Compiled>,
@@ -39,7 +38,7 @@ struct Cache {
 }
 
 thread_local! {
-    static CACHE: RefCell<Cache> = RefCell::default();
+    static CACHE: RefCell<Cache> = RefCell::new(Cache::new());
 }
 
 fn no_script() -> CommandError {
@@ -47,6 +46,12 @@ fn no_script() -> CommandError {
 }
 
 impl Cache {
+    fn new() -> Self {
+        let seed = || fastrand::u64(..);
+        let hasher = ahash::RandomState::with_seeds(seed(), seed(), seed(), seed());
+        Self { epoch: 0, by_sha: ShaMap::default(), by_body: HashMap::with_hasher(hasher), last: None }
+    }
+
     /// Drops what is no longer in the registry, if anything has changed there.
     #[inline]
     fn refresh(&mut self) {
@@ -61,11 +66,10 @@ impl Cache {
     fn drop_gone(&mut self) {
         self.last = None;
         self.by_body.clear();
-        let vm = vm::of_thread();
         self.by_sha.retain(|_, compiled| {
             let is_gone = compiled.script.is_gone();
             if is_gone {
-                vm.forget(compiled.function);
+                vm::forget(compiled.function);
             }
             !is_gone
         });
@@ -81,7 +85,7 @@ impl Cache {
         if last.is_none() {
             self.last = None;
             if let Some(gone) = self.by_sha.remove(sha) {
-                vm::of_thread().forget(gone.function);
+                vm::forget(gone.function);
             }
             return None;
         }
@@ -133,14 +137,14 @@ impl Cache {
 
     fn keep(&mut self, compiled: Compiled) -> Compiled {
         if let Some(old) = self.by_sha.insert(compiled.script.sha, compiled.clone()) {
-            vm::of_thread().forget(old.function);
+            vm::forget(old.function);
         }
         compiled
     }
 }
 
 fn compile(script: &Script) -> Result<c_int, CommandError> {
-    vm::of_thread().compile(script.code(), c"@user_script").map_err(|message| {
+    vm::compile(script.code(), c"@user_script").map_err(|message| {
         CommandError::owned(format!(
             "Error compiling script (new function): {}",
             String::from_utf8_lossy(&message)
@@ -154,7 +158,7 @@ fn compile(script: &Script) -> Result<c_int, CommandError> {
 /// It cannot.
 pub fn check(script: &Script) -> Result<(), CommandError> {
     let function = compile(script)?;
-    vm::of_thread().forget(function);
+    vm::forget(function);
     Ok(())
 }
 
@@ -218,11 +222,7 @@ pub fn run(
     let mark = reply.buffer().mark();
     match run::begin(context, &program, unit, args, reply)? {
         Ended::Done(outcome) => finish(outcome, mark.bytes, reply),
-        Ended::Suspended => Ok(Outcome::unchanged()),
-        Ended::Elsewhere => {
-            registry::with(|registry| registry.note_escalation(&compiled.script));
-            Ok(Outcome::unchanged())
-        }
+        Ended::Suspended | Ended::Elsewhere => Ok(Outcome::unchanged()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `registry` | what all cores share: sources, what runs |
+//! | `nature` | where a script is to run |
 //! | `eval` | EVAL and EVALSHA: from words to a compiled script |
 //! | `vm` | the interpreter of a core, and its invariants |
 //! | `sandbox` | what scripts see of Lua, and that they cannot change it |
@@ -15,6 +16,7 @@ pub mod call;
 pub mod convert;
 pub mod eval;
 pub mod memory;
+pub mod nature;
 pub mod registry;
 pub mod run;
 pub mod sandbox;
@@ -22,13 +24,14 @@ pub mod sandbox;
 mod tests;
 pub mod vm;
 
+pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::script::{Entry, Scripting};
 
 /// What handlers call.
-pub static SCRIPTING: Scripting = Scripting { run };
+pub static SCRIPTING: Scripting = Scripting { run, answer: Scripting::ABSENT.answer };
 
 /// Begins a script or a function, or goes on with the one of the same client that was interrupted.
 fn run(

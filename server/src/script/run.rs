@@ -633,7 +633,7 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
         context.unfinished = Some(Unfinished::Elsewhere);
         return Ended::Elsewhere;
     }
-    Ended::Done(unit.into_outcome())
+    Ended::Done(unit.into_outcome(context.db))
 }
 
 /// Keeps a fiber for the next run.

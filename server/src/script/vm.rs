@@ -73,6 +73,21 @@ pub fn memory_used() -> usize {
     if vm.is_null() { 0 } else { unsafe { (*vm).memory.used() } }
 }
 
+/// Compiles a source and keeps the function; the number is its place in Lua's registry.
+///
+/// # Errors
+/// What the compiler says. `name` is how places in it are called.
+pub fn compile(code: &[u8], name: &CStr) -> Result<c_int, Vec<u8>> {
+    // SAFETY: the interpreter is this thread's, and compiling does not come back here.
+    unsafe { (*current()).compile(code, name) }
+}
+
+/// Lets go of a function that [`compile`] kept. A run of it goes on.
+pub fn forget(function: c_int) {
+    // SAFETY: likewise.
+    unsafe { (*current()).forget(function) }
+}
+
 #[cold]
 fn first() -> *mut Vm {
     let vm = Box::into_raw(Box::new(Vm::new()));
@@ -113,11 +128,7 @@ impl Vm {
         }
     }
 
-    /// Compiles a source and keeps the function; the number is its place in Lua's registry.
-    ///
-    /// # Errors
-    /// What the compiler says. `name` is how places in it are called.
-    pub fn compile(&mut self, code: &[u8], name: &CStr) -> Result<c_int, Vec<u8>> {
+    fn compile(&mut self, code: &[u8], name: &CStr) -> Result<c_int, Vec<u8>> {
         let mut order = Compile { code, name, function: 0 };
         // SAFETY: `compile` gets what it expects, and errors in it come back as a status and a value on the stack.
         unsafe {
@@ -135,8 +146,7 @@ impl Vm {
         }
     }
 
-    /// Lets go of a function that [`Vm::compile`] kept. A run of it goes on.
-    pub fn forget(&mut self, function: c_int) {
+    fn forget(&mut self, function: c_int) {
         // SAFETY: it is in the registry; nothing is allocated, as its place joins the list of free places.
         unsafe { ffi::luaL_unref(self.state, ffi::LUA_REGISTRYINDEX, function) };
     }
