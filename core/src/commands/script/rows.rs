@@ -316,6 +316,7 @@ pub static ROWS: &[Command] = &[
                 ..Command::DEFAULT
             },
         ],
+        run: Run::Container,
         ..Command::DEFAULT
     },
     Command {
