@@ -1,5 +1,7 @@
 //! Scripts and functions: one interpreter of Lua 5.1 a core.
 
+pub mod std;
+
 use ringkey_core::script::Scripting;
 
 /// What handlers call.
