@@ -9,6 +9,7 @@
 //! | `sandbox` | what scripts see of Lua, and that they cannot change it |
 //! | `memory` | the memory of an interpreter |
 //! | `run` | runs: each on a stack of its own |
+//! | `std` | the libraries beyond Lua's own |
 //! | `call` | the table `server` |
 //! | `convert` | replies to values of Lua and back |
 
@@ -20,6 +21,7 @@ pub mod nature;
 pub mod registry;
 pub mod run;
 pub mod sandbox;
+pub mod std;
 #[cfg(test)]
 mod tests;
 pub mod vm;

@@ -1,7 +1,7 @@
 //! Rows of the commands for scripts and functions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -28,6 +28,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         run: Run::OnShard(super::eval),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -53,6 +54,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         run: Run::OnShard(super::eval_ro),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -77,6 +79,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         run: Run::OnShard(super::evalsha),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -102,6 +105,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         run: Run::OnShard(super::evalsha_ro),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -126,6 +130,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -150,6 +155,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
