@@ -490,12 +490,13 @@ impl<'a> Prover<'a> {
                 }
             }
             let value = self.operand()?;
-            let is_operator = match self.token {
-                Token::Sign(b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>', 0) => true,
-                Token::Sign(b'.', b'.') | Token::Sign(b'=' | b'~' | b'<' | b'>', b'=') => true,
-                Token::Word(Word::And | Word::Or) => true,
-                _ => false,
-            };
+            let is_operator = matches!(
+                self.token,
+                Token::Sign(b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>', 0)
+                    | Token::Sign(b'.', b'.')
+                    | Token::Sign(b'=' | b'~' | b'<' | b'>', b'=')
+                    | Token::Word(Word::And | Word::Or)
+            );
             if !is_operator {
                 return Some(if is_computed { Value::Any } else { value });
             }
