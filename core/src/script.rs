@@ -7,7 +7,8 @@
 pub mod declared;
 pub mod source;
 
-use crate::commands::Context;
+use crate::command::Admin;
+use crate::commands::{Context, within};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use std::fmt;
@@ -18,6 +19,8 @@ pub struct Scripting {
     /// Carries a call of EVAL, EVALSHA or FCALL out, or goes on with one that was interrupted, and writes its reply. Where
     /// [`Context::unfinished`] is set afterwards it has not ended, and nothing is written.
     pub run: fn(&mut Context<'_>, Entry, &Args<'_>, &mut Reply<'_>) -> Result<Outcome, CommandError>,
+    /// Answers a command of the process within a script, if that is possible where the script runs.
+    pub answer: fn(&mut Context<'_>, Admin, &Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
 }
 
 /// By which command a script is called.
@@ -46,7 +49,8 @@ impl Entry {
 
 impl Scripting {
     /// For where there is no interpreter.
-    pub const ABSENT: &'static Self = &Self { run: |_, _, _, _| Err(CommandError::text("no interpreter")) };
+    pub const ABSENT: &'static Self =
+        &Self { run: |_, _, _, _| Err(CommandError::text("no interpreter")), answer: within::unanswered };
 }
 
 impl PartialEq for Scripting {
