@@ -8,14 +8,17 @@
 pub(crate) mod harness;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod touch_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;
 use crate::command::keys::KeyFlags;
-use crate::command::{Command, Fixed, Handler, Touches};
+use crate::command::{Command, Fixed, Handler, Names, Touches};
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
+use crate::observe::Watch;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
 use crate::script::Scripting;
@@ -46,6 +49,8 @@ pub struct Rules {
     pub is_clustered: bool,
     /// Who carries scripts out.
     pub scripting: &'static Scripting,
+    /// How scripts call the commands.
+    pub names: &'static Names,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -81,6 +86,7 @@ impl Default for Rules {
             hold: Hold::No,
             is_clustered: false,
             scripting: Scripting::ABSENT,
+            names: Names::unchanged(),
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
@@ -170,6 +176,10 @@ pub struct Context<'a> {
     pub put_off: Option<Box<Walk>>,
     /// Which keys a unit finds here.
     pub here: Here<'a>,
+    /// Where the calls of a unit are counted.
+    pub watch: Option<&'a mut Watch>,
+    /// May the call be interrupted if it takes long?
+    pub may_suspend: bool,
     /// Why the call has not ended and has written nothing.
     pub unfinished: Option<Unfinished>,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
@@ -198,6 +208,8 @@ impl<'a> Context<'a> {
             may_put_off: false,
             put_off: None,
             here: Here::Shard,
+            watch: None,
+            may_suspend: false,
             unfinished: None,
             expired: Vec::new(),
             removed: 0,

@@ -18,11 +18,12 @@
 //!   anything, says what is run under them and ends them ([`Flight::begin_second_round`]).
 
 use super::batch::{Batch, Call, Order, Reach};
+use super::join::{Part, join_replies};
 use super::locks::Owner;
 use crate::command::Join;
 use crate::keyspace::KeyHash;
 use crate::resp::reply::Mark;
-use crate::resp::{Args, Protocol, Reply, ReplyBuffer};
+use crate::resp::{Args, Protocol, ReplyBuffer};
 use crate::units::ShardId;
 use smallvec::SmallVec;
 
@@ -71,6 +72,10 @@ struct Leg {
     keeps: bool,
     /// Were its locks refused when they were tried?
     is_refused: bool,
+    /// Has it lent anything, or at least taken its locks to do so?
+    has_lent: bool,
+    /// Has it found that a key has changed which its watcher watches?
+    is_stale: bool,
 }
 
 /// What becomes of the replies.
@@ -121,7 +126,15 @@ impl Flight {
             .map(|shard| {
                 let mut batch = spare();
                 batch.open_job(ticket, owner, order, reach);
-                Leg { shard: *shard, batch: Some(batch), is_merged: false, keeps: false, is_refused: false }
+                Leg {
+                    shard: *shard,
+                    batch: Some(batch),
+                    is_merged: false,
+                    keeps: false,
+                    is_refused: false,
+                    has_lent: false,
+                    is_stale: false,
+                }
             })
             .collect();
         let protocol = Protocol::default();
@@ -213,6 +226,20 @@ impl Flight {
         leg.batch.as_mut().expect("a flight that has not started holds its batches").push_call(call, keys);
     }
 
+    /// Nothing is to be done if a key has changed that this client watches, on the shard of any leg. Those keys are locked
+    /// for reading. For what is lent only: whatever runs leg by leg might be half done when that turns out.
+    pub fn watch_for(&mut self, client: u64) {
+        debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "it has not started");
+        for leg in &mut self.legs {
+            leg.batch.as_mut().expect("a flight that has not started holds its batches").jobs[0].watcher = client;
+        }
+    }
+
+    /// Has a key changed that its client watches? Then what it was to do is not to be done; what was lent goes back.
+    pub fn is_stale(&self) -> bool {
+        self.legs.iter().any(|leg| leg.is_stale)
+    }
+
     /// Takes off. `hash` hashes keys.
     pub fn start(&mut self, hash: impl Fn(&[u8]) -> KeyHash, steps: &mut Vec<Step>) {
         let waits_in_turn = self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::TwoRounds;
@@ -252,6 +279,7 @@ impl Flight {
         let leg = self.leg_of(from);
         debug_assert!(leg.batch.is_none(), "a leg comes home once");
         leg.is_refused = batch.jobs[0].refused;
+        leg.is_stale = batch.jobs[0].is_stale;
         let ticks = batch.jobs[0].part_ticks;
         leg.batch = Some(batch);
         self.ticks += ticks;
@@ -277,7 +305,7 @@ impl Flight {
 
     fn advance(&mut self, steps: &mut Vec<Step>) -> Progress {
         match self.phase {
-            Phase::InTurn(at) if at + 1 < self.legs.len() => self.send_in_turn(at + 1, steps),
+            Phase::InTurn(at) if at + 1 < self.legs.len() && !self.legs[at].is_stale => self.send_in_turn(at + 1, steps),
             Phase::InTurn(_) => self.land(true, steps),
             Phase::Trying(1) => self.tried(steps),
             Phase::Running(1) => self.land(false, steps),
@@ -290,7 +318,7 @@ impl Flight {
 
     /// All have answered whether they got their locks.
     fn tried(&mut self, steps: &mut Vec<Step>) {
-        if self.legs.iter().all(|leg| !leg.is_refused) {
+        if self.legs.iter().all(|leg| !leg.is_refused && !leg.is_stale) {
             self.phase = Phase::Running(self.legs.len());
             let order = if self.shape == Shape::Gather { Order::LendHeld } else { Order::RunHeld };
             return self.send_all(order, steps);
@@ -299,6 +327,10 @@ impl Flight {
             if !leg.is_refused {
                 steps.push(Step::Release(leg.shard));
             }
+        }
+        if self.is_stale() {
+            self.phase = Phase::Landed;
+            return;
         }
         self.send_in_turn(0, steps);
     }
@@ -312,6 +344,7 @@ impl Flight {
     fn send(&mut self, at: usize, order: Order, steps: &mut Vec<Step>) {
         let joins = self.joins();
         let leg = &mut self.legs[at];
+        leg.has_lent |= matches!(order, Order::Lend | Order::LendHeld);
         steps.push(if joins { Step::Join(leg.shard, order) } else { leg.take(order) });
     }
 
@@ -348,7 +381,11 @@ impl Flight {
     /// Sends back what was lent; the locks end with their arrival.
     pub fn give_back(&mut self, steps: &mut Vec<Step>) {
         debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "entries go back after the command");
-        self.send_all(Order::Return, steps);
+        for at in 0..self.legs.len() {
+            if self.legs[at].has_lent {
+                self.send(at, Order::Return, steps);
+            }
+        }
     }
 
     /// After the first of two rounds: forgets its calls and replies. What is pushed from now on runs under the locks.
@@ -396,7 +433,7 @@ impl Flight {
             let batch = self.legs[leg].batch.as_deref().expect("all legs are back");
             let (from, to) = batch.reply_range(&batch.jobs[0], next[leg]);
             next[leg] += 1;
-            Part { batch, from, to }
+            Part { replies: &batch.replies, from, to }
         })
     }
 
@@ -411,7 +448,7 @@ impl Flight {
         let mut run: Option<Part<'_>> = None;
         for part in replies {
             match &mut run {
-                Some(run) if std::ptr::eq(run.batch, part.batch) => run.to = part.to,
+                Some(run) if std::ptr::eq(run.replies, part.replies) => run.to = part.to,
                 _ => {
                     if let Some(run) = run.replace(part) {
                         run.copy_to(out);
@@ -434,71 +471,8 @@ impl Leg {
     fn take(&mut self, order: Order) -> Step {
         let mut batch = self.batch.take().expect("a leg is sent while it is at home");
         batch.jobs[0].order = order;
-        batch.jobs[0].refused = false;
+        (batch.jobs[0].refused, batch.jobs[0].is_stale) = (false, false);
         batch.is_answer = false;
         Step::Send(self.shard, batch)
-    }
-}
-
-/// The reply of one call.
-struct Part<'a> {
-    batch: &'a Batch,
-    from: Mark,
-    to: Mark,
-}
-
-impl Part<'_> {
-    fn copy_to(&self, out: &mut ReplyBuffer) {
-        out.append_range(&self.batch.replies, self.from, self.to);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.batch.replies.bytes[self.from.bytes..self.to.bytes]
-    }
-
-    fn is_error(&self) -> bool {
-        self.bytes().first() == Some(&b'-')
-    }
-
-    /// The number in the first line, and where the next line begins.
-    fn head(&self) -> (i64, Mark) {
-        let bytes = self.bytes();
-        let end = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
-        let number = crate::number::parse_integer(bytes.get(1..end).unwrap_or_default()).unwrap_or(0);
-        (number, Mark { bytes: self.from.bytes + end + 2, shared: self.from.shared })
-    }
-}
-
-fn join_replies<'a>(
-    join: Join,
-    protocol: Protocol,
-    parts: impl Iterator<Item = Part<'a>>,
-    random: u64,
-    out: &mut ReplyBuffer,
-) {
-    let parts: SmallVec<[Part<'a>; 16]> = parts.collect();
-    if let Some(error) = parts.iter().find(|part| part.is_error()) {
-        return out.append_range(&error.batch.replies, error.from, error.to);
-    }
-    match join {
-        Join::Sum => Reply::new(out, protocol).integer(parts.iter().map(|part| part.head().0).sum()),
-        Join::Ok => Reply::new(out, protocol).ok(),
-        Join::InOrder | Join::Concat => {
-            let total = parts.iter().map(|part| part.head().0).sum::<i64>();
-            Reply::new(out, protocol).array(total.max(0) as usize);
-            parts.iter().for_each(|part| out.append_range(&part.batch.replies, part.head().1, part.to));
-        }
-        Join::ByLot => {
-            let total = parts.iter().map(|part| part.head().0).sum::<i64>().max(1) as u64;
-            let mut lot = (random % total) as i64;
-            for part in &parts {
-                let (weight, rest) = part.head();
-                if lot < weight {
-                    return out.append_range(&part.batch.replies, rest, part.to);
-                }
-                lot -= weight;
-            }
-            Reply::new(out, protocol).null();
-        }
     }
 }
