@@ -62,7 +62,7 @@ impl State {
         match put_off {
             PutOff::Long => self.begin_long_reply(session, call, request),
             PutOff::Elsewhere => {
-                self.statistics.escalations += 1;
+                crate::script::note_elsewhere(call.row, &request.args());
                 self.gather_everything(session, call.row, request);
             }
             PutOff::Suspended => {

@@ -17,6 +17,7 @@ use crate::migrate::movers::Movers;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
+use crate::script::registry::Registry;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
@@ -59,6 +60,8 @@ pub struct Process {
     pub processors: usize,
     /// The memory of the machine, in bytes.
     pub machine_memory: u64,
+    /// The scripts, and what else its cores share of them.
+    pub scripts: Arc<Registry>,
     /// How often the name of its history was changed.
     histories: AtomicU64,
     /// What the cores have allocated and not freed, as of their last ticks.
@@ -97,6 +100,7 @@ impl Process {
             seed,
             processors: crate::sys::processors().len(),
             machine_memory: crate::memory::machine(),
+            scripts: Arc::default(),
             histories: AtomicU64::new(0),
             cores_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
