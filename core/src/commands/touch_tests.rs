@@ -34,10 +34,8 @@ fn touched_by(before: &str, call: &str) -> String {
         bench.shard.watch(client as u64 + 1, *db, &key, Millis(bench.now));
     }
     run(&mut bench, call);
-    let told = watched.iter().enumerate().filter(|(client, _)| {
-        let changed = bench.shard.has_changed_for(*client as u64 + 1, Millis(bench.now));
-        changed
-    });
+    let now = Millis(bench.now);
+    let told = watched.iter().enumerate().filter(|(client, _)| bench.shard.has_changed_for(*client as u64 + 1, now));
     let shown = told.map(|(_, (db, name))| if db.0 == 0 { (*name).to_owned() } else { format!("{}:{name}", db.0) });
     shown.collect::<Vec<_>>().join(" ")
 }

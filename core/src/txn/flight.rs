@@ -305,7 +305,9 @@ impl Flight {
 
     fn advance(&mut self, steps: &mut Vec<Step>) -> Progress {
         match self.phase {
-            Phase::InTurn(at) if at + 1 < self.legs.len() && !self.legs[at].is_stale => self.send_in_turn(at + 1, steps),
+            Phase::InTurn(at) if at + 1 < self.legs.len() && !self.legs[at].is_stale => {
+                self.send_in_turn(at + 1, steps)
+            }
             Phase::InTurn(_) => self.land(true, steps),
             Phase::Trying(1) => self.tried(steps),
             Phase::Running(1) => self.land(false, steps),
