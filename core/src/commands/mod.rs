@@ -20,6 +20,7 @@ use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Sh
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::observe::Watch;
 use crate::outcome::{EffectCall, Outcome, Propagate};
+use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Reply};
 use crate::script::Scripting;
 use crate::units::{DbIndex, Millis};
@@ -178,6 +179,8 @@ pub struct Context<'a> {
     pub here: Here<'a>,
     /// Where the calls of a unit are counted.
     pub watch: Option<&'a mut Watch>,
+    /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
+    pub unit_ends: Vec<Mark>,
     /// May the call be interrupted if it takes long?
     pub may_suspend: bool,
     /// Why the call has not ended and has written nothing.
@@ -209,6 +212,7 @@ impl<'a> Context<'a> {
             put_off: None,
             here: Here::Shard,
             watch: None,
+            unit_ends: Vec::new(),
             may_suspend: false,
             unfinished: None,
             expired: Vec::new(),

@@ -315,6 +315,11 @@ impl Batch {
         job.locks = (from, self.locks.len() as u32);
     }
 
+    /// Copies one call of `other` into the job opened last.
+    pub fn push_call_of(&mut self, other: &Batch, call: &Call) {
+        self.push_call(call, &other.args(call));
+    }
+
     /// Notes the locks that its only job needs.
     pub fn fill_locks(&mut self, hash: impl Fn(&[u8]) -> KeyHash) {
         self.locks.clear();

@@ -17,6 +17,7 @@ use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::watched::noted;
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
+use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
@@ -53,6 +54,8 @@ pub struct Site {
     has_put_off: Option<PutOff>,
     /// Whose locks are no obstacle, because what it did here is done.
     acting: Option<Owner>,
+    /// Are calls being run that take effect together? Then nobody is served between them.
+    is_in_unit: bool,
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
@@ -61,6 +64,8 @@ pub struct Site {
     pub lock_waits: u64,
     /// Counts and durations of commands.
     pub watch: Watch,
+    /// Where the replies of the calls of the last transaction end that ran over lent data.
+    pub unit_ends: Vec<Mark>,
 }
 
 impl Site {
@@ -82,10 +87,12 @@ impl Site {
             has_put_off: None,
             slow: Vec::new(),
             acting: None,
+            is_in_unit: false,
             changes: 0,
             errors: ErrorCounts::default(),
             lock_waits: 0,
             watch: Watch::default(),
+            unit_ends: Vec::new(),
         }
     }
 
@@ -182,10 +189,23 @@ impl Site {
         if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
             self.note_gone(call, args);
         }
-        if self.shard.waiting.has_ready() {
+        if self.shard.waiting.has_ready() && !self.is_in_unit {
             self.serve(now);
         }
         ticks
+    }
+
+    /// The calls that are run from now on take effect together: who waits for what they bring is served at their end.
+    #[inline]
+    pub fn begin_unit(&mut self) {
+        self.is_in_unit = true;
+    }
+
+    /// They were run.
+    #[inline]
+    pub fn end_unit(&mut self, now: Millis) {
+        self.is_in_unit = false;
+        self.serve_beside(now, self.acting);
     }
 
     /// Adds up what a call did.
@@ -385,6 +405,15 @@ impl Site {
     }
 
     fn run_job(&mut self, now: Millis, batch: &mut Batch, index: usize) {
+        if !batch.jobs[index].is_unit {
+            return self.run_calls(now, batch, index);
+        }
+        self.begin_unit();
+        self.run_calls(now, batch, index);
+        self.end_unit(now);
+    }
+
+    fn run_calls(&mut self, now: Millis, batch: &mut Batch, index: usize) {
         let Batch { bytes, shared, spans, calls, jobs, ends, replies, slow, .. } = batch;
         let job: &mut Job = &mut jobs[index];
         job.replies_from = replies.mark();
@@ -587,7 +616,9 @@ fn run_unit(
     context.here = Here::Lent(&lent);
     context.watch = Some(&mut home.watch);
     context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
-    run_in(&mut context, call, args, out)
+    let tally = run_in(&mut context, call, args, out);
+    home.unit_ends = std::mem::take(&mut context.unit_ends);
+    tally
 }
 
 /// Runs a call over entries that several shards have lent.
@@ -616,9 +647,9 @@ impl Workbench {
         out: &mut ReplyBuffer,
     ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
+        let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let is_watched = legs.iter().any(|batch| batch.is_watched);
         self.shard.watched.note_all(is_watched);
-        let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let (tally, tried) = match may_block {
             _ if is_unit => (run_unit(&mut self.shard, home, now, call, args, legs, out), Tried::Done),
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),

@@ -172,6 +172,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::SlowLogHelp
         | Admin::SlowLogLen
         | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
+        // They are part of how requests are dispatched.
+        Admin::Multi | Admin::Exec | Admin::Discard => Ok(()),
         Admin::LatencyDoctor
         | Admin::LatencyGraph
         | Admin::LatencyHelp

@@ -15,6 +15,7 @@ use crate::listen::Ends;
 use crate::long_reply::Sink;
 use crate::mailbox::letter::{Answer, NewConnection};
 use crate::migrate::Migrating;
+use crate::multi::Multi;
 use crate::observe::calls::Tracked;
 use big::BigArgument;
 use output::Output;
@@ -73,6 +74,8 @@ pub enum Pending {
     Clients(Box<Walk>),
     /// The pieces of a long reply.
     LongReply(Box<Sink>),
+    /// The calls of a transaction, which are all on one shard.
+    Unit,
     /// The end of a pause (CLIENT PAUSE).
     Paused,
     /// Keys that have nothing for it, or the news whether they have.
@@ -169,6 +172,8 @@ pub struct Session {
     pub is_large: bool,
     /// Has it authenticated, or need it not?
     pub is_authenticated: bool,
+    /// The transaction under way.
+    pub multi: Option<Box<Multi>>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// How it ends.
@@ -261,6 +266,8 @@ pub struct Facts {
     pub follows_redirects: bool,
     /// READONLY.
     pub read_only: bool,
+    /// Has it ever called MULTI?
+    pub has_used_multi: bool,
 }
 
 impl Session {
@@ -277,6 +284,7 @@ impl Session {
             kind: ClientKind::Normal,
             is_large: false,
             is_authenticated,
+            multi: None,
             reply_mode: ReplyMode::On,
             closing: Closing::No,
             pending: Pending::Nothing,
@@ -384,6 +392,7 @@ impl Session {
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
             + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
+            + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())
             + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }
 

@@ -15,6 +15,7 @@ pub static ROWS: &[Command] = &[
         since: "2.0.0",
         complexity: "O(N), N = calls in the queue",
         summary: "Drops the transaction under way.",
+        run: Run::Admin(Admin::Discard),
         ..Command::DEFAULT
     },
     Command {
@@ -27,6 +28,7 @@ pub static ROWS: &[Command] = &[
         since: "1.2.0",
         complexity: "by the calls in the queue",
         summary: "Carries out the queued calls of a transaction in one go.",
+        run: Run::Admin(Admin::Exec),
         ..Command::DEFAULT
     },
     Command {
@@ -44,6 +46,7 @@ pub static ROWS: &[Command] = &[
         since: "1.2.0",
         complexity: "O(1)",
         summary: "Begins a transaction: what follows is queued.",
+        run: Run::Admin(Admin::Multi),
         ..Command::DEFAULT
     },
     Command {

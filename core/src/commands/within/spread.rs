@@ -5,7 +5,7 @@ use super::other_database;
 use crate::command::{Command, Group, Spread};
 use crate::commands::Context;
 use crate::keyspace::Key;
-use crate::keyspace::watched::noted;
+use crate::keyspace::watched::Touched;
 use crate::outcome::Outcome;
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Protocol, ReplyBuffer};
@@ -47,11 +47,16 @@ impl Context<'_> {
                 self.bench_mut().database_mut(*db).put(key, entry);
             }
         }
+        self.bench_mut().watched.note_all(true);
         self.exchange_bench();
         let ran = self.run_here(row, args, protocol, out);
         self.exchange_bench();
+        for Touched { db, key, touch } in self.bench_mut().watched.take_notes() {
+            let key = self.shard.key(&key);
+            self.go_to(key.hash);
+            self.shard.watched.touch(db, &key, touch);
+        }
         let changed = ran.0.changes > 0;
-        let touched = self.bench_mut().watched.take_notes();
         for (db, key) in &places {
             self.go_to(key.hash);
             match self.bench_mut().database_mut(*db).remove(key) {
@@ -62,9 +67,6 @@ impl Context<'_> {
                     }
                 }
                 None => self.shard.waiting.note_gone(*db, key),
-            }
-            if let Some(touch) = noted(&touched, *db, key.bytes) {
-                self.shard.watched.touch(*db, key, touch);
             }
         }
         self.settle_bench();
