@@ -9,6 +9,7 @@
 use crate::dispatch::{Done, new_call};
 use crate::observe::calls::Measure;
 use crate::observe::crash;
+use crate::script::Nature;
 use crate::session::{Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
@@ -367,7 +368,9 @@ impl State {
         match row.run {
             Run::OnShard(_) => {}
             // What they are about is the data.
-            Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb) if !has_one_shard => return Target::Everywhere,
+            Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb) if !session.on_core_port => {
+                return Target::Everywhere;
+            }
             _ => return Target::Process,
         }
         if let Some((_, hash)) = key {
@@ -376,7 +379,8 @@ impl State {
         if matches!(row.spread, Spread::EveryShard { .. }) {
             return if has_one_shard { Target::On(self.me) } else { Target::Everywhere };
         }
-        if self.needs_every_shard(row, args) {
+        // A script that is not known to keep to its keys may touch any.
+        if self.needs_every_shard(row, args) || self.nature_of(row, args) != Nature::Bound {
             return Target::Everywhere;
         }
         let (mut shard, mut several) = (None, false);

@@ -1,6 +1,8 @@
 //! Everything one core owns except its ring: shard, sessions, mailboxes, counters. Split from the ring so that requests
 //! are executed in place while they lie in the ring's buffers.
 
+mod homecoming;
+
 use crate::admin::client::pause::Paused;
 use crate::admin::client::walk::Task;
 use crate::aside::Aside;
@@ -19,10 +21,10 @@ use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
-use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
+use crate::session::{Closing, Parsed, Pending, Session};
 use crate::statistics::Statistics;
 use crate::tuning::Tuning;
-use ringkey_core::command::{Command, Names};
+use ringkey_core::command::Names;
 use ringkey_core::commands::Hold;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
@@ -30,7 +32,7 @@ use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
-use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
+use ringkey_core::txn::flight::{Flight, Progress, Step};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
 use ringkey_core::units::{Millis, ShardId};
@@ -46,7 +48,7 @@ pub struct Process {
     /// The configuration file; empty if there is none.
     pub config_file: PathBuf,
     /// How commands are called.
-    pub names: Names,
+    pub names: &'static Names,
     /// A random name of this run: 40 hexadecimal digits.
     pub run_id: String,
     /// When it started.
@@ -89,7 +91,8 @@ impl Process {
         Self {
             executable,
             config_file,
-            names,
+            // They are the same as long as the process lives, and all cores look into them.
+            names: Box::leak(Box::new(names)),
             run_id,
             started: crate::clock::now(),
             os,
@@ -240,7 +243,7 @@ pub struct State {
     /// Facts of the process.
     pub process: Arc<Process>,
     /// How commands are called.
-    pub names: Names,
+    pub names: &'static Names,
     /// Who does slow work (core 0 only).
     pub aside: Option<Aside>,
     /// Who brings keys to other servers.
@@ -312,6 +315,8 @@ pub enum Later {
     },
     /// The next piece of a long text for the session with this ticket.
     Piece(u64),
+    /// The script of the session at this place, which has under way what it runs over.
+    Script(u32),
     /// The next piece of the long reply for which this owner has the lock.
     Source(Owner),
     /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
@@ -393,7 +398,7 @@ impl State {
             command_log: CommandLog::default(),
             latency_events: LatencyEvents::default(),
             pass_ticks: 0,
-            names: process.names.clone(),
+            names: process.names,
             aside: None,
             movers: None,
             process,
@@ -423,6 +428,22 @@ impl State {
             admitted: VecDeque::new(),
             errands: crate::admin::Errands::default(),
         }
+    }
+
+    /// Goes on with the script of a session, which has under way what it runs over.
+    pub fn go_on_with_script(&mut self, index: u32) {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return };
+        match std::mem::take(&mut session.pending) {
+            Pending::Flight(flight, gathered) => self.go_on(flight, gathered, Progress::Landed, index),
+            other => session.pending = other,
+        }
+    }
+
+    /// Goes on with the scripts of this core's shard that take long.
+    pub fn go_on_with_slow(&mut self) {
+        let mut done = std::mem::take(&mut self.done);
+        self.site.go_on(self.now, &mut done);
+        self.send_done(done);
     }
 
     /// Takes a connection in and returns its index.
@@ -651,6 +672,7 @@ impl State {
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty()
             || !self.later.is_empty()
+            || self.site.has_slow()
             || !self.dirty.is_empty()
             || self.paused.is_looking(self.sessions.len())
     }
@@ -719,114 +741,6 @@ impl State {
         batch.open_job(ticket, owner, Order::Visit, Reach::Whole(mode));
         self.visits.insert(owner, Visit { from, ticket, question });
         self.inbound.push_back(batch);
-    }
-
-    fn come_home(&mut self, from: usize, batch: Box<Batch>) {
-        if let [job] = batch.jobs.as_slice()
-            && job.is_of_calls()
-        {
-            let (index, generation) = Session::place_of(job.ticket);
-            let session = self.session(index, generation);
-            if session.as_ref().is_some_and(|session| matches!(session.pending, Pending::Migrating(_))) {
-                return self.migration_came_back(from, batch, index);
-            }
-            if let Some(session) = session
-                && matches!(&session.pending, Pending::Flight(flight, _) if !flight.is_merged(ShardId(from as u16)))
-            {
-                let Pending::Flight(flight, gathered) = std::mem::take(&mut session.pending) else { return };
-                self.came_back(from, index, &batch, &batch.jobs[0]);
-                return self.leg_returned(from, batch, flight, gathered, index);
-            }
-        }
-        for (at, job) in batch.jobs.iter().enumerate() {
-            if !job.is_of_calls() {
-                self.take_news(&batch, at);
-                continue;
-            }
-            let (index, generation) = Session::place_of(job.ticket);
-            if self.session(index, generation).is_none() {
-                continue;
-            }
-            self.came_back(from, index, &batch, job);
-            let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-            match std::mem::take(&mut session.pending) {
-                Pending::Flight(mut flight, gathered) => {
-                    let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
-                    self.go_on(flight, gathered, progress, index);
-                    continue;
-                }
-                Pending::Unit => {
-                    self.unit_came_home(index, &batch, job);
-                    continue;
-                }
-                _ => {}
-            }
-            session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
-            if let Some(at) = job.put_off {
-                self.resume_put_off(index, &batch, job, at);
-                continue;
-            }
-            self.requests_answered(index);
-            self.ready.push_back(index);
-        }
-        self.recycle(batch);
-    }
-
-    fn leg_returned(
-        &mut self,
-        from: usize,
-        batch: Box<Batch>,
-        mut flight: Box<Flight>,
-        gathered: Option<Box<GatheredCall>>,
-        index: u32,
-    ) {
-        let progress = flight.arrived(batch, ShardId(from as u16), &mut self.steps);
-        self.go_on(flight, gathered, progress, index);
-    }
-
-    /// A leg has come home; `progress` tells what that meant for the flight.
-    fn go_on(&mut self, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>, progress: Progress, index: u32) {
-        if progress == Progress::UnderWay {
-            self.carry_out_steps(&mut flight);
-            let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-            session.pending = Pending::Flight(flight, gathered);
-            return;
-        }
-        let mut waiting = None;
-        match gathered {
-            Some(gathered) => waiting = self.run_gathered(&mut flight, *gathered, index),
-            None if flight.shape() == Shape::Unit => self.unit_landed(&flight, index),
-            None => {
-                let random = self.random.u64(..);
-                let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-                let (before, len) = (session.output.pending.mark(), session.output.pending.len());
-                flight.assemble(random, &mut session.output.pending);
-                let len = session.output.pending.len() - len;
-                let failed = session.output.pending.bytes.get(before.bytes) == Some(&b'-');
-                session.apply_reply_mode(before);
-                if let (Shape::Joined(_), Some(row)) = (flight.shape(), session.last_command) {
-                    self.conclude_at(index, row, flight.ticks, len, failed);
-                }
-            }
-        }
-        self.carry_out_steps(&mut flight);
-        for batch in flight.into_batches() {
-            self.recycle(batch);
-        }
-        if let Some(blocked) = waiting {
-            return self.wait_on(index, blocked);
-        }
-        let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-        session.pending = Pending::Nothing;
-        self.requests_answered(index);
-        self.ready.push_back(index);
-    }
-
-    /// A command of several steps, of the session at `index`, is over.
-    fn conclude_at(&mut self, index: u32, row: &'static Command, ticks: u64, reply_bytes: usize, failed: bool) {
-        let Some(mut session) = self.sessions[index as usize].take() else { return };
-        self.conclude(&mut session, row, ticks, reply_bytes, failed);
-        self.sessions[index as usize] = Some(session);
     }
 
     /// Posts what this pass has for other cores.
@@ -951,6 +865,7 @@ impl State {
         let (list_plain_from, skips_checksum) =
             (self.site.rules.limits.list_plain_from, self.site.rules.skips_checksum);
         self.site.rules = Tuning::rules(&self.settings);
+        self.site.rules.names = self.names;
         self.site.rules.limits.list_plain_from = list_plain_from;
         self.site.rules.skips_checksum = skips_checksum;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
