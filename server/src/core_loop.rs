@@ -376,6 +376,9 @@ impl CoreLoop {
                 self.state.ready.push_back(session.index);
             }
             self.state.put_back_unsent(session);
+            if session.pending.is_nothing() {
+                self.state.end_watching(session);
+            }
             session.output.abandon();
             listen::shut_down(&session.fd, libc::SHUT_RDWR);
             if session.is_receiving {

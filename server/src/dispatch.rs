@@ -45,6 +45,8 @@ enum Plan {
     On(ShardId),
     /// The same for a script that may turn out to need what is elsewhere: in a job of its own.
     Script(ShardId),
+    /// A script that needs what is elsewhere.
+    Roving,
     /// It may block the client, which ends the stretch.
     Wait(Wait),
     /// Something that ends the stretch: it is carried out on its own.
@@ -262,6 +264,14 @@ impl State {
             }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
+            Ok(Plan::Roving) => {
+                let request = session.take_request(parsed, input);
+                session.note_command(row);
+                self.statistics.commands += 1;
+                session.tracked.leaves(row);
+                self.gather_everything(session, row, request);
+                Done::Stop
+            }
             Ok(Plan::Wait(wait)) => self.begin_wait(session, parsed, row, wait, input),
             Err(error) => self.refuse(session, parsed, &error, input),
         }
@@ -368,7 +378,8 @@ impl State {
 
     /// Where a call is to be executed.
     fn plan(&self, row: &'static Command, key: Option<(u32, KeyHash)>, args: &Args<'_>) -> Result<Plan, CommandError> {
-        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+        let is_of_session = row.group == Group::Transactions;
+        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) || is_of_session {
             return Ok(Plan::Alone);
         }
         if let Some((_, hash)) = key {
@@ -382,7 +393,7 @@ impl State {
         }
         let nature = self.nature_of(row, args);
         if nature == Nature::Roving {
-            return Ok(Plan::Alone);
+            return Ok(Plan::Roving);
         }
         let mut shard = None;
         let mut several = false;
@@ -647,11 +658,7 @@ impl State {
         input: &[u8],
     ) -> Done {
         // Rare enough to copy, which frees the session for whatever the command does with it.
-        let request = match parsed.is_owned {
-            true => session.owned.pop_front().unwrap_or_default(),
-            false => ringkey_core::resp::Request::copy_of(&session.args_of(parsed, input)),
-        };
-        session.next_parsed += 1;
+        let request = session.take_request(parsed, input);
         session.note_command(row);
         self.statistics.commands += 1;
         let args = request.args();
@@ -669,6 +676,9 @@ impl State {
                 }
             }
             (_, Spread::EachKey { stride, join }) => {
+                if row.group == Group::Transactions {
+                    self.note_watching(session, &args);
+                }
                 self.fly_each_key(session, row, &args, stride, Shape::Joined(join))
             }
             (_, Spread::EveryShard { join, shared }) => {
@@ -676,7 +686,7 @@ impl State {
             }
             (_, Spread::Gather | Spread::Everything { .. }) => {
                 session.tracked.leaves(row);
-                if self.needs_every_shard(row, &args) || self.nature_of(row, &args) == Nature::Roving {
+                if self.needs_every_shard(row, &args) {
                     self.gather_everything(session, row, request);
                 } else {
                     let owner = self.new_owner();
@@ -736,6 +746,12 @@ impl State {
             }
         }
         shards.sort_unstable();
+        if shards.as_slice() == [self.me] {
+            let call = new_call(row, session, None);
+            if self.site.admits(&call, args) {
+                return self.run_alone(session, &call, args);
+            }
+        }
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
         if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
             self.statistics.flights += 1;
@@ -902,6 +918,16 @@ impl Session {
             return self.owned[owned_before].args();
         }
         in_place(&self.spans, parsed, input)
+    }
+
+    /// A copy of the next parsed request, and moves behind it.
+    pub fn take_request(&mut self, parsed: &Parsed, input: &[u8]) -> ringkey_core::resp::Request {
+        let request = match parsed.is_owned {
+            true => self.owned.pop_front().unwrap_or_default(),
+            false => ringkey_core::resp::Request::copy_of(&self.args_of(parsed, input)),
+        };
+        self.next_parsed += 1;
+        request
     }
 
     /// Moves behind a request whose words have been copied.

@@ -13,6 +13,7 @@ use crate::script::Nature;
 use crate::session::{Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
+use ringkey_core::commands::within::{self, exec};
 use ringkey_core::keyspace::slot::{KeyHash, slot_of};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::reply::Mark;
@@ -258,7 +259,9 @@ impl Multi {
 impl Session {
     /// The shards of the keys that it watches, in ascending order.
     pub fn watched_shards(&self) -> SmallVec<[ShardId; 4]> {
-        SmallVec::new()
+        let mut shards = self.watching.as_ref().map_or_else(SmallVec::new, |watching| watching.shards.clone());
+        shards.sort_unstable();
+        shards
     }
 
     /// Is EXEC under way?
@@ -379,7 +382,7 @@ impl State {
         if matches!(row.spread, Spread::EveryShard { .. }) {
             return if has_one_shard { Target::On(self.me) } else { Target::Everywhere };
         }
-        // A script that is not known to keep to its keys may touch any.
+        // A script that is not known to keep to its keys may touch any, and cannot be undone in the midst of others.
         if self.needs_every_shard(row, args) || self.nature_of(row, args) != Nature::Bound {
             return Target::Everywhere;
         }
@@ -441,6 +444,7 @@ impl State {
 
     /// Drops the transaction of a session, and what it watches.
     pub fn discard(&mut self, session: &mut Session) {
+        self.end_watching(session);
         if let Some(mut multi) = session.multi.take()
             && self.multis.len() < POOL_MAX
         {
@@ -512,7 +516,7 @@ impl State {
             }
             Class::One(shard) => self.send_unit(session, multi, shard, !watched.is_empty()),
             Class::Apart => self.fly_apart(session, multi),
-            class => return self.exec_over_several(session, multi, class),
+            class => self.exec_over_several(session, multi, class, watched),
         }
         false
     }
@@ -647,21 +651,53 @@ impl State {
         true
     }
 
-    /// Carries out a transaction whose calls, or watched keys, span shards by themselves. `true` if that is done; else the
-    /// session waits for it.
-    fn exec_over_several(&mut self, session: &mut Session, multi: &mut Multi, class: Class) -> bool {
-        log::debug!("A transaction over several cores was refused: {class:?} {:?}", multi.shards);
-        let error = CommandError::text("transactions with calls over several cores are not supported yet");
-        if multi.steps == 0 {
-            self.write_error(session, &error);
-            multi.next = multi.len();
-            return true;
+    /// Has a transaction whose calls, or watched keys, span shards by themselves carried out here, in one call over what the
+    /// shards lend: the entries of its keys, or all that they have.
+    fn exec_over_several(&mut self, session: &mut Session, multi: &Multi, class: Class, watched: &[ShardId]) {
+        let mut request = exec::request();
+        for (call, _) in multi.data_calls() {
+            exec::push(&mut request, call.row, call.db, &multi.queue.args(call));
         }
-        for _ in 0..multi.len() - multi.steps {
-            Reply::new(&mut multi.replies, multi.protocol).error(&error);
-            multi.ends.push(multi.replies.mark());
+        if class == Class::Everything {
+            return self.gather_everything(session, &exec::UNIT, request);
         }
-        true
+        let mut places = Vec::new();
+        for (call, _) in multi.data_calls() {
+            let args = multi.queue.args(call);
+            let other = within::other_database(call.row, &args).filter(|db| db.0 < self.site.shard.database_count());
+            call.row.visit_keys(&args, |index, _| {
+                let name = args.get(index);
+                for db in std::iter::once(call.db).chain(other) {
+                    places.push((self.shard_of_key(name), db, Box::from(name)));
+                }
+            });
+        }
+        self.gather_unit(session, request, places, watched);
+    }
+
+    /// The calls for the data were carried out over what shards had lent, or a watched key has changed.
+    pub fn unit_gathered(&mut self, index: u32, replies: Option<&ReplyBuffer>) {
+        let ends = std::mem::take(&mut self.site.unit_ends);
+        let Some(session) = self.sessions[index as usize].as_deref_mut() else { return };
+        let Some(mut multi) = session.multi.take() else { return };
+        match replies {
+            None => {
+                multi.next = multi.len();
+                if session.reply_mode == ReplyMode::On {
+                    Reply::new(&mut session.output.pending, session.protocol).null_array();
+                }
+            }
+            Some(replies) => {
+                write_head(session, &mut multi);
+                if multi.steps > 0 {
+                    multi.replies.append_range(replies, Mark::default(), replies.mark());
+                    multi.ends.extend(ends);
+                } else if session.reply_mode == ReplyMode::On {
+                    session.output.pending.append_range(replies, Mark::default(), replies.mark());
+                }
+            }
+        }
+        session.multi = Some(multi);
     }
 
     /// The calls for the data have come back from the one shard that they all are of.

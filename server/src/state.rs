@@ -19,6 +19,7 @@ use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
+use crate::script::registry::Registry;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
 use crate::session::{Closing, Parsed, Pending, Session};
@@ -61,6 +62,8 @@ pub struct Process {
     pub processors: usize,
     /// The memory of the machine, in bytes.
     pub machine_memory: u64,
+    /// The scripts, and what else its cores share of them.
+    pub scripts: Arc<Registry>,
     /// How often the name of its history was changed.
     histories: AtomicU64,
     /// What the cores have allocated and not freed, as of their last ticks.
@@ -99,6 +102,7 @@ impl Process {
             seed,
             processors: crate::sys::processors().len(),
             machine_memory: crate::memory::machine(),
+            scripts: Arc::default(),
             histories: AtomicU64::new(0),
             cores_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
@@ -284,6 +288,8 @@ pub struct State {
     pub is_evicting: bool,
     /// Answers that wait for the end of that.
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
+    /// How many clients watch keys.
+    pub watching: usize,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -420,6 +426,7 @@ impl State {
             rounds: Rounds::default(),
             is_evicting: false,
             after_eviction: Vec::new(),
+            watching: 0,
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -473,7 +480,8 @@ impl State {
 
     /// Lets the session at `index` go.
     pub fn remove(&mut self, index: u32) {
-        if self.sessions[index as usize].take().is_some() {
+        if let Some(mut session) = self.sessions[index as usize].take() {
+            self.end_watching(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);

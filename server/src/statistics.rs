@@ -27,8 +27,6 @@ pub struct Statistics {
     pub calls_out: u64,
     /// Commands and stretches that spanned cores.
     pub flights: u64,
-    /// Scripts that were begun anew over the data of all shards.
-    pub escalations: u64,
     /// Wrong passwords.
     pub auth_denied: u64,
     /// Clients closed because they sent too much at once.

@@ -344,6 +344,19 @@ impl Flight {
         self.shape == Shape::Gather && self.reach != Reach::Keys
     }
 
+    /// The shards of `watched` are to lend nothing if a key has changed that this client watches.
+    pub fn set_watcher(&mut self, client: u64, watched: &[ShardId]) {
+        for leg in self.legs.iter_mut().filter(|leg| watched.contains(&leg.shard)) {
+            let batch = leg.batch.as_mut().expect("a flight that has not started holds its batches");
+            batch.jobs[0].watcher = client;
+        }
+    }
+
+    /// Has a watched key changed?
+    pub fn is_stale(&self) -> bool {
+        self.legs.iter().filter_map(|leg| leg.batch.as_deref()).any(|batch| batch.jobs[0].is_stale)
+    }
+
     /// The batches with the lent entries, in the order of the shards.
     pub fn lent_batches(&mut self) -> SmallVec<[&mut Batch; 4]> {
         self.legs.iter_mut().filter_map(|leg| leg.batch.as_deref_mut()).collect()

@@ -9,6 +9,7 @@ pub mod view;
 
 use crate::admin::client::ClientKind;
 use crate::admin::client::walk::Walk;
+use crate::admin::watch::Watching;
 use crate::blocking::{Blocked, Returnable};
 use crate::listen::Ends;
 use crate::long_reply::Sink;
@@ -208,6 +209,8 @@ pub struct Session {
     pub spans: Vec<Span>,
     /// What is owed and being sent.
     pub output: Output,
+    /// The keys it watches.
+    pub watching: Option<Box<Watching>>,
     /// What of it blocking commands took out of the data set.
     pub returnable: Vec<Returnable>,
     /// Is a receive operation under way?
@@ -299,6 +302,7 @@ impl Session {
             parsed: Vec::new(),
             spans: Vec::new(),
             output: Output::default(),
+            watching: None,
             returnable: Vec::new(),
             is_receiving: false,
             is_direct: false,
@@ -387,6 +391,7 @@ impl Session {
             + self.parsed.capacity() * size_of::<Parsed>()
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
+            + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
             + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())
             + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }

@@ -73,7 +73,7 @@ impl Session {
         let mut line = String::with_capacity(384);
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0 multi={} watch=0 \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
             self.id,
@@ -87,6 +87,7 @@ impl Session {
             self.capabilities(),
             self.db.0,
             self.queued(),
+            self.watching.as_ref().map_or(0, |watching| watching.keys()),
             self.query_bytes().saturating_sub(words),
             self.query_room(),
             asker.map_or(words, |asker| asker.words_len),

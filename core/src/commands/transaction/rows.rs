@@ -1,7 +1,7 @@
 //! Rows of the commands for transactions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Join, Run, Spread};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -59,6 +59,7 @@ pub static ROWS: &[Command] = &[
         since: "2.2.0",
         complexity: "O(1)",
         summary: "Forgets the keys that this connection watches.",
+        run: Run::Admin(Admin::Unwatch),
         ..Command::DEFAULT
     },
     Command {
@@ -78,6 +79,8 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each key",
         summary: "Makes the next transaction fail if one of the keys changes before it.",
         arguments: &[Argument::key("key", 0).multiple()],
+        spread: Spread::EachKey { stride: 1, join: Join::Ok },
+        run: Run::OnShard(super::watch),
         ..Command::DEFAULT
     },
 ];
