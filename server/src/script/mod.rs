@@ -5,6 +5,7 @@
 //! | `registry` | what all cores share: sources, what runs |
 //! | `nature` | where a script is to run |
 //! | `eval` | EVAL and EVALSHA: from words to a compiled script |
+//! | `functions` | libraries of functions, and FCALL |
 //! | `vm` | the interpreter of a core, and its invariants |
 //! | `sandbox` | what scripts see of Lua, and that they cannot change it |
 //! | `memory` | the memory of an interpreter |
@@ -16,6 +17,7 @@
 pub mod call;
 pub mod convert;
 pub mod eval;
+pub mod functions;
 pub mod memory;
 pub mod nature;
 pub mod registry;
@@ -53,6 +55,6 @@ fn run(
     }
     match entry {
         Entry::Eval | Entry::EvalRo | Entry::EvalSha | Entry::EvalShaRo => eval::run(context, entry, args, reply),
-        Entry::Fcall | Entry::FcallRo => Err(CommandError::text("Function not found")),
+        Entry::Fcall | Entry::FcallRo => functions::fcall::run(context, entry, args, reply),
     }
 }

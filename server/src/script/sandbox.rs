@@ -11,6 +11,10 @@
 //! is alive where Lua is called.
 #![allow(unsafe_code)]
 
+pub mod functions;
+
+pub use functions::globals_of_functions;
+
 use super::run;
 use mlua::ffi::{self, lua_CFunction, lua_State};
 use std::ffi::{CStr, c_char, c_int, c_void};

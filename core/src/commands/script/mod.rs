@@ -38,3 +38,19 @@ pub fn evalsha(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
 pub fn evalsha_ro(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     (ctx.rules.scripting.run)(ctx, Entry::EvalShaRo, args, reply)
 }
+
+/// FCALL
+///
+/// # Errors
+/// What the interpreter says.
+pub fn fcall(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    (ctx.rules.scripting.run)(ctx, Entry::Fcall, args, reply)
+}
+
+/// FCALL_RO
+///
+/// # Errors
+/// What the interpreter says.
+pub fn fcall_ro(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    (ctx.rules.scripting.run)(ctx, Entry::FcallRo, args, reply)
+}
