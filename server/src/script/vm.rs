@@ -143,7 +143,7 @@ impl Vm {
 
     fn compile(&mut self, code: &[u8], name: &CStr) -> Result<c_int, Vec<u8>> {
         let mut order = Compile { code, name, function: 0 };
-        // SAFETY: `compile` gets what it expects, and errors in it come back as a status and a value on the stack.
+        // SAFETY: `compile_order` gets what it expects, and errors in it come back as a status and a value on the stack.
         unsafe {
             if ffi::lua_cpcall(self.state, compile_order, ptr::from_mut(&mut order).cast()) == 0 {
                 return Ok(order.function);
