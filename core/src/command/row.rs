@@ -294,6 +294,13 @@ pub enum Admin {
     LatencyHistory,
     LatencyLatest,
     LatencyReset,
+    ScriptDebug,
+    ScriptExists,
+    ScriptFlush,
+    ScriptHelp,
+    ScriptKill,
+    ScriptLoad,
+    ScriptShow,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.
