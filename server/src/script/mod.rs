@@ -15,6 +15,7 @@
 //! | `convert` | replies to values of Lua and back |
 
 pub mod call;
+mod compile;
 pub mod convert;
 pub mod eval;
 pub mod functions;
@@ -28,6 +29,7 @@ pub mod std;
 mod tests;
 pub mod vm;
 
+pub use compile::check;
 pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
@@ -58,3 +60,7 @@ fn run(
         Entry::Fcall | Entry::FcallRo => functions::fcall::run(context, entry, args, reply),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod proof_tests;
