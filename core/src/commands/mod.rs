@@ -11,9 +11,10 @@ mod model_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;
-use crate::command::{Fixed, Handler};
+use crate::command::{Fixed, Handler, Names};
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
+use crate::observe::Watch;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
 use crate::script::Scripting;
@@ -44,6 +45,8 @@ pub struct Rules {
     pub is_clustered: bool,
     /// Who carries scripts out.
     pub scripting: &'static Scripting,
+    /// How scripts call the commands.
+    pub names: &'static Names,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -79,6 +82,7 @@ impl Default for Rules {
             hold: Hold::No,
             is_clustered: false,
             scripting: Scripting::ABSENT,
+            names: Names::unchanged(),
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
@@ -168,6 +172,10 @@ pub struct Context<'a> {
     pub put_off: Option<Box<Walk>>,
     /// Which keys a unit finds here.
     pub here: Here<'a>,
+    /// Where the calls of a unit are counted.
+    pub watch: Option<&'a mut Watch>,
+    /// May the call be interrupted if it takes long?
+    pub may_suspend: bool,
     /// Why the call has not ended and has written nothing.
     pub unfinished: Option<Unfinished>,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
@@ -196,6 +204,8 @@ impl<'a> Context<'a> {
             may_put_off: false,
             put_off: None,
             here: Here::Shard,
+            watch: None,
+            may_suspend: false,
             unfinished: None,
             expired: Vec::new(),
             removed: 0,

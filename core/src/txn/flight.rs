@@ -18,11 +18,12 @@
 //!   anything, says what is run under them and ends them ([`Flight::begin_second_round`]).
 
 use super::batch::{Batch, Call, Order, Reach};
+use super::join::{Part, join_replies};
 use super::locks::Owner;
 use crate::command::Join;
 use crate::keyspace::KeyHash;
 use crate::resp::reply::Mark;
-use crate::resp::{Args, Protocol, Reply, ReplyBuffer};
+use crate::resp::{Args, Protocol, ReplyBuffer};
 use crate::units::ShardId;
 use smallvec::SmallVec;
 
@@ -396,7 +397,7 @@ impl Flight {
             let batch = self.legs[leg].batch.as_deref().expect("all legs are back");
             let (from, to) = batch.reply_range(&batch.jobs[0], next[leg]);
             next[leg] += 1;
-            Part { batch, from, to }
+            Part { replies: &batch.replies, from, to }
         })
     }
 
@@ -411,7 +412,7 @@ impl Flight {
         let mut run: Option<Part<'_>> = None;
         for part in replies {
             match &mut run {
-                Some(run) if std::ptr::eq(run.batch, part.batch) => run.to = part.to,
+                Some(run) if std::ptr::eq(run.replies, part.replies) => run.to = part.to,
                 _ => {
                     if let Some(run) = run.replace(part) {
                         run.copy_to(out);
@@ -437,68 +438,5 @@ impl Leg {
         batch.jobs[0].refused = false;
         batch.is_answer = false;
         Step::Send(self.shard, batch)
-    }
-}
-
-/// The reply of one call.
-struct Part<'a> {
-    batch: &'a Batch,
-    from: Mark,
-    to: Mark,
-}
-
-impl Part<'_> {
-    fn copy_to(&self, out: &mut ReplyBuffer) {
-        out.append_range(&self.batch.replies, self.from, self.to);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.batch.replies.bytes[self.from.bytes..self.to.bytes]
-    }
-
-    fn is_error(&self) -> bool {
-        self.bytes().first() == Some(&b'-')
-    }
-
-    /// The number in the first line, and where the next line begins.
-    fn head(&self) -> (i64, Mark) {
-        let bytes = self.bytes();
-        let end = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
-        let number = crate::number::parse_integer(bytes.get(1..end).unwrap_or_default()).unwrap_or(0);
-        (number, Mark { bytes: self.from.bytes + end + 2, shared: self.from.shared })
-    }
-}
-
-fn join_replies<'a>(
-    join: Join,
-    protocol: Protocol,
-    parts: impl Iterator<Item = Part<'a>>,
-    random: u64,
-    out: &mut ReplyBuffer,
-) {
-    let parts: SmallVec<[Part<'a>; 16]> = parts.collect();
-    if let Some(error) = parts.iter().find(|part| part.is_error()) {
-        return out.append_range(&error.batch.replies, error.from, error.to);
-    }
-    match join {
-        Join::Sum => Reply::new(out, protocol).integer(parts.iter().map(|part| part.head().0).sum()),
-        Join::Ok => Reply::new(out, protocol).ok(),
-        Join::InOrder | Join::Concat => {
-            let total = parts.iter().map(|part| part.head().0).sum::<i64>();
-            Reply::new(out, protocol).array(total.max(0) as usize);
-            parts.iter().for_each(|part| out.append_range(&part.batch.replies, part.head().1, part.to));
-        }
-        Join::ByLot => {
-            let total = parts.iter().map(|part| part.head().0).sum::<i64>().max(1) as u64;
-            let mut lot = (random % total) as i64;
-            for part in &parts {
-                let (weight, rest) = part.head();
-                if lot < weight {
-                    return out.append_range(&part.batch.replies, rest, part.to);
-                }
-                lot -= weight;
-            }
-            Reply::new(out, protocol).null();
-        }
     }
 }

@@ -3,4 +3,4 @@
 use ringkey_core::script::Scripting;
 
 /// What handlers call.
-pub static SCRIPTING: Scripting = Scripting { run: Scripting::ABSENT.run };
+pub static SCRIPTING: Scripting = Scripting { run: Scripting::ABSENT.run, answer: Scripting::ABSENT.answer };
