@@ -4,6 +4,9 @@
 //! The interpreter has state of its own and is no business of this crate. It comes in as functions, plain ones without
 //! state, with the rules, as [`crate::codec`] does.
 
+pub mod declared;
+pub mod source;
+
 use crate::command::Admin;
 use crate::commands::{Context, within};
 use crate::outcome::Outcome;

@@ -1,13 +1,13 @@
 //! From bytes to execution: requests are parsed in place, those for this core run at once, and stretches of a pipeline
 //! that touch other cores become jobs or flights.
 
-use crate::blocking::Blocked;
 use crate::observe::calls::{Measure, request_bytes};
 use crate::observe::crash;
+use crate::script::Nature;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread, Wait};
+use ringkey_core::command::{Admin, Command, Flags, Group, Run, Spread, Wait};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -15,7 +15,7 @@ use ringkey_core::txn::batch::{Call, LockRequests, Order, Reach, lock_of, push_k
 use ringkey_core::txn::flight::{Flight, Shape};
 use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::txn::site::Site;
-use ringkey_core::units::{DbIndex, ShardId};
+use ringkey_core::units::ShardId;
 use smallvec::SmallVec;
 
 /// Most requests of one client that are parsed ahead, and most calls of one stretch.
@@ -43,6 +43,10 @@ pub struct Read {
 enum Plan {
     /// It runs on one shard, with its reply as it comes.
     On(ShardId),
+    /// The same for a script that may turn out to need what is elsewhere: in a job of its own.
+    Script(ShardId),
+    /// A script that needs what is elsewhere.
+    Roving,
     /// It may block the client, which ends the stretch.
     Wait(Wait),
     /// Something that ends the stretch: it is carried out on its own.
@@ -234,19 +238,31 @@ impl State {
             self.hold_back(session);
             return Done::Stop;
         }
-        match self.plan(row, parsed.key, &args) {
-            Ok(Plan::On(shard)) if shard == self.me => {
-                let call = new_call(row, session, parsed.key);
-                if self.site.admits(&call, &args) {
-                    return self.run_here(session, parsed, &call, input);
-                }
-                self.begin_stretch(session, input)
+        let plan = self.plan(row, parsed.key, &args);
+        if let Ok(Plan::On(shard) | Plan::Script(shard)) = plan
+            && shard == self.me
+        {
+            let call = new_call(row, session, parsed.key);
+            if self.site.admits(&call, &args) {
+                return self.run_here(session, parsed, &call, input);
             }
+        }
+        match plan {
+            Ok(Plan::On(shard)) if shard == self.me => self.begin_stretch(session, input),
+            Ok(Plan::Script(shard)) => self.send_away(session, parsed, row, shard, input),
             Ok(Plan::On(shard)) if session.next_parsed + 1 == session.parsed.len() => {
                 self.send_away(session, parsed, row, shard, input)
             }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
+            Ok(Plan::Roving) => {
+                let request = session.take_request(parsed, input);
+                session.note_command(row);
+                self.statistics.commands += 1;
+                session.tracked.leaves(row);
+                self.gather_everything(session, row, request);
+                Done::Stop
+            }
             Ok(Plan::Wait(wait)) => self.begin_wait(session, parsed, row, wait, input),
             Err(error) => self.refuse(session, parsed, &error, input),
         }
@@ -315,14 +331,14 @@ impl State {
         crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
         crash::done();
-        if self.site.take_put_off() {
+        if let Some(put_off) = self.site.take_put_off() {
             let request = ringkey_core::resp::Request::copy_of(&args);
             session.spans = spans;
             session.next_parsed += 1;
             session.note_command(call.row);
             self.statistics.commands += 1;
             session.tracked.leaves(call.row);
-            self.begin_long_reply(session, call, request);
+            self.begin_put_off(session, put_off, call, request);
             return Done::Stop;
         }
         let reply = session.output.pending.len() - len;
@@ -356,6 +372,10 @@ impl State {
         if let Some(wait) = row.waits.and_then(|rule| rule(args, self.now)) {
             return Ok(Plan::Wait(wait));
         }
+        let nature = self.nature_of(row, args);
+        if nature == Nature::Roving {
+            return Ok(Plan::Roving);
+        }
         let mut shard = None;
         let mut several = false;
         let fits = row.visit_keys(args, |index, _: &KeySpec| {
@@ -366,8 +386,9 @@ impl State {
         match shard {
             // Words that do not fit, or no key at all: the handler says what is wrong.
             _ if !fits => Ok(Plan::On(self.me)),
+            _ if several => Ok(Plan::Alone),
+            _ if nature == Nature::Unknown => Ok(Plan::Script(shard.unwrap_or(self.me))),
             None => Ok(Plan::On(self.me)),
-            Some(_) if several => Ok(Plan::Alone),
             Some(shard) => Ok(Plan::On(shard)),
         }
     }
@@ -380,12 +401,24 @@ impl State {
             && row.needs_every_shard(args)
     }
 
+    /// What is known of the script that a call names. With one shard there is nothing to be known.
+    fn nature_of(&self, row: &Command, args: &Args<'_>) -> Nature {
+        if row.group != Group::Scripting || self.map.shards() == 1 {
+            return Nature::Bound;
+        }
+        match crate::script::nature_of(row, args) {
+            // In a cluster all its keys are of one slot.
+            Nature::Roving if self.seat.is_some() => Nature::Unknown,
+            nature => nature,
+        }
+    }
+
     /// The shard of a key.
     pub fn shard_of_key(&self, key: &[u8]) -> ShardId {
         if self.map.shards() == 1 { self.me } else { self.map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) }
     }
 
-    /// Sends the last request that was parsed to the shard that owns its keys.
+    /// Sends one request to the shard that owns its keys.
     fn send_away(
         &mut self,
         session: &mut Session,
@@ -588,7 +621,8 @@ impl State {
         self.site.try_keep(owner, &all, &kept)
     }
 
-    fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
+    /// Has a flight begin.
+    pub fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
         self.statistics.flights += 1;
         let shard = &self.site.shard;
         flight.start(|key| shard.key(key).hash, &mut self.steps);
@@ -599,11 +633,7 @@ impl State {
     /// Carries out what ends a stretch: commands of the process, and calls that span shards by themselves.
     fn carry_out_alone(&mut self, session: &mut Session, row: &'static Command, parsed: &Parsed, input: &[u8]) -> Done {
         // Rare enough to copy, which frees the session for whatever the command does with it.
-        let request = match parsed.is_owned {
-            true => session.owned.pop_front().unwrap_or_default(),
-            false => ringkey_core::resp::Request::copy_of(&session.args_of(parsed, input)),
-        };
-        session.next_parsed += 1;
+        let request = session.take_request(parsed, input);
         session.note_command(row);
         self.statistics.commands += 1;
         let args = request.args();
@@ -779,61 +809,6 @@ impl State {
         self.take_off(session, flight, None);
     }
 
-    /// Has the entries of all keys lent to this core and runs the command over them. If it finds nothing then and may block, it
-    /// goes back to `blocked`.
-    pub fn gather(
-        &mut self,
-        session: &mut Session,
-        owner: Owner,
-        row: &'static Command,
-        request: ringkey_core::resp::Request,
-        blocked: Option<Box<Blocked>>,
-    ) {
-        let args = request.args();
-        let mut keys: Vec<(ShardId, usize)> = Vec::new();
-        row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));
-        // A key that is named twice is lent once.
-        keys.sort_by(|a, b| (a.0, args.get(a.1)).cmp(&(b.0, args.get(b.1))));
-        keys.dedup_by(|a, b| args.get(a.1) == args.get(b.1));
-        let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
-        shards.dedup();
-        let shape = Shape::Gather;
-        let mut flight =
-            Box::new(Flight::new(owner, session.ticket(), shape, Reach::Keys, &shards, || self.take_batch()));
-        let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
-        if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
-            && other != session.db
-            && other.0 < self.site.shard.database_count()
-        {
-            databases.push(other);
-        }
-        let mut call = new_call(row, session, None);
-        for shard in &shards {
-            let words: Vec<&[u8]> = keys.iter().filter(|key| key.0 == *shard).map(|key| args.get(key.1)).collect();
-            let words = ringkey_core::resp::Request::new(words);
-            for db in &databases {
-                call.db = *db;
-                flight.push_keys(*shard, &call, &words.args());
-            }
-        }
-        call.db = session.db;
-        let gathered = Box::new(GatheredCall { request, call, blocked });
-        self.take_off(session, flight, Some(gathered));
-    }
-
-    /// Has all that the shards have lent to this core and runs the command over it, whatever keys it touches.
-    fn gather_everything(
-        &mut self,
-        session: &mut Session,
-        row: &'static Command,
-        request: ringkey_core::resp::Request,
-    ) {
-        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
-        let flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
-        let call = new_call(row, session, None);
-        self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
-    }
-
     /// Carries out a command that the process answers, from the table's row.
     fn administer(&mut self, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
         crate::admin::carry_out(self, session, admin, args)
@@ -909,6 +884,16 @@ impl Session {
             return self.owned[owned_before].args();
         }
         in_place(&self.spans, parsed, input)
+    }
+
+    /// A copy of the next parsed request, and moves behind it.
+    pub fn take_request(&mut self, parsed: &Parsed, input: &[u8]) -> ringkey_core::resp::Request {
+        let request = match parsed.is_owned {
+            true => self.owned.pop_front().unwrap_or_default(),
+            false => ringkey_core::resp::Request::copy_of(&self.args_of(parsed, input)),
+        };
+        self.next_parsed += 1;
+        request
     }
 
     /// Moves behind a request whose words have been copied.

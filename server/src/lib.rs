@@ -16,6 +16,7 @@ pub mod clock;
 pub mod configuration;
 pub mod core_loop;
 pub mod dispatch;
+pub mod gather;
 pub mod listen;
 pub mod long_reply;
 pub mod mailbox;

@@ -18,10 +18,10 @@ use crate::keyspace::Key;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
 use crate::txn::batch::push_key_locks;
-use crate::txn::locks::{LockTable, Scope};
+use crate::txn::locks::{LockTable, Owner, Scope};
 use crate::units::DbIndex;
-use smallvec::SmallVec;
 pub(crate) use process::unanswered;
+use smallvec::SmallVec;
 use undo::Saved;
 
 /// Which keys a call finds at the shard at hand.
@@ -35,6 +35,8 @@ pub enum Here<'a> {
         locks: &'a LockTable,
         /// The hashes of the keys that the call names: for these it was admitted.
         named: &'a [u64],
+        /// Who runs it, if that is somebody whose own locks are no obstacle, nor who waits behind them.
+        owner: Option<Owner>,
     },
     /// Those whose entries were lent: their databases and hashes, sorted.
     Lent(&'a [(DbIndex, u64)]),
@@ -213,6 +215,9 @@ impl Context<'_> {
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);
         self.waits = false;
+        if writes && self.elsewhere.is_none() && self.shard.waiting.minded_keys() > 0 {
+            keys.iter().for_each(|key| self.shard.waiting.note_gone(unit.db, key));
+        }
         unit.has_written |= writes;
         unit.changes += outcome.changes;
         unit.note_effects(outcome.propagate, self.shard.journaling, args);
@@ -256,9 +261,7 @@ impl Context<'_> {
         }
         for key in keys {
             if *unit.slot.get_or_insert(key.hash.slot) != key.hash.slot {
-                return Err(CommandError::text(
-                    "Script attempted to access keys that do not hash to the same slot",
-                ));
+                return Err(CommandError::text("Script attempted to access keys that do not hash to the same slot"));
             }
         }
         Ok(())
@@ -272,11 +275,15 @@ impl Context<'_> {
                 Some(Within::Elsewhere)
             }
             Here::Shard => None,
-            Here::Contended { locks, named } => {
+            Here::Contended { locks, named, owner } => {
                 let mut requests = SmallVec::new();
                 push_key_locks(row, args, None, |key| self.shard.key(key).hash, &mut requests);
                 requests.retain(|request| !named.contains(&request.fingerprint.0));
-                (!requests.is_empty() && !locks.is_free(Scope::Keys(&requests))).then_some(Within::Locked)
+                let is_free = match owner {
+                    None => locks.is_free(Scope::Keys(&requests)),
+                    Some(_) => !locks.is_held(&requests, owner),
+                };
+                (!requests.is_empty() && !is_free).then_some(Within::Locked)
             }
             Here::Lent(lent) => {
                 let is_lent = |key: &Key<'_>, db| lent.binary_search(&(db, key.hash.hash)).is_ok();

@@ -12,6 +12,7 @@
 
 use super::batch::{Batch, Call};
 use super::site::{Site, Tally, context_of, run_in};
+use crate::command::Group;
 use crate::commands::elsewhere::Elsewhere;
 use crate::commands::within::Here;
 use crate::keyspace::Shard;
@@ -59,6 +60,7 @@ impl Assembly {
         context.elsewhere = Some(Box::new(elsewhere));
         context.here = Here::Everything;
         context.watch = Some(&mut site.watch);
+        context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);
         drop(context);
         let guests = &mut self.guests;

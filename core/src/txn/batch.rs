@@ -56,6 +56,17 @@ pub enum Blocking {
     Cancelled,
 }
 
+/// Why a call was put off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PutOff {
+    /// Its reply would be so long that it is to be written piece by piece.
+    Long,
+    /// It is a script that touches keys of other shards, and has been undone.
+    Elsewhere,
+    /// It is a script that takes long: its shard goes on with it, and its reply comes later in a batch of its own.
+    Suspended,
+}
+
 /// What a job locks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
@@ -125,8 +136,8 @@ pub struct Job {
     pub part_ticks: u64,
     /// May it wait for keys, or does it?
     pub blocking: Blocking,
-    /// The call whose reply would be so long that it was put off: neither it nor those behind it were run.
-    pub put_off: Option<u32>,
+    /// The call that was put off, and why: neither it nor those behind it were run to the end.
+    pub put_off: Option<(u32, PutOff)>,
     /// Do its calls take effect together? Then nobody else is served between them.
     pub is_unit: bool,
     /// The client whose watched keys are looked at before anything is run or lent: the job is refused if one has changed.
@@ -397,6 +408,17 @@ impl Batch {
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));
         }
+        alone
+    }
+
+    /// Copies a call of job `index` into a batch of its own.
+    pub fn split_off_call(&self, index: usize, at: u32) -> Box<Batch> {
+        let (job, call) = (&self.jobs[index], &self.calls[at as usize]);
+        let mut alone = Box::new(Batch::new(self.home));
+        alone.sent_at = self.sent_at;
+        alone.is_extra = true;
+        alone.open_job(job.ticket, job.owner, Order::Run, Reach::Keys);
+        alone.push_call(call, &self.args(call));
         alone
     }
 

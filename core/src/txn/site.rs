@@ -5,11 +5,14 @@
 
 mod long;
 mod parked;
+mod slow;
 
 use self::parked::Parked;
-use super::batch::{Batch, Blocking, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
+use self::slow::Slow;
+use super::batch::{Batch, Blocking, Call, Job, Lent, Order, PutOff, Reach, lock_of, push_key_locks};
 use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
-use crate::command::{Fixed, Flags, Run};
+use crate::command::{Fixed, Flags, Group, Run};
+use crate::commands::within::{Here, Unfinished};
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
@@ -43,8 +46,10 @@ pub struct Site {
     fixed: Option<Box<Fixed>>,
     /// Jobs to watch keys that came while the data was lent.
     late_watches: Vec<Box<Batch>>,
+    /// Scripts that take long.
+    slow: Vec<Slow>,
     /// Was the last call put off?
-    has_put_off: bool,
+    has_put_off: Option<PutOff>,
     /// Whose locks are no obstacle, because what it did here is done.
     acting: Option<Owner>,
     /// Changes made to the data set since the start.
@@ -73,7 +78,8 @@ impl Site {
             served: Vec::new(),
             fixed: None,
             late_watches: Vec::new(),
-            has_put_off: false,
+            has_put_off: None,
+            slow: Vec::new(),
             acting: None,
             changes: 0,
             errors: ErrorCounts::default(),
@@ -161,11 +167,14 @@ impl Site {
     /// Runs one call that was admitted; tells how long it took since the watch was started or the last call ended, in ticks.
     #[inline]
     pub fn run(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> u64 {
+        if call.row.group == Group::Scripting {
+            return self.run_script(now, call, args, out);
+        }
         let tally = run_call(&mut self.shard, &self.rules, now, call, args, out);
         self.tally(tally);
         let ticks = self.watch.lap();
-        if tally.is_put_off {
-            self.note_put_off();
+        if let Some(put_off) = tally.put_off {
+            self.note_put_off(put_off);
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
@@ -250,6 +259,9 @@ impl Site {
         while next < granted.len() {
             let owner = granted[next];
             next += 1;
+            if self.is_slow(owner) {
+                continue;
+            }
             let mut batch = self.waiting.remove(&owner).expect("who waits for a lock is in the list of those who wait");
             let runs = batch.jobs[0].order == Order::Run;
             self.acting = runs.then_some(owner);
@@ -352,16 +364,22 @@ impl Site {
             let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
             let ticks = self.run(now, call, &args, replies);
             ends[at] = replies.mark();
-            if self.has_put_off && self.take_put_off() {
-                job.put_off = Some(at as u32);
+            if self.has_put_off.is_some()
+                && let Some(put_off) = self.take_put_off()
+            {
+                job.put_off = Some((at as u32, put_off));
                 ends[at..job.calls.1 as usize].fill(replies.mark());
-                return;
+                break;
             }
             if call.is_part {
                 job.part_ticks += ticks;
             } else if self.watch.is_slow(ticks) {
                 slow.push((at as u32, ticks));
             }
+        }
+        if let Some((at, PutOff::Suspended)) = batch.jobs[index].put_off {
+            let alone = batch.split_off_call(index, at);
+            self.suspend(alone);
         }
     }
 
@@ -422,7 +440,7 @@ pub struct Tally {
     /// The code of the error, if it was refused.
     pub error: Option<&'static str>,
     /// Was its reply put off?
-    pub is_put_off: bool,
+    pub put_off: Option<PutOff>,
 }
 
 /// Runs a call on a shard and writes its reply, or its error.
@@ -486,15 +504,46 @@ pub(super) fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, ou
         debug_assert_eq!(before, out.mark(), "a handler that refuses has written nothing");
         Reply::new(out, call.protocol).error(error);
     }
-    let is_put_off = context.put_off.is_some();
-    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), is_put_off }
+    let put_off = put_off_of(context);
+    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), put_off }
+}
+
+/// Why a call has not ended, if it has not.
+#[inline]
+fn put_off_of(context: &Context<'_>) -> Option<PutOff> {
+    match context.unfinished {
+        None => context.put_off.as_ref().map(|_| PutOff::Long),
+        Some(Unfinished::Elsewhere) => Some(PutOff::Elsewhere),
+        Some(Unfinished::Suspended) => Some(PutOff::Suspended),
+    }
 }
 
 #[cold]
 fn refuse(out: &mut ReplyBuffer, protocol: Protocol) -> Tally {
     let error = CommandError::text("this command does not run on a shard");
     Reply::new(out, protocol).error(&error);
-    Tally { changes: 0, error: Some(error.code()), is_put_off: false }
+    Tally { changes: 0, error: Some(error.code()), put_off: None }
+}
+
+/// Runs a script or a transaction over lent entries.
+#[inline(never)]
+fn run_unit(
+    shard: &mut Shard,
+    home: &mut Site,
+    now: Millis,
+    call: &Call,
+    args: &Args<'_>,
+    legs: &[&mut Batch],
+    out: &mut ReplyBuffer,
+) -> Tally {
+    let all = legs.iter().flat_map(|batch| batch.lent.iter().map(|lent| (lent.db, batch.word(lent.key))));
+    let mut lent: SmallVec<[(DbIndex, u64); 16]> = all.map(|(db, name)| (db, shard.key(name).hash.hash)).collect();
+    lent.sort_unstable();
+    let mut context = context_of(shard, &home.rules, now, call);
+    context.here = Here::Lent(&lent);
+    context.watch = Some(&mut home.watch);
+    context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
+    run_in(&mut context, call, args, out)
 }
 
 /// Runs a call over entries that several shards have lent.
@@ -523,7 +572,9 @@ impl Workbench {
         out: &mut ReplyBuffer,
     ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
+        let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let (tally, tried) = match may_block {
+            _ if is_unit => (run_unit(&mut self.shard, home, now, call, args, legs, out), Tried::Done),
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),
             false => (run_call(&mut self.shard, &home.rules, now, call, args, out), Tried::Done),
         };

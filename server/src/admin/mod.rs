@@ -144,7 +144,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::CommandDocs
         | Admin::CommandGetKeys
         | Admin::CommandGetKeysAndFlags
-        | Admin::CommandHelp => tell_of_commands(&state.names, session, admin, args),
+        | Admin::CommandHelp => tell_of_commands(state.names, session, admin, args),
         Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigRewrite | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }

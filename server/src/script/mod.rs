@@ -1,5 +1,9 @@
 //! Scripts and functions: one interpreter of Lua 5.1 a core.
 
+pub mod nature;
+pub mod registry;
+
+pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::script::Scripting;
 
 /// What handlers call.

@@ -31,7 +31,8 @@ impl Context<'_> {
         let other = other_database(row, args).filter(|db| db.0 < self.shard.database_count());
         for key in keys {
             for db in std::iter::once(unit.db).chain(other) {
-                let is_known = |saved: &Saved| saved.hash == key.hash.hash && saved.db == db && *saved.name == *key.bytes;
+                let is_known =
+                    |saved: &Saved| saved.hash == key.hash.hash && saved.db == db && *saved.name == *key.bytes;
                 if unit.saved.iter().any(is_known) {
                     continue;
                 }
