@@ -11,6 +11,7 @@ use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::{Command, Undo, Wait, table};
+use ringkey_core::commands::within::exec;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Batch, Blocking, Call, Order, PutOff};
@@ -421,6 +422,11 @@ impl State {
     /// All entries are lent: runs the command over them. What is returned goes on waiting.
     pub fn run_gathered(&mut self, flight: &mut Flight, mut gathered: GatheredCall, index: u32) -> Ran {
         let is_gone = self.sessions[index as usize].as_ref().is_none_or(|session| session.closing == Closing::Now);
+        if flight.is_stale() {
+            flight.give_back(&mut self.steps);
+            self.unit_gathered(index, None);
+            return Ran::Over;
+        }
         let blocked = gathered.blocked.take();
         let mut out = ReplyBuffer::default();
         let args = gathered.request.args();
@@ -454,6 +460,10 @@ impl State {
             self.unwatch(blocked);
         }
         flight.give_back(&mut self.steps);
+        if std::ptr::eq(call.row, &exec::UNIT) {
+            self.unit_gathered(index, Some(&out));
+            return Ran::Over;
+        }
         let Some(mut session) = self.sessions[index as usize].take() else { return Ran::Over };
         let before = session.output.pending.mark();
         session.append_replies(&out, Mark::default(), out.mark());

@@ -66,6 +66,9 @@ impl State {
     /// Parses and executes what `input` holds, until it is used up or the session waits for something.
     pub fn drive(&mut self, session: &mut Session, input: &[u8]) -> Read {
         let (mut consumed, mut end) = (0, session.foreseen.take().unwrap_or(input.len()));
+        if session.is_executing() && !self.go_on_with_exec(session) {
+            return Read { consumed, end };
+        }
         while session.pending.is_nothing() && session.closing == Closing::No && self.may_owe_more(session) {
             if session.next_parsed == session.parsed.len() {
                 session.parsed.clear();
@@ -214,6 +217,9 @@ impl State {
             }
             return Done::Next;
         }
+        if session.multi.is_some() {
+            return self.execute_in_multi(session, parsed, input);
+        }
         let args = session.args_of(parsed, input);
         let row = match self.admit(session, parsed.row, &args) {
             Ok(row) => row,
@@ -226,7 +232,7 @@ impl State {
         {
             let call = new_call(row, session, parsed.key);
             if self.site.admits(&call, &args) {
-                return self.run_here(session, parsed, &call, input);
+                return self.run_one_here(session, parsed, &call, input);
             }
         }
         if self.seat.is_some()
@@ -238,13 +244,16 @@ impl State {
             self.hold_back(session);
             return Done::Stop;
         }
+        if matches!(row.run, Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard)) {
+            return self.transact(session, parsed, row);
+        }
         let plan = self.plan(row, parsed.key, &args);
         if let Ok(Plan::On(shard) | Plan::Script(shard)) = plan
             && shard == self.me
         {
             let call = new_call(row, session, parsed.key);
             if self.site.admits(&call, &args) {
-                return self.run_here(session, parsed, &call, input);
+                return self.run_one_here(session, parsed, &call, input);
             }
         }
         match plan {
@@ -269,7 +278,7 @@ impl State {
     }
 
     /// The checks before a command, in order.
-    fn admit(
+    pub fn admit(
         &mut self,
         session: &Session,
         row: Option<&'static Command>,
@@ -285,15 +294,24 @@ impl State {
         }
     }
 
+    /// Answers a request with an error and moves behind it; a transaction under way is lost by that.
     #[cold]
-    fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError, input: &[u8]) -> Done {
+    pub fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError, input: &[u8]) -> Done {
         if is_of_the_web(&session.args_of(parsed, input)) {
             return self.cut_off(session);
         }
-        self.site.errors.note(error.code());
-        if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
+        session.abort_transaction();
+        let row = self.names.find(&session.args_of(parsed, input));
+        let mut aborted = None;
+        if let Some(row) = row {
             self.site.watch.reject(row);
+            if matches!(row.run, Run::Admin(Admin::Exec)) {
+                self.discard(session);
+                aborted = Some(CommandError::aborted(error));
+            }
         }
+        let error = aborted.as_ref().unwrap_or(error);
+        self.site.errors.note(error.code());
         session.next_parsed += 1;
         if parsed.is_owned {
             session.owned.pop_front();
@@ -319,7 +337,7 @@ impl State {
     }
 
     #[inline]
-    fn run_here(&mut self, session: &mut Session, parsed: &Parsed, call: &Call, input: &[u8]) -> Done {
+    fn run_one_here(&mut self, session: &mut Session, parsed: &Parsed, call: &Call, input: &[u8]) -> Done {
         let (before, len) = (session.output.pending.mark(), session.output.pending.len());
         // The request is taken apart from the session while its replies are written there.
         let spans = std::mem::take(&mut session.spans);
@@ -360,7 +378,8 @@ impl State {
 
     /// Where a call is to be executed.
     fn plan(&self, row: &'static Command, key: Option<(u32, KeyHash)>, args: &Args<'_>) -> Result<Plan, CommandError> {
-        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+        let is_of_session = row.group == Group::Transactions;
+        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) || is_of_session {
             return Ok(Plan::Alone);
         }
         if let Some((_, hash)) = key {
@@ -394,7 +413,7 @@ impl State {
     }
 
     /// Must all shards lend what they have for this call? Not in a cluster, where all keys of a call are of one slot.
-    fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
+    pub fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
         matches!(row.spread, Spread::Everything { .. })
             && self.map.shards() > 1
             && self.seat.is_none()
@@ -402,7 +421,7 @@ impl State {
     }
 
     /// What is known of the script that a call names. With one shard there is nothing to be known.
-    fn nature_of(&self, row: &Command, args: &Args<'_>) -> Nature {
+    pub fn nature_of(&self, row: &Command, args: &Args<'_>) -> Nature {
         if row.group != Group::Scripting || self.map.shards() == 1 {
             return Nature::Bound;
         }
@@ -631,7 +650,13 @@ impl State {
     }
 
     /// Carries out what ends a stretch: commands of the process, and calls that span shards by themselves.
-    fn carry_out_alone(&mut self, session: &mut Session, row: &'static Command, parsed: &Parsed, input: &[u8]) -> Done {
+    pub fn carry_out_alone(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        parsed: &Parsed,
+        input: &[u8],
+    ) -> Done {
         // Rare enough to copy, which frees the session for whatever the command does with it.
         let request = session.take_request(parsed, input);
         session.note_command(row);
@@ -651,6 +676,9 @@ impl State {
                 }
             }
             (_, Spread::EachKey { stride, join }) => {
+                if row.group == Group::Transactions {
+                    self.note_watching(session, &args);
+                }
                 self.fly_each_key(session, row, &args, stride, Shape::Joined(join))
             }
             (_, Spread::EveryShard { join, shared }) => {
@@ -718,6 +746,12 @@ impl State {
             }
         }
         shards.sort_unstable();
+        if shards.as_slice() == [self.me] {
+            let call = new_call(row, session, None);
+            if self.site.admits(&call, args) {
+                return self.run_alone(session, &call, args);
+            }
+        }
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
         if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
             self.statistics.flights += 1;

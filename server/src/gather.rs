@@ -79,7 +79,10 @@ impl State {
     /// Has all that the shards have lent to this core and runs the command over it, whatever keys it touches.
     pub fn gather_everything(&mut self, session: &mut Session, row: &'static Command, request: Request) {
         let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
-        let flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        let mut flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        if std::ptr::eq(row, &exec::UNIT) {
+            flight.set_watcher(session.id, &session.watched_shards());
+        }
         let call = new_call(row, session, None);
         self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
     }
@@ -91,12 +94,16 @@ impl State {
         session: &mut Session,
         request: Request,
         mut places: Vec<(ShardId, DbIndex, Box<[u8]>)>,
+        watched: &[ShardId],
     ) {
         places.sort_unstable();
         places.dedup();
         let mut shards: Vec<ShardId> = places.iter().map(|(shard, ..)| *shard).collect();
+        shards.extend_from_slice(watched);
+        shards.sort_unstable();
         shards.dedup();
         let mut flight = self.new_flight(session, Shape::Gather, Reach::Keys, &shards);
+        flight.set_watcher(session.id, watched);
         let mut call = Call { may_put_off: false, ..new_call(&exec::UNIT, session, None) };
         for group in places.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             call.db = group[0].1;

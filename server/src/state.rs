@@ -14,6 +14,7 @@ use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, 
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::migrate::movers::Movers;
+use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
@@ -221,6 +222,8 @@ pub struct State {
     pub away: usize,
     /// Lists of parsed requests that no session needs now: those used last are still in the caches.
     lists: Vec<(Vec<Parsed>, Vec<Span>)>,
+    /// Transactions that were carried out, for the next ones.
+    pub multis: Vec<Box<Multi>>,
     /// Steps of flights to be carried out.
     pub steps: Vec<Step>,
     next_owner: u64,
@@ -284,6 +287,8 @@ pub struct State {
     pub is_evicting: bool,
     /// Answers that wait for the end of that.
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
+    /// How many clients watch keys.
+    pub watching: usize,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -387,6 +392,7 @@ impl State {
             done: Vec::new(),
             away: 0,
             lists: Vec::new(),
+            multis: Vec::new(),
             steps: Vec::new(),
             next_owner: 0,
             now,
@@ -419,6 +425,7 @@ impl State {
             rounds: Rounds::default(),
             is_evicting: false,
             after_eviction: Vec::new(),
+            watching: 0,
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -472,7 +479,8 @@ impl State {
 
     /// Lets the session at `index` go.
     pub fn remove(&mut self, index: u32) {
-        if self.sessions[index as usize].take().is_some() {
+        if let Some(mut session) = self.sessions[index as usize].take() {
+            self.end_watching(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
@@ -770,10 +778,17 @@ impl State {
             }
             self.came_back(from, index, &batch, job);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-            if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
-                let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
-                self.go_on(flight, gathered, progress, index);
-                continue;
+            match std::mem::take(&mut session.pending) {
+                Pending::Flight(mut flight, gathered) => {
+                    let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
+                    self.go_on(flight, gathered, progress, index);
+                    continue;
+                }
+                Pending::Unit => {
+                    self.unit_came_home(index, &batch, job);
+                    continue;
+                }
+                _ => {}
             }
             session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
             session.pending = Pending::Nothing;
@@ -819,6 +834,7 @@ impl State {
                     return self.later.push_back(Later::Script(index));
                 }
             },
+            None if flight.shape() == Shape::Unit => self.unit_landed(&flight, index),
             None => {
                 let random = self.random.u64(..);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
@@ -878,7 +894,9 @@ impl State {
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
-        if session.pending.is_nothing() && session.closing != Closing::Now && !self.is_stopping {
+        // A transaction is carried out to its end, whether its client is there or not.
+        let goes_on = session.closing != Closing::Now || session.is_executing();
+        if session.pending.is_nothing() && goes_on && !self.is_stopping {
             let mut input = std::mem::take(&mut session.input);
             let start = session.input_start;
             let read = self.drive(&mut session, &input[start..]);

@@ -15,6 +15,7 @@ mod undo;
 use super::Context;
 use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
+use crate::keyspace::watched::Touched;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
 use crate::txn::batch::push_key_locks;
@@ -92,6 +93,8 @@ pub struct Unit {
     /// The database that the effects so far are about.
     effects_db: DbIndex,
     saved: Vec<Saved>,
+    /// What is to be told to those who watch keys when it is certain that nothing will be undone.
+    touched: Vec<Touched>,
     /// The slot of the keys so far, in a cluster.
     slot: Option<crate::units::Slot>,
 }
@@ -112,19 +115,9 @@ impl Unit {
             effects: Vec::new(),
             effects_db: db,
             saved: Vec::new(),
+            touched: Vec::new(),
             slot: None,
         }
-    }
-
-    /// What all of it leaves behind, as one. `db`: the database that whoever takes it is about.
-    pub fn into_outcome(mut self, db: DbIndex) -> Outcome {
-        if self.effects.is_empty() {
-            return Outcome { changes: self.changes, propagate: Propagate::Nothing };
-        }
-        if self.effects_db != db {
-            self.effects.push(select(db));
-        }
-        Outcome::rewritten(self.changes, self.effects)
     }
 
     fn note_effects(&mut self, propagate: Propagate, journaling: bool, args: &Args<'_>) {
@@ -150,6 +143,21 @@ fn select(db: DbIndex) -> EffectCall {
 const NOT_FROM_SCRIPT: CommandError = CommandError::text("This Valkey command is not allowed from script");
 
 impl Context<'_> {
+    /// The unit is over: what all of it leaves behind, as one.
+    pub fn end_unit(&mut self, mut unit: Unit) -> Outcome {
+        for Touched { db, key, touch } in std::mem::take(&mut unit.touched) {
+            let key = self.shard.key(&key);
+            self.shard.watched.touch(db, &key, touch);
+        }
+        if unit.effects.is_empty() {
+            return Outcome { changes: unit.changes, propagate: Propagate::Nothing };
+        }
+        if unit.effects_db != self.db {
+            unit.effects.push(select(self.db));
+        }
+        Outcome::rewritten(unit.changes, unit.effects)
+    }
+
     /// Carries out one call of a unit and appends its reply, which may be an error.
     pub fn call_within(&mut self, unit: &mut Unit, args: &Args<'_>, out: &mut ReplyBuffer) -> Within {
         match resolve(self.rules.names, args).and_then(|row| check(unit, row).map(|()| row)) {
@@ -201,8 +209,13 @@ impl Context<'_> {
             return missing;
         }
         let writes = row.flags.has(Flags::WRITE);
-        if writes && !unit.is_proven && !self.has_everything() && !self.save(unit, row, args, &keys) {
+        let may_be_undone = writes && !unit.is_proven && !self.has_everything();
+        if may_be_undone && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
+        }
+        let holds_back = may_be_undone && self.shard.watched.is_active();
+        if holds_back {
+            self.shard.watched.note_all(true);
         }
         let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
         let (may_block, may_put_off) = (self.may_block, self.may_put_off);
@@ -212,6 +225,11 @@ impl Context<'_> {
             Some(_) => self.run_where_keys_are(row, args, &keys, unit.protocol, out),
             None => self.run_here(row, args, unit.protocol, out),
         };
+        self.note_touched(row, args, &outcome);
+        if holds_back {
+            unit.touched.append(&mut self.shard.watched.take_notes());
+            self.shard.watched.note_all(false);
+        }
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);
         self.waits = false;
@@ -296,7 +314,7 @@ impl Context<'_> {
 }
 
 /// The other database whose keys a call touches, if any.
-fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
+pub fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
     match row.name {
         "copy" => super::key::other_database(row, args),
         "move" => crate::number::parse_integer(args.get(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex),

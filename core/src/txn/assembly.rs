@@ -62,6 +62,7 @@ impl Assembly {
         context.watch = Some(&mut site.watch);
         context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);
+        site.unit_ends = std::mem::take(&mut context.unit_ends);
         drop(context);
         let guests = &mut self.guests;
         call.row.visit_keys(args, |index, _| {

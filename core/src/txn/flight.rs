@@ -4,7 +4,7 @@
 //! - **calls**: a stretch of a pipeline, or the fragments of a command that falls apart by keys. Up to two legs are
 //!   visited one after the other; each visit locks and runs in one, so two cores cost one hop. The locks hide what a
 //!   leg did from everybody until the last leg has run. For a pipeline only those calls keep locks that run before an
-//!   earlier call of another leg (program order); for fragments all do (atomicity).
+//!   earlier call of another leg (program order); for fragments, and for the calls of a transaction, all do (atomicity).
 //!   With three legs and more the locks are first tried on all legs at once; if all are granted, all legs run at once.
 //!   If any is refused, all are given back and the legs are visited in order. Who tries never waits, who waits goes
 //!   upwards only: no deadlock, and nothing that was run is ever undone.
@@ -79,6 +79,8 @@ struct Leg {
 pub enum Shape {
     /// Each call has a reply of its own.
     Calls,
+    /// The same, and all take effect together.
+    Unit,
     /// All calls have one reply together.
     Joined(Join),
     /// The legs lend entries; the reply is the caller's.
@@ -158,7 +160,7 @@ impl Flight {
         let leg = at as u16;
         let keep = match self.shape {
             Shape::Calls => leg < self.latest_leg,
-            Shape::Joined(_) => at + 1 < self.legs.len(),
+            Shape::Joined(_) | Shape::Unit => at + 1 < self.legs.len(),
             Shape::Gather | Shape::TwoRounds => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
@@ -236,10 +238,11 @@ impl Flight {
 
     /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
     pub fn join(&mut self, shard: ShardId, order: Order, batch: &mut Batch) {
-        let owner = self.owner;
+        let (owner, is_unit) = (self.owner, self.shape == Shape::Unit);
         let leg = self.leg_of(shard);
         let packed = leg.batch.as_deref().expect("a leg that joins others waits at home");
         batch.open_job(packed.jobs[0].ticket, owner, order, Reach::Keys);
+        batch.jobs.last_mut().expect("it was opened just now").is_unit = is_unit;
         if order == Order::TryLock {
             batch.push_locks_of(packed);
         } else {
@@ -339,6 +342,19 @@ impl Flight {
     /// Do its legs lend all that their shards have?
     pub fn lends_everything(&self) -> bool {
         self.shape == Shape::Gather && self.reach != Reach::Keys
+    }
+
+    /// The shards of `watched` are to lend nothing if a key has changed that this client watches.
+    pub fn set_watcher(&mut self, client: u64, watched: &[ShardId]) {
+        for leg in self.legs.iter_mut().filter(|leg| watched.contains(&leg.shard)) {
+            let batch = leg.batch.as_mut().expect("a flight that has not started holds its batches");
+            batch.jobs[0].watcher = client;
+        }
+    }
+
+    /// Has a watched key changed?
+    pub fn is_stale(&self) -> bool {
+        self.legs.iter().filter_map(|leg| leg.batch.as_deref()).any(|batch| batch.jobs[0].is_stale)
     }
 
     /// The batches with the lent entries, in the order of the shards.

@@ -56,12 +56,10 @@ fn calls<'a>(args: &Args<'a>) -> impl Iterator<Item = (&'static Command, DbIndex
     })
 }
 
+/// Writes the replies of the calls one behind the other, without the head of an array around them.
 fn run(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let mut unit = Unit::new(ctx.db, reply.protocol());
-    let count = calls(args).count();
     let out = reply.buffer();
-    let start = out.mark();
-    Reply::new(out, unit.protocol).array(count);
     for (row, db, words) in calls(args) {
         unit.db = db;
         match ctx.run_within(&mut unit, row, &words, out) {
@@ -71,10 +69,8 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<
                 fail(&unit, &CommandError::text("a key is not at hand"), out);
             }
         }
-        if ctx.unfinished.is_some() {
-            out.rewind(start);
-            return Ok(Outcome::unchanged());
-        }
+        debug_assert!(ctx.unfinished.is_none(), "nothing is interrupted in the midst of a transaction");
+        ctx.unit_ends.push(out.mark());
     }
-    Ok(unit.into_outcome(ctx.db))
+    Ok(ctx.end_unit(unit))
 }

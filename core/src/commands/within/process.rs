@@ -145,7 +145,7 @@ impl Context<'_> {
         }
         for id in self.shards() {
             self.go_to_shard(id);
-            self.shard.swap_databases(DbIndex(one as u32), DbIndex(other as u32));
+            self.shard.swap_databases(DbIndex(one as u32), DbIndex(other as u32), self.now);
         }
         reply.ok();
         Ok(Outcome { changes: 1, propagate: Propagate::AsGiven })

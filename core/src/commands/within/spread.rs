@@ -5,6 +5,7 @@ use super::other_database;
 use crate::command::{Command, Group, Spread};
 use crate::commands::Context;
 use crate::keyspace::Key;
+use crate::keyspace::watched::Touched;
 use crate::outcome::Outcome;
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Protocol, ReplyBuffer};
@@ -46,9 +47,15 @@ impl Context<'_> {
                 self.bench_mut().database_mut(*db).put(key, entry);
             }
         }
+        self.bench_mut().watched.note_all(true);
         self.exchange_bench();
         let ran = self.run_here(row, args, protocol, out);
         self.exchange_bench();
+        for Touched { db, key, touch } in self.bench_mut().watched.take_notes() {
+            let key = self.shard.key(&key);
+            self.go_to(key.hash);
+            self.shard.watched.touch(db, &key, touch);
+        }
         let changed = ran.0.changes > 0;
         for (db, key) in &places {
             self.go_to(key.hash);

@@ -61,6 +61,7 @@ impl Context<'_> {
         }
         (unit.has_written, unit.changes) = (false, 0);
         unit.effects.clear();
+        unit.touched.clear();
     }
 }
 
