@@ -125,7 +125,9 @@ mod tests {
         assert_eq!(sources(&closed(b"\xf6\x01a")), Err(Refused::Early));
         assert_eq!(sources(&closed(b"\x00\x01a")), Err(Refused::NotAFunction));
         assert_eq!(sources(&closed(b"\xf5\x01a\xfa")), Err(Refused::NotAFunction));
-        for source in [&b"\xf5"[..], b"\xf5\x02a", b"\xf5\xc3\x05", b"\xf5\x81\xff\xff\xff\xff\xff\xff\xff\xff", b"\xf5\xc4"] {
+        for source in
+            [&b"\xf5"[..], b"\xf5\x02a", b"\xf5\xc3\x05", b"\xf5\x81\xff\xff\xff\xff\xff\xff\xff\xff", b"\xf5\xc4"]
+        {
             assert_eq!(sources(&closed(source)), Err(Refused::Format));
         }
     }

@@ -303,6 +303,13 @@ pub enum Admin {
     FunctionLoad,
     FunctionRestore,
     FunctionStats,
+    ScriptDebug,
+    ScriptExists,
+    ScriptFlush,
+    ScriptHelp,
+    ScriptKill,
+    ScriptLoad,
+    ScriptShow,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

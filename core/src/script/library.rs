@@ -287,11 +287,8 @@ mod tests {
     }
 
     fn library(name: &str, functions: &[&str]) -> Library {
-        let registered = |name: &&str| Registered {
-            name: name.as_bytes().to_vec(),
-            description: None,
-            flags: ScriptFlags::NONE,
-        };
+        let registered =
+            |name: &&str| Registered { name: name.as_bytes().to_vec(), description: None, flags: ScriptFlags::NONE };
         Library::new(name.to_owned(), b"source", functions.iter().map(registered).collect()).unwrap()
     }
 

@@ -114,7 +114,6 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
     Ok(())
 }
 
-
 fn parse_load(args: &Args<'_>) -> Result<LibraryOrder, CommandError> {
     let options = 2..args.len() - 1;
     let replaces = !options.is_empty();
@@ -172,12 +171,7 @@ fn change(state: &mut State, session: &mut Session, order: LibraryOrder, then: T
 ///
 /// # Errors
 /// There is nobody to do it.
-pub fn hand_over(
-    state: &mut State,
-    from: Option<usize>,
-    ticket: u64,
-    order: LibraryOrder,
-) -> Result<(), CommandError> {
+pub fn hand_over(state: &mut State, from: Option<usize>, ticket: u64, order: LibraryOrder) -> Result<(), CommandError> {
     let registry = Arc::clone(&state.process.scripts);
     let work = move || order.carry_out(&registry);
     let given = match &mut state.aside {

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod latency;
 pub mod lolwut;
 pub mod memory;
+pub mod script;
 pub mod server;
 pub mod shutdown;
 pub mod watch;
@@ -177,6 +178,13 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
         // They are part of how requests are dispatched.
         Admin::Multi | Admin::Exec | Admin::Discard => Ok(()),
+        Admin::ScriptDebug
+        | Admin::ScriptExists
+        | Admin::ScriptFlush
+        | Admin::ScriptHelp
+        | Admin::ScriptKill
+        | Admin::ScriptLoad
+        | Admin::ScriptShow => script::carry_out(state, session, admin, args),
         Admin::LatencyDoctor
         | Admin::LatencyGraph
         | Admin::LatencyHelp
@@ -270,6 +278,7 @@ impl State {
                 Err(error) => Answer::Refused(error),
             },
             Question::ResetStatistics => {
+                self.process.scripts.reset_counts();
                 self.statistics.reset();
                 self.site.shard.stats = Default::default();
                 self.site.errors = Default::default();

@@ -3,6 +3,11 @@
 //! A call of a command costs no allocation where words and reply are short: the words go into one buffer, the handler of the
 //! command writes its reply into another, and the reply is read from there. Both belong to the interpreter, because a function
 //! that Lua calls may be left by a jump: nothing with a destructor lives in such a frame.
+//!
+//! **What makes it sound.** All functions here are called by Lua, or by others here, while an error of Lua is caught further up
+//! on the same stack. Indices name values that are there, pushes stay within the room that Lua leaves (20 values) or has been
+//! asked for, and texts stay on the stack while they are looked at. An error is a jump, so nothing that would have to be dropped
+//! is alive where Lua is called.
 #![allow(unsafe_code)]
 
 use super::run::{self, Run};
@@ -115,6 +120,7 @@ fn push_number(buffers: &mut Buffers, value: f64) {
 }
 
 unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if carry_out(state) {
             return 1;
@@ -133,6 +139,7 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
 /// Carries a call out and pushes its reply; is it no error?
 unsafe fn carry_out(state: *mut lua_State) -> bool {
     let vm = vm::current();
+    // SAFETY: see the head of the module.
     unsafe {
         let run = run::of(vm, state);
         run::go_on(state);
@@ -179,6 +186,7 @@ unsafe fn perform(vm: *mut Vm, run: *mut Run) -> Within {
 
 /// Pushes an error with this text and raises it.
 unsafe fn refuse(state: *mut lua_State, text: &[u8]) -> ! {
+    // SAFETY: see the head of the module.
     unsafe {
         convert::push_error_of(state, text);
         ffi::lua_error(state)
@@ -195,6 +203,7 @@ unsafe fn text_at<'a>(state: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
 }
 
 unsafe extern "C-unwind" fn sha1hex(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_gettop(state) != 1 {
             refuse(state, b"wrong number of arguments");
@@ -207,6 +216,7 @@ unsafe extern "C-unwind" fn sha1hex(state: *mut lua_State) -> c_int {
 
 /// Is the only argument a string?
 unsafe fn is_one_string(state: *mut lua_State) -> bool {
+    // SAFETY: see the head of the module.
     unsafe { ffi::lua_gettop(state) == 1 && ffi::lua_type(state, 1) == ffi::LUA_TSTRING }
 }
 
@@ -224,6 +234,7 @@ unsafe extern "C-unwind" fn error_reply(state: *mut lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn status_reply(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if !is_one_string(state) {
             convert::push_error_of(state, b"wrong number or type of arguments");
@@ -238,6 +249,7 @@ unsafe extern "C-unwind" fn status_reply(state: *mut lua_State) -> c_int {
 
 /// Which of AOF and replicas hear of the writes to come: kept in the run.
 unsafe extern "C-unwind" fn set_repl(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_gettop(state) != 1 {
             refuse(state, b"server.set_repl() requires one argument.");
@@ -252,6 +264,7 @@ unsafe extern "C-unwind" fn set_repl(state: *mut lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn setresp(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_gettop(state) != 1 {
             refuse(state, b"server.setresp() requires one argument.");
@@ -267,6 +280,7 @@ unsafe extern "C-unwind" fn setresp(state: *mut lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn log(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let count = ffi::lua_gettop(state);
         if count < 2 {
@@ -326,6 +340,7 @@ fn is_known(buffers: &Buffers) -> bool {
 
 /// The debugger is never there.
 unsafe extern "C-unwind" fn breakpoint(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe { ffi::lua_pushboolean(state, 0) };
     1
 }
@@ -352,9 +367,9 @@ pub const fn seeded(seed: i32) -> u64 {
 
 unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
     const RANGE: u32 = i32::MAX as u32;
+    // SAFETY: see the head of the module.
     unsafe {
-        let run = run::of(vm::current(), state);
-        let r = f64::from(draw(&mut (*run).chance) % RANGE) / f64::from(RANGE);
+        let r = f64::from(draw(&mut (*vm::current()).chance) % RANGE) / f64::from(RANGE);
         let value = match ffi::lua_gettop(state) {
             0 => r,
             1 => {
@@ -380,9 +395,10 @@ unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn randomseed(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let seed = ffi::luaL_checkinteger(state, 1) as i32;
-        (*run::of(vm::current(), state)).chance = seeded(seed);
+        (*vm::current()).chance = seeded(seed);
         0
     }
 }
@@ -422,6 +438,7 @@ fn version_number(version: &str) -> i32 {
 }
 
 unsafe fn set_text(state: *mut lua_State, name: &CStr, text: &str) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_pushlstring_(state, text.as_ptr().cast(), text.len());
         ffi::lua_setfield(state, -2, name.as_ptr());
@@ -433,6 +450,7 @@ unsafe fn set_text(state: *mut lua_State, name: &CStr, text: &str) {
 /// # Safety
 /// Under protection, before the globals are protected.
 pub unsafe fn install(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, 0, 32);
         for (name, function) in FUNCTIONS {

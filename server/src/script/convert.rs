@@ -2,6 +2,11 @@
 //!
 //! What is here runs inside of functions that Lua calls and may leave by a jump when memory is short: nothing with a destructor
 //! lives in a frame of this module.
+//!
+//! **What makes it sound.** All functions here are called by Lua, or by others here, while an error of Lua is caught further up
+//! on the same stack. Indices name values that are there, pushes stay within the room that Lua leaves (20 values) or has been
+//! asked for, and texts stay on the stack while they are looked at. An error is a jump, so nothing that would have to be dropped
+//! is alive where Lua is called.
 #![allow(unsafe_code)]
 
 use mlua::ffi::{self, lua_State};
@@ -52,6 +57,7 @@ pub fn is_error(reply: &ReplyBuffer) -> bool {
 /// # Safety
 /// Under protection.
 pub unsafe fn push_reply(state: *mut lua_State, reply: &ReplyBuffer) {
+    // SAFETY: see the head of the module.
     unsafe { push_next(state, &mut Cursor { bytes: &reply.bytes, at: 0, shared: &reply.shared }) }
 }
 
@@ -69,6 +75,7 @@ unsafe fn set_bytes(state: *mut lua_State, field: &CStr, bytes: &[u8]) {
 }
 
 unsafe fn push_next(state: *mut lua_State, from: &mut Cursor<'_>) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_checkstack_(state, 8, c"too deep a reply".as_ptr());
         let (kind, line) = from.line();
@@ -129,6 +136,7 @@ fn double(line: &[u8]) -> f64 {
 }
 
 unsafe fn push_array(state: *mut lua_State, from: &mut Cursor<'_>, len: usize) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, c_int::try_from(len).unwrap_or(c_int::MAX), 0);
         for index in 1..=len {
@@ -139,6 +147,7 @@ unsafe fn push_array(state: *mut lua_State, from: &mut Cursor<'_>, len: usize) {
 }
 
 unsafe fn push_map(state: *mut lua_State, from: &mut Cursor<'_>, len: usize) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, 0, 1);
         push_bytes(state, b"map");
@@ -153,6 +162,7 @@ unsafe fn push_map(state: *mut lua_State, from: &mut Cursor<'_>, len: usize) {
 }
 
 unsafe fn push_set(state: *mut lua_State, from: &mut Cursor<'_>, len: usize) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, 0, 1);
         push_bytes(state, b"set");
@@ -167,6 +177,7 @@ unsafe fn push_set(state: *mut lua_State, from: &mut Cursor<'_>, len: usize) {
 }
 
 unsafe fn push_verbatim(state: *mut lua_State, text: &[u8]) {
+    // SAFETY: see the head of the module.
     unsafe {
         let (format, text) = text.split_at(text.len().min(4));
         ffi::lua_createtable(state, 0, 1);
@@ -180,6 +191,7 @@ unsafe fn push_verbatim(state: *mut lua_State, text: &[u8]) {
 
 /// Pushes the table for an error reply, given without its mark and its end. Such an error was counted when it was made.
 unsafe fn push_error(state: *mut lua_State, line: &[u8]) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, 0, 2);
         push_bytes(state, b"err");
@@ -193,6 +205,7 @@ unsafe fn push_error(state: *mut lua_State, line: &[u8]) {
 
 /// Pushes the text of an error that begins with its code; one of a single word gets one.
 unsafe fn push_coded(state: *mut lua_State, text: &[u8]) {
+    // SAFETY: see the head of the module.
     unsafe {
         match text.iter().position(|byte| *byte == b' ') {
             Some(at) => {
@@ -216,6 +229,7 @@ unsafe fn push_coded(state: *mut lua_State, text: &[u8]) {
 /// # Safety
 /// Under protection.
 pub unsafe fn push_error_of(state: *mut lua_State, text: &[u8]) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_checkstack_(state, 6, c"stack overflow".as_ptr());
         ffi::lua_createtable(state, 0, 1);
@@ -232,6 +246,7 @@ pub unsafe fn push_error_of(state: *mut lua_State, text: &[u8]) {
 /// # Safety
 /// Under protection.
 pub unsafe fn push_coded_error(state: *mut lua_State, text: &[u8]) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_checkstack_(state, 6, c"stack overflow".as_ptr());
         ffi::lua_createtable(state, 0, 1);
@@ -279,6 +294,7 @@ impl Fields {
     /// Pushes a field of the table on top of the stack if it is of this type.
     #[inline]
     unsafe fn push(self, state: *mut lua_State, field: c_int, kind: c_int) -> bool {
+        // SAFETY: see the head of the module.
         unsafe {
             ffi::lua_pushvalue(state, ffi::lua_upvalueindex(self.first + field));
             ffi::lua_rawget(state, -2);
@@ -319,6 +335,7 @@ pub fn write_line(reply: &mut Reply<'_>, kind: u8, text: &[u8]) {
 /// # Safety
 /// Under protection, in the function whose upvalues `fields` names.
 pub unsafe fn write_value(state: *mut lua_State, fields: Fields, within: Protocol, reply: &mut Reply<'_>) {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_checkstack(state, 4) == 0 {
             reply.buffer().bytes.extend_from_slice(b"-ERR reached lua stack limit\r\n");
@@ -351,6 +368,7 @@ fn truncated(value: f64) -> i64 {
 
 /// Writes a table that stands for something; is it one? It stays on the stack.
 unsafe fn write_special(state: *mut lua_State, fields: Fields, within: Protocol, reply: &mut Reply<'_>) -> bool {
+    // SAFETY: see the head of the module.
     unsafe {
         if fields.push(state, ERR, ffi::LUA_TSTRING) {
             let text = c_text(bytes_at(state, -1));
@@ -390,6 +408,7 @@ fn write_big_number(reply: &mut Reply<'_>, text: &[u8]) {
 }
 
 unsafe fn write_verbatim(state: *mut lua_State, fields: Fields, reply: &mut Reply<'_>) -> bool {
+    // SAFETY: see the head of the module.
     unsafe {
         if !fields.push(state, VERBATIM, ffi::LUA_TTABLE) {
             return false;
@@ -439,6 +458,7 @@ fn write_decimal(out: &mut Vec<u8>, mut value: usize) {
 
 /// Writes the pairs, or the keys, of the table on top of the stack.
 unsafe fn write_pairs(state: *mut lua_State, fields: Fields, within: Protocol, reply: &mut Reply<'_>, is_map: bool) {
+    // SAFETY: see the head of the module.
     unsafe {
         let mut count = 0;
         ffi::lua_pushnil(state);
@@ -464,6 +484,7 @@ unsafe fn write_pairs(state: *mut lua_State, fields: Fields, within: Protocol, r
 
 /// Writes the elements of the table on top of the stack, up to the first that is nil.
 unsafe fn write_array(state: *mut lua_State, fields: Fields, within: Protocol, reply: &mut Reply<'_>) {
+    // SAFETY: see the head of the module.
     unsafe {
         let mut len = 0;
         loop {

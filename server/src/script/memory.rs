@@ -26,6 +26,7 @@ const ALIGN: usize = 16;
 pub struct Memory {
     used: usize,
     max: usize,
+    more: usize,
     arena: *mut u8,
     carved: usize,
     free: [*mut u8; CLASSES],
@@ -37,7 +38,7 @@ impl Memory {
         // SAFETY: the layout has a size. The arena may be null, then nothing is carved out of it.
         let arena = unsafe { alloc(layout(ARENA_BYTES)) };
         let carved = if arena.is_null() { ARENA_BYTES } else { 0 };
-        Self { used: 0, max, arena, carved, free: [ptr::null_mut(); CLASSES] }
+        Self { used: 0, max, more: 0, arena, carved, free: [ptr::null_mut(); CLASSES] }
     }
 
     /// How much is in use, in bytes.
@@ -45,9 +46,9 @@ impl Memory {
         self.used
     }
 
-    /// The most that may be in use, in bytes.
-    pub fn max(&self) -> usize {
-        self.max
+    /// From now on so many bytes more may be in use.
+    pub fn allow_more(&mut self, bytes: usize) {
+        self.more = bytes;
     }
 
     /// What Lua calls to get, change and give back memory; `memory` is a [`Memory`].
@@ -65,7 +66,7 @@ impl Memory {
     /// # Safety
     /// `block` came from here with `old` bytes, or `old` is 0.
     unsafe fn change(&mut self, block: *mut u8, old: usize, new: usize) -> *mut u8 {
-        if new > old && (new - old) > self.max.saturating_sub(self.used) {
+        if new > old && (new - old) > (self.max + self.more).saturating_sub(self.used) {
             return ptr::null_mut();
         }
         if old > 0 && new > 0 {
@@ -161,7 +162,7 @@ fn class(bytes: usize) -> usize {
 }
 
 fn layout(bytes: usize) -> Layout {
-    debug_assert!(bytes <= INTERPRETER_BYTES_MAX, "the bound was looked at");
+    debug_assert!(bytes <= isize::MAX as usize / 2, "the bound was looked at");
     // SAFETY: the alignment is a power of two, and all sizes are bounded far below `isize::MAX`.
     unsafe { Layout::from_size_align_unchecked(bytes, ALIGN) }
 }

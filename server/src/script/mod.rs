@@ -10,22 +10,26 @@
 //! | `sandbox` | what scripts see of Lua, and that they cannot change it |
 //! | `memory` | the memory of an interpreter |
 //! | `run` | runs: each on a stack of its own |
+//! | `std` | the libraries beyond Lua's own |
 //! | `call` | the table `server` |
 //! | `convert` | replies to values of Lua and back |
 
 pub mod call;
+mod compile;
 pub mod convert;
 pub mod eval;
-pub mod memory;
 pub mod functions;
+pub mod memory;
 pub mod nature;
 pub mod registry;
 pub mod run;
 pub mod sandbox;
+pub mod std;
 #[cfg(test)]
 mod tests;
 pub mod vm;
 
+pub use compile::check;
 pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
@@ -56,3 +60,7 @@ fn run(
         Entry::Fcall | Entry::FcallRo => functions::fcall::run(context, entry, args, reply),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod proof_tests;

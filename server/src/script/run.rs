@@ -5,9 +5,13 @@
 //! has ended or when it takes long: then it waits in [`Vm::suspended`] until its client's call is made again.
 //!
 //! Errors of Lua are jumps. They stay on the stack of their fiber, and no frame that they cross has anything to drop.
+//!
+//! **What makes it sound.** All functions here are called by Lua, or by others here, while an error of Lua is caught further up
+//! on the same stack. Indices name values that are there, pushes stay within the room that Lua leaves (20 values) or has been
+//! asked for, and texts stay on the stack while they are looked at. An error is a jump, so nothing that would have to be dropped
+//! is alive where Lua is called.
 #![allow(unsafe_code)]
 
-use super::call::seeded;
 use super::convert::{self, Fields};
 use super::registry::{self, Running};
 use super::sandbox::raise;
@@ -113,8 +117,6 @@ pub struct Run {
     pub unit: Unit,
     /// Whoever may stop it, once it takes long.
     pub running: Option<Arc<Running>>,
-    /// The state of `math.random`.
-    pub chance: u64,
     /// Who is to hear of its writes: what `set_repl` was given.
     pub propagate_to: i32,
     leave: Option<Leave>,
@@ -133,7 +135,6 @@ impl Run {
         Self {
             unit: Unit::new(ringkey_core::units::DbIndex(0), ringkey_core::resp::Protocol::Resp2),
             running: None,
-            chance: 0,
             propagate_to: 0,
             leave: None,
             function: 0,
@@ -190,6 +191,7 @@ impl Run {
 /// In a function that Lua calls; the error where none is under way is a jump.
 #[inline]
 pub unsafe fn of(vm: *mut Vm, state: *mut lua_State) -> *mut Run {
+    // SAFETY: see the head of the module.
     unsafe {
         let fiber = (*vm).under_way.fiber;
         if fiber.is_null() {
@@ -205,6 +207,7 @@ pub unsafe fn of(vm: *mut Vm, state: *mut lua_State) -> *mut Run {
 /// There is one.
 #[inline]
 pub unsafe fn context(vm: *mut Vm) -> *mut Context<'static> {
+    // SAFETY: see the head of the module.
     unsafe { (*vm).under_way.context }
 }
 
@@ -225,6 +228,7 @@ pub fn must_end() -> bool {
 #[inline]
 pub unsafe fn go_on(state: *mut lua_State) {
     if must_end() {
+        // SAFETY: see the head of the module.
         unsafe { end(state) }
     }
 }
@@ -244,6 +248,7 @@ unsafe fn end(state: *mut lua_State) -> ! {
 
 /// What Lua calls every [`STEPS_PER_LOOK`] steps.
 pub unsafe extern "C-unwind" fn interrupt(state: *mut lua_State, _: *mut lua_Debug) {
+    // SAFETY: see the head of the module.
     unsafe {
         let vm = vm::current();
         let fiber = (*vm).under_way.fiber;
@@ -262,6 +267,7 @@ pub unsafe extern "C-unwind" fn interrupt(state: *mut lua_State, _: *mut lua_Deb
 /// # Safety
 /// In a function that Lua calls, during a run, with nothing alive that would have to be dropped.
 pub unsafe fn wait(vm: *mut Vm, state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         if (*context(vm)).may_suspend {
             suspend(vm, state);
@@ -273,6 +279,7 @@ pub unsafe fn wait(vm: *mut Vm, state: *mut lua_State) {
 
 /// Gives way until the run is resumed. Other runs may set the globals meanwhile, so this one keeps its own.
 unsafe fn suspend(vm: *mut Vm, state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         let fiber = (*vm).under_way.fiber;
         let top = ffi::lua_gettop(state);
@@ -295,6 +302,7 @@ unsafe fn suspend(vm: *mut Vm, state: *mut lua_State) {
 
 /// Pushes a table of words.
 unsafe fn push_words(state: *mut lua_State, args: &Args<'_>, words: Range<usize>) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, words.len() as c_int, 0);
         for (index, word) in words.enumerate() {
@@ -307,6 +315,7 @@ unsafe fn push_words(state: *mut lua_State, args: &Args<'_>, words: Range<usize>
 
 /// Runs the script of the run under way, from handing over its arguments to writing its reply.
 pub unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let vm = vm::current();
         let fiber = (*vm).under_way.fiber;
@@ -343,6 +352,7 @@ pub unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
 
 /// Makes of any error a table with its text and the place in the script that was running.
 pub unsafe extern "C-unwind" fn handle_error(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_settop(state, 1);
         let mut place = MaybeUninit::<lua_Debug>::zeroed().assume_init();
@@ -370,6 +380,7 @@ pub unsafe extern "C-unwind" fn handle_error(state: *mut lua_State) -> c_int {
 
 /// Pushes the text for an error that is no table, the only value on the stack.
 unsafe fn push_text_of(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_pushlstring_(state, c"ERR ".as_ptr(), 4);
         match ffi::lua_type(state, 1) {
@@ -390,6 +401,7 @@ unsafe fn push_text_of(state: *mut lua_State) {
 
 /// The text of a field of the first value, which stays on the stack.
 unsafe fn field<'a>(state: *mut lua_State, name: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_getfield_(state, 1, name);
         if ffi::lua_isstring(state, -1) == 0 {
@@ -404,6 +416,7 @@ unsafe fn field<'a>(state: *mut lua_State, name: *const c_char) -> Option<&'a [u
 
 /// Writes the reply for an error that ended a script.
 pub unsafe extern "C-unwind" fn explain(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let vm = vm::current();
         if ffi::lua_type(state, 1) != ffi::LUA_TTABLE {
@@ -445,15 +458,15 @@ fn write_error(reply: &mut Reply<'_>, err: Option<&[u8]>, place: Option<(&[u8], 
 
 /// Carries one run out, on the stack of its fiber.
 unsafe fn execute(fiber: *mut Fiber) {
+    // SAFETY: see the head of the module.
     unsafe {
         let (vm, state) = (vm::current(), (*fiber).thread);
-        let mark = (*(*vm).under_way.reply).buffer().mark();
         ffi::lua_pushvalue(state, ENTER);
         let status = ffi::lua_pcall(state, 0, 0, HANDLER);
         if status != 0 {
             (*fiber).was_short = status == ffi::LUA_ERRMEM;
             if (*fiber).run.leave != Some(Leave::Elsewhere) {
-                (*(*vm).under_way.reply).buffer().rewind(mark);
+                (*(*vm).under_way.reply).buffer().rewind((*vm).under_way.mark);
                 ffi::lua_pushvalue(state, EXPLAIN);
                 ffi::lua_insert(state, -2);
                 if ffi::lua_pcall(state, 1, 0, 0) != 0 {
@@ -473,6 +486,7 @@ impl Fiber {
     unsafe fn new(vm: *mut Vm) -> Result<*mut Self, CommandError> {
         let short = || CommandError::text("not enough memory for another script");
         let stack = DefaultStack::new(STACK_BYTES).map_err(|_| short())?;
+        // SAFETY: see the head of the module.
         unsafe {
             let mut thread: (*mut lua_State, c_int) = (ptr::null_mut(), 0);
             if ffi::lua_cpcall((*vm).state, make_thread, (&raw mut thread).cast()) != 0 {
@@ -497,6 +511,7 @@ impl Fiber {
 
     /// Frees a fiber, whether it runs or not.
     unsafe fn free(vm: *mut Vm, fiber: *mut Self) {
+        // SAFETY: see the head of the module.
         unsafe {
             // No frame on its stack has anything to drop.
             (*fiber).coroutine.force_reset();
@@ -508,6 +523,7 @@ impl Fiber {
 
 /// Makes a thread of Lua with the three functions on its stack.
 unsafe extern "C-unwind" fn make_thread(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let made = &mut *ffi::lua_touserdata(state, 1).cast::<(*mut lua_State, c_int)>();
         let thread = ffi::lua_newthread(state);
@@ -540,7 +556,6 @@ pub fn begin(
         let run = &mut (*fiber).run;
         run.unit = unit;
         run.running = None;
-        run.chance = seeded(0);
         run.propagate_to = 3;
         run.leave = None;
         run.function = program.function;
@@ -600,6 +615,7 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
             fiber,
             context: ptr::from_mut(context).cast(),
             reply: ptr::from_mut(reply).cast(),
+            mark,
         };
         let before = mem::replace(&mut (*vm).under_way, under_way);
         let result = (*fiber).coroutine.resume(());
@@ -639,6 +655,7 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
 /// Keeps a fiber for the next run.
 unsafe fn put_away(vm: *mut Vm, fiber: *mut Fiber, was_short: bool) {
     const RUNS_PER_NOTE: u64 = 256;
+    // SAFETY: see the head of the module.
     unsafe {
         if (*vm).idle.len() < IDLE_MAX {
             (*vm).idle.push(fiber);
@@ -660,6 +677,7 @@ unsafe fn put_away(vm: *mut Vm, fiber: *mut Fiber, was_short: bool) {
 /// # Safety
 /// Under protection, before the globals are protected.
 pub unsafe fn install(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         for name in [c"__redis__err__handler", c"__server__err__handler"] {
             ffi::lua_pushcclosure(state, handle_error, 0);

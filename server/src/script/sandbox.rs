@@ -4,9 +4,16 @@
 //! strings. Lua 5.1 has no such tables. A protected table is therefore an empty one, the **front**, with a metatable that
 //! reads from the real one and refuses to write; the real one is in no script's reach. The functions that go around metatables
 //! (`rawset`, `next`, `table.insert` and the like) are replaced by ones that know fronts.
+//!
+//! **What makes it sound.** All functions here are called by Lua, or by others here, while an error of Lua is caught further up
+//! on the same stack. Indices name values that are there, pushes stay within the room that Lua leaves (20 values) or has been
+//! asked for, and texts stay on the stack while they are looked at. An error is a jump, so nothing that would have to be dropped
+//! is alive where Lua is called.
 #![allow(unsafe_code)]
 
 pub mod functions;
+
+pub use functions::globals_of_functions;
 
 use super::run;
 use mlua::ffi::{self, lua_CFunction, lua_State};
@@ -44,6 +51,7 @@ fn seal() -> *mut c_void {
 /// # Safety
 /// Inside of a function that Lua calls, with nothing alive that would have to be dropped.
 pub unsafe fn raise(state: *mut lua_State, text: &[u8]) -> ! {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_pushlstring_(state, text.as_ptr().cast(), text.len());
         ffi::lua_error(state)
@@ -55,6 +63,7 @@ pub unsafe fn raise(state: *mut lua_State, text: &[u8]) -> ! {
 /// # Safety
 /// As for [`raise`].
 pub unsafe fn raise_at(state: *mut lua_State, text: &[u8]) -> ! {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_where(state, 1);
         ffi::lua_pushlstring_(state, text.as_ptr().cast(), text.len());
@@ -70,6 +79,7 @@ const READ_ONLY: &[u8] = b"Attempt to modify a readonly table";
 /// # Safety
 /// Under protection, with room for five more values.
 unsafe fn protect(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_createtable(state, 0, 0);
         ffi::lua_createtable(state, 3, 3);
@@ -92,6 +102,7 @@ unsafe fn protect(state: *mut lua_State) {
 
 /// Is the value at `index` a front? Then its metatable's field is pushed.
 unsafe fn push_of_front(state: *mut lua_State, index: c_int, field: c_int) -> bool {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_type(state, index) != ffi::LUA_TTABLE || ffi::lua_getmetatable(state, index) == 0 {
             return false;
@@ -111,6 +122,7 @@ unsafe fn push_of_front(state: *mut lua_State, index: c_int, field: c_int) -> bo
 
 /// If the first argument is a front, puts the real table in its place.
 unsafe fn look_behind(state: *mut lua_State) -> bool {
+    // SAFETY: see the head of the module.
     unsafe {
         let is_front = push_of_front(state, 1, REAL);
         if is_front {
@@ -142,6 +154,7 @@ unsafe extern "C-unwind" fn unless_front(state: *mut lua_State) -> c_int {
 
 /// For functions that only read their first argument.
 unsafe extern "C-unwind" fn on_real(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         look_behind(state);
         original(state)(state)
@@ -159,6 +172,7 @@ unsafe extern "C-unwind" fn getmetatable(state: *mut lua_State) -> c_int {
 
 /// `next` of the real table, for a loop over a front.
 unsafe extern "C-unwind" fn pairs(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
         let is_front = push_of_front(state, 1, MARK);
@@ -172,6 +186,7 @@ unsafe extern "C-unwind" fn pairs(state: *mut lua_State) -> c_int {
 
 /// A read of a global that is not there.
 unsafe extern "C-unwind" fn nonexistent(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_gettop(state) != 2 {
             raise_at(state, b"Wrong number of arguments to luaProtectedTableError");
@@ -186,6 +201,7 @@ unsafe extern "C-unwind" fn nonexistent(state: *mut lua_State) -> c_int {
 
 /// `pcall`, which gives the text of an error where the error is a table with one, as it was before there were such tables.
 unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_checkany(state, 1);
         let status = ffi::lua_pcall(state, ffi::lua_gettop(state) - 1, ffi::LUA_MULTRET, 0);
@@ -208,6 +224,7 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
 
 /// `xpcall`, whose handler is not asked when the run is to end.
 unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::luaL_checkany(state, 2);
         ffi::lua_settop(state, 2);
@@ -222,6 +239,7 @@ unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_settop(state, 1);
         if run::must_end() {
@@ -236,6 +254,7 @@ unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
 
 /// `coroutine.resume`, which does not hide that the run is to end.
 unsafe extern "C-unwind" fn resume(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let results = original(state)(state);
         run::go_on(state);
@@ -285,6 +304,7 @@ unsafe fn loaded(state: *mut lua_State, status: c_int) -> c_int {
 }
 
 unsafe extern "C-unwind" fn loadstring(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let mut len = 0;
         let code = ffi::luaL_checklstring(state, 1, &mut len);
@@ -313,6 +333,7 @@ unsafe extern "C-unwind" fn next_from_function(
     is_first: *mut c_void,
     len: *mut usize,
 ) -> *const c_char {
+    // SAFETY: see the head of the module.
     unsafe {
         let is_first = is_first.cast::<bool>();
         ffi::luaL_checkstack_(state, 3, c"too many nested functions".as_ptr());
@@ -336,6 +357,7 @@ unsafe extern "C-unwind" fn next_from_function(
 
 /// For functions that take a pattern as their second argument.
 unsafe extern "C-unwind" fn with_pattern(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         if ffi::lua_type(state, 2) == ffi::LUA_TSTRING {
             let mut len = 0;
@@ -353,6 +375,7 @@ unsafe extern "C-unwind" fn with_pattern(state: *mut lua_State) -> c_int {
 
 /// `string.rep`, which neither counts to a large number for nothing nor fills the memory before it fails.
 unsafe extern "C-unwind" fn rep(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let mut len = 0;
         ffi::luaL_checklstring(state, 1, &mut len);
@@ -370,6 +393,7 @@ unsafe extern "C-unwind" fn rep(state: *mut lua_State) -> c_int {
 
 /// `collectgarbage`, which may not change how memory is reclaimed.
 unsafe extern "C-unwind" fn collectgarbage(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
     unsafe {
         let mut len = 0;
         let option = ffi::luaL_optlstring(state, 1, c"collect".as_ptr(), &mut len);
@@ -386,6 +410,7 @@ unsafe extern "C-unwind" fn collectgarbage(state: *mut lua_State) -> c_int {
 
 /// Replaces a function of the table on top of the stack.
 unsafe fn wrap(state: *mut lua_State, name: &CStr, with: lua_CFunction) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_getfield_(state, -1, name.as_ptr());
         let Some(function) = ffi::lua_tocfunction(state, -1) else {
@@ -399,6 +424,7 @@ unsafe fn wrap(state: *mut lua_State, name: &CStr, with: lua_CFunction) {
 }
 
 unsafe fn wrap_globals(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_pushvalue(state, ffi::LUA_GLOBALSINDEX);
         ffi::lua_getfield_(state, -1, c"next".as_ptr());
@@ -437,6 +463,7 @@ unsafe fn wrap_libraries(state: *mut lua_State) {
         (c"coroutine", &[c"resume"], resume),
     ];
     for (library, names, with) in wrappers {
+        // SAFETY: see the head of the module.
         unsafe {
             ffi::lua_getfield_(state, ffi::LUA_GLOBALSINDEX, library.as_ptr());
             names.iter().for_each(|name| wrap(state, name, *with));
@@ -458,6 +485,7 @@ pub unsafe fn open_libraries(state: *mut lua_State) {
         (c"os", ffi::luaopen_os),
     ];
     for (name, open) in openers {
+        // SAFETY: see the head of the module.
         unsafe {
             ffi::lua_pushcfunction(state, *open);
             ffi::lua_pushlstring_(state, name.as_ptr(), name.to_bytes().len());
@@ -485,6 +513,7 @@ pub unsafe fn open_libraries(state: *mut lua_State) {
 /// # Safety
 /// Under protection, once all libraries are there.
 pub unsafe fn close(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         wrap_globals(state);
         wrap_libraries(state);
@@ -522,6 +551,7 @@ pub unsafe fn close(state: *mut lua_State) {
 
 /// Protects the metatable of strings.
 unsafe fn close_strings(state: *mut lua_State) {
+    // SAFETY: see the head of the module.
     unsafe {
         ffi::lua_pushlstring_(state, c"".as_ptr(), 0);
         if ffi::lua_getmetatable(state, -1) == 0 {

@@ -1,4 +1,6 @@
 //! The interpreter of a core: one state of Lua, made when the first script comes, and what belongs to it.
+//!
+//! What Lua calls is sound as [`super::sandbox`] says.
 #![allow(unsafe_code)]
 
 use super::call::{self, Buffers};
@@ -9,6 +11,7 @@ use super::sandbox;
 use mlua::ffi::{self, lua_State};
 use ringkey_core::commands::Context;
 use ringkey_core::resp::Reply;
+use ringkey_core::resp::reply::Mark;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -36,6 +39,8 @@ pub struct Vm {
     pub functions: [c_int; 3],
     /// How many runs have ended.
     pub runs: u64,
+    /// The state of `math.random`.
+    pub chance: u64,
     memory: Box<Memory>,
 }
 
@@ -48,11 +53,13 @@ pub struct UnderWay {
     pub context: *mut Context<'static>,
     /// Where the reply of the script goes.
     pub reply: *mut Reply<'static>,
+    /// Where it begins there.
+    pub mark: Mark,
 }
 
 impl UnderWay {
     /// Nothing runs.
-    pub const NOTHING: Self = Self { fiber: ptr::null_mut(), context: ptr::null_mut(), reply: ptr::null_mut() };
+    pub const NOTHING: Self = Self { fiber: ptr::null_mut(), context: ptr::null_mut(), reply: ptr::null_mut(), mark: Mark { bytes: 0, shared: 0 } };
 }
 
 thread_local! {
@@ -112,9 +119,14 @@ impl Vm {
         let state = unsafe { ffi::lua_newstate(Memory::allocate, ptr::from_mut(&mut *memory).cast()) };
         assert!(!state.is_null(), "there is memory for an empty interpreter");
         let mut set_up = SetUp { globals: 0, functions: [0; 3] };
-        // SAFETY: `prepare` gets what it expects, and errors in it come back as a status.
-        let status = unsafe { ffi::lua_cpcall(state, prepare, ptr::from_mut(&mut set_up).cast()) };
-        assert!(status == 0, "the libraries of Lua load in a new interpreter");
+        // SAFETY: each function gets what it expects, and errors in it come back as a status. The state lives as long as the
+        // thread, so whoever installs libraries may keep it.
+        let is_ready = unsafe {
+            ffi::lua_cpcall(state, open, ptr::null_mut()) == 0
+                && super::std::install(mlua::Lua::get_or_init_from_ptr(state)).is_ok()
+                && ffi::lua_cpcall(state, close, ptr::from_mut(&mut set_up).cast()) == 0
+        };
+        assert!(is_ready, "the libraries of Lua load in a new interpreter");
         Self {
             state,
             buffers: Buffers::default(),
@@ -124,6 +136,7 @@ impl Vm {
             globals: set_up.globals,
             functions: set_up.functions,
             runs: 0,
+            chance: call::seeded(fastrand::i32(..)),
             memory,
         }
     }
@@ -151,11 +164,25 @@ impl Vm {
         unsafe { ffi::luaL_unref(self.state, ffi::LUA_REGISTRYINDEX, function) };
     }
 
-    /// Reclaims all memory that nothing needs.
+    /// Reclaims all memory that nothing needs. What that takes itself is there, even if scripts have used up everything.
     pub fn collect(&mut self) {
-        // SAFETY: no value of a script has a finalizer, so nothing of a script runs.
-        unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOLLECT, 0) };
+        self.memory.allow_more(RESERVE_BYTES);
+        // SAFETY: errors in it come back as a status.
+        if unsafe { ffi::lua_cpcall(self.state, collect, ptr::null_mut()) } != 0 {
+            // SAFETY: only the message lies there.
+            unsafe { ffi::lua_settop(self.state, 0) };
+        }
+        self.memory.allow_more(0);
     }
+}
+
+/// What reclaiming memory may take.
+const RESERVE_BYTES: usize = 4 * 1024 * 1024;
+
+unsafe extern "C-unwind" fn collect(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls it; no value of a script has a finalizer, so nothing of a script runs.
+    unsafe { ffi::lua_gc(state, ffi::LUA_GCCOLLECT, 0) };
+    0
 }
 
 struct Compile<'a> {
@@ -165,6 +192,7 @@ struct Compile<'a> {
 }
 
 unsafe extern "C-unwind" fn compile_order(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls it.
     unsafe {
         let order = &mut *ffi::lua_touserdata(state, 1).cast::<Compile<'_>>();
         if sandbox::load_text(state, order.code, order.name.as_ptr()) != 0 {
@@ -180,17 +208,26 @@ struct SetUp {
     functions: [c_int; 3],
 }
 
-unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
+unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls it.
     unsafe {
-        let set_up: *mut c_void = ffi::lua_touserdata(state, 1);
-        let set_up = &mut *set_up.cast::<SetUp>();
         sandbox::open_libraries(state);
         call::install(state);
         run::install(state);
+        0
+    }
+}
+
+unsafe extern "C-unwind" fn close(state: *mut lua_State) -> c_int {
+    unsafe {
+        let set_up: *mut c_void = ffi::lua_touserdata(state, 1);
+        let set_up = &mut *set_up.cast::<SetUp>();
+        // From now on the list of free places in the registry exists, so leaving one allocates nothing.
+        ffi::lua_pushboolean(state, 1);
+        let place = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+        ffi::luaL_unref(state, ffi::LUA_REGISTRYINDEX, place);
         sandbox::close(state);
         // The real table of the globals, twice: for the registry, and as the first upvalue.
-        ffi::lua_pushnil(state);
-        ffi::lua_setfield(state, -2, c"KEYS".as_ptr());
         ffi::lua_pushvalue(state, -1);
         set_up.globals = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
         for name in [c"KEYS", c"ARGV"].iter().chain(FIELDS) {

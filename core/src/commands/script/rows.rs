@@ -130,6 +130,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         run: Run::OnShard(super::fcall),
         ..Command::DEFAULT
     },
@@ -155,6 +156,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         run: Run::OnShard(super::fcall_ro),
         ..Command::DEFAULT
     },
@@ -328,6 +330,7 @@ pub static ROWS: &[Command] = &[
         since: "2.6.0",
         complexity: "by subcommand",
         summary: "Groups the subcommands about Lua scripts.",
+        run: Run::Container,
         subcommands: &[
             Command {
                 id: 287,
@@ -346,6 +349,7 @@ pub static ROWS: &[Command] = &[
                     ),
                     Argument::string("engine").since("9.1.0").optional(),
                 ],
+                run: Run::Admin(Admin::ScriptDebug),
                 ..Command::DEFAULT
             },
             Command {
@@ -360,6 +364,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = scripts asked for",
                 summary: "Tells which scripts are in the cache.",
                 arguments: &[Argument::string("sha1").multiple()],
+                run: Run::Admin(Admin::ScriptExists),
                 ..Command::DEFAULT
             },
             Command {
@@ -380,6 +385,7 @@ pub static ROWS: &[Command] = &[
                 )
                 .since("6.2.0")
                 .optional()],
+                run: Run::Admin(Admin::ScriptFlush),
                 ..Command::DEFAULT
             },
             Command {
@@ -392,6 +398,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of SCRIPT.",
+                run: Run::Admin(Admin::ScriptHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -405,6 +412,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.6.0",
                 complexity: "O(1)",
                 summary: "Stops the script that runs now, if it has not written yet.",
+                run: Run::Admin(Admin::ScriptKill),
                 ..Command::DEFAULT
             },
             Command {
@@ -419,6 +427,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = bytes of the script",
                 summary: "Puts a script into the cache and tells its SHA1.",
                 arguments: &[Argument::string("script")],
+                run: Run::Admin(Admin::ScriptLoad),
                 ..Command::DEFAULT
             },
             Command {
@@ -432,6 +441,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Shows the source of a script in the cache.",
                 arguments: &[Argument::string("sha1")],
+                run: Run::Admin(Admin::ScriptShow),
                 ..Command::DEFAULT
             },
         ],

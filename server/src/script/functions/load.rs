@@ -102,11 +102,7 @@ pub fn run(code: &[u8], limit: Duration) -> Result<Vec<Registered>, CommandError
     }
 }
 
-fn run_in(
-    is_late: &Arc<AtomicBool>,
-    code: &[u8],
-    limit: Duration,
-) -> mlua::Result<Result<Vec<Registered>, String>> {
+fn run_in(is_late: &Arc<AtomicBool>, code: &[u8], limit: Duration) -> mlua::Result<Result<Vec<Registered>, String>> {
     let lua = Lua::new_with(StdLib::STRING | StdLib::TABLE, LuaOptions::new().catch_rust_panics(false))?;
     let constants_table = lua.create_table()?;
     for (name, value) in CONSTANTS {
