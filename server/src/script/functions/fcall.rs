@@ -246,7 +246,8 @@ unsafe extern "C-unwind" fn install(state: *mut lua_State) -> c_int {
         ffi::lua_pushvalue(state, 2);
         sandbox::functions::globals_of_functions(state);
         ffi::lua_pushcclosure(state, guarded, 0);
-        ffi::lua_call(state, 6, 1);
+        sandbox::functions::push_refusals(state);
+        ffi::lua_call(state, 8, 1);
         set_up.runner = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
         0
     }

@@ -1,11 +1,12 @@
 -- Runs the code of libraries of functions, at FUNCTION LOAD and again in the interpreter of each core that calls one.
 --
 -- Gets: the globals of Lua; setfenv; the constants of `server`, by name; then, where no function is ever called,
--- write(level, text), which logs; elsewhere nil, what functions find as globals when they are called, and
--- guarded(function, condition), which makes a function that may only be called under this condition.
+-- write(level, text), which logs; elsewhere nil, what functions find as globals when they are called,
+-- guarded(function, condition), which makes a function that may only be called under this condition, and what refuses
+-- changes and reads of what is not there. Those are functions of C, so that errors have the place that caused them.
 -- Returns a function of a source that returns what was registered as a list, or nil and why not.
 
-local lua, setfenv, constants, write, globals, guarded = ...
+local lua, setfenv, constants, write, globals, guarded, refuse_change, refuse_read = ...
 
 local error, loadstring, next, pcall, select, setmetatable, tonumber, tostring, type =
   lua.error, lua.loadstring, lua.next, lua.pcall, lua.select, lua.setmetatable, lua.tonumber, lua.tostring, lua.type
@@ -105,25 +106,23 @@ local function log(...)
   write(level, concat(words, ' '))
 end
 
-if globals then
-  register_function = guarded(register_function, function() return registered ~= nil end)
-  log = globals.server.log
-end
-
 local function change()
   error('Attempt to modify a readonly table', 2)
 end
 
+local function missing(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
+if globals then
+  register_function = guarded(register_function, function() return registered ~= nil end)
+  log, change, missing = globals.server.log, refuse_change, refuse_read
+end
+
 -- A table that can be read and not changed; what is not in it is an error where it is asked for.
 local function protected(fields)
-  local function look_up(_, name)
-    local value = fields[name]
-    if value == nil then
-      error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-    end
-    return value
-  end
-  local metatable = { __index = look_up, __newindex = change, __metatable = false }
+  setmetatable(fields, { __index = missing })
+  local metatable = { __index = fields, __newindex = change, __metatable = false }
   return setmetatable({}, metatable), metatable
 end
 

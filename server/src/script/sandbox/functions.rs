@@ -2,7 +2,7 @@
 //! belongs to EVAL alone.
 #![allow(unsafe_code)]
 
-use super::{REAL, nonexistent, protect, push_of_front};
+use super::{REAL, nonexistent, protect, push_of_front, refuse_write};
 use mlua::ffi::{self, lua_State};
 use std::ffi::{CStr, c_int};
 
@@ -72,6 +72,18 @@ pub unsafe fn globals_of_functions(state: *mut lua_State) {
         ffi::lua_pushlstring_(state, c"_G".as_ptr(), 2);
         ffi::lua_insert(state, -2);
         ffi::lua_rawset(state, globals);
+    }
+}
+
+/// Pushes what refuses to change a table, and what refuses to read what is not in one.
+///
+/// # Safety
+/// Under protection, with room for two values.
+pub unsafe fn push_refusals(state: *mut lua_State) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        ffi::lua_pushcclosure(state, refuse_write, 0);
+        ffi::lua_pushcclosure(state, nonexistent, 0);
     }
 }
 
