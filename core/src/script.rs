@@ -4,7 +4,11 @@
 //! The interpreter has state of its own and is no business of this crate. It comes in as functions, plain ones without
 //! state, with the rules, as [`crate::codec`] does.
 
-use crate::commands::Context;
+pub mod declared;
+pub mod source;
+
+use crate::command::Admin;
+use crate::commands::{Context, within};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use std::fmt;
@@ -15,6 +19,8 @@ pub struct Scripting {
     /// Carries a call of EVAL, EVALSHA or FCALL out, or goes on with one that was interrupted, and writes its reply. Where
     /// [`Context::unfinished`] is set afterwards it has not ended, and nothing is written.
     pub run: fn(&mut Context<'_>, Entry, &Args<'_>, &mut Reply<'_>) -> Result<Outcome, CommandError>,
+    /// Answers a command of the process within a script, if that is possible where the script runs.
+    pub answer: fn(&mut Context<'_>, Admin, &Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
 }
 
 /// By which command a script is called.
@@ -43,7 +49,8 @@ impl Entry {
 
 impl Scripting {
     /// For where there is no interpreter.
-    pub const ABSENT: &'static Self = &Self { run: |_, _, _, _| Err(CommandError::text("no interpreter")) };
+    pub const ABSENT: &'static Self =
+        &Self { run: |_, _, _, _| Err(CommandError::text("no interpreter")), answer: within::unanswered };
 }
 
 impl PartialEq for Scripting {

@@ -11,9 +11,10 @@ use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::{Command, Undo, Wait, table};
+use ringkey_core::commands::within::exec;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer, Request};
-use ringkey_core::txn::batch::{Batch, Blocking, Call, Order};
+use ringkey_core::txn::batch::{Batch, Blocking, Call, Order, PutOff};
 use ringkey_core::txn::flight::Flight;
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Tally, Tried};
@@ -85,6 +86,18 @@ pub struct Returnable {
     to: Mark,
     undo: Undo,
     db: DbIndex,
+}
+
+/// What became of a call over what a flight has brought.
+pub enum Ran {
+    /// It is over.
+    Over,
+    /// It waits for keys.
+    Waits(Box<Blocked>),
+    /// It touches keys that were not brought, and has been undone.
+    Elsewhere(Box<GatheredCall>),
+    /// It takes long and is to be gone on with.
+    Suspended(Box<GatheredCall>),
 }
 
 impl State {
@@ -407,14 +420,14 @@ impl State {
     }
 
     /// All entries are lent: runs the command over them. What is returned goes on waiting.
-    pub fn run_gathered(
-        &mut self,
-        flight: &mut Flight,
-        mut gathered: GatheredCall,
-        index: u32,
-    ) -> Option<Box<Blocked>> {
+    pub fn run_gathered(&mut self, flight: &mut Flight, mut gathered: GatheredCall, index: u32) -> Ran {
         let is_gone = self.sessions[index as usize].as_ref().is_none_or(|session| session.closing == Closing::Now);
-        let mut blocked = gathered.blocked.take();
+        if flight.is_stale() {
+            flight.give_back(&mut self.steps);
+            self.unit_gathered(index, None);
+            return Ran::Over;
+        }
+        let blocked = gathered.blocked.take();
         let mut out = ReplyBuffer::default();
         let args = gathered.request.args();
         self.site.watch.start();
@@ -424,23 +437,34 @@ impl State {
             _ => self.run_over_lent(flight, blocked.is_some(), &gathered.call, &args, &mut out),
         };
         let ticks = self.site.watch.lap();
+        match tally.put_off {
+            Some(PutOff::Suspended) => return Ran::Suspended(Box::new(gathered)),
+            Some(PutOff::Elsewhere) => {
+                flight.give_back(&mut self.steps);
+                return Ran::Elsewhere(Box::new(gathered));
+            }
+            Some(PutOff::Long) | None => {}
+        }
         let GatheredCall { mut request, call, .. } = gathered;
         if let Tried::Waits(fixed) = tried {
             flight.give_back(&mut self.steps);
             for (index, word) in fixed.into_iter().flat_map(|fixed| *fixed) {
                 request.replace(index, &word);
             }
-            if let Some(blocked) = &mut blocked {
-                blocked.request = request;
-            }
-            return blocked;
+            let Some(mut blocked) = blocked else { return Ran::Over };
+            blocked.request = request;
+            return Ran::Waits(blocked);
         }
         if let Some(blocked) = &blocked {
             // Before the entries are back, so that the shards do not poke in vain.
             self.unwatch(blocked);
         }
         flight.give_back(&mut self.steps);
-        let mut session = self.sessions[index as usize].take()?;
+        if std::ptr::eq(call.row, &exec::UNIT) {
+            self.unit_gathered(index, Some(&out));
+            return Ran::Over;
+        }
+        let Some(mut session) = self.sessions[index as usize].take() else { return Ran::Over };
         let before = session.output.pending.mark();
         session.append_replies(&out, Mark::default(), out.mark());
         if let Some(blocked) = &blocked {
@@ -451,7 +475,7 @@ impl State {
         session.tracked.request = request;
         self.conclude(&mut session, call.row, ticks, out.len(), tally.error.is_some());
         self.sessions[index as usize] = Some(session);
-        None
+        Ran::Over
     }
 
     /// Runs a call over what its flight has brought: entries, or all that the shards have. Tells also whether it waits.

@@ -14,6 +14,7 @@ use crate::process::oom::OomScore;
 use crate::process::supervise::Supervisor;
 use crate::process::{PidFile, cpulist, machine, title};
 use crate::reactor::{Ring, probe, spawn};
+use crate::script::registry;
 use crate::state::{Process, State};
 use crate::sys::process::{self as system, Side};
 use crate::sys::{self, Signals};
@@ -248,6 +249,7 @@ fn start_cores(
                 let _ = system::run_on(&everywhere);
             }
             cores.announce(index, ring.fd());
+            registry::attach(&process.scripts);
             let id = ShardId(index as u16);
             let databases = if node.is_some() { Setting::ClusterDatabases } else { Setting::Databases };
             let databases = settings.int(databases) as u32;

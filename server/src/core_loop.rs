@@ -6,6 +6,7 @@ use crate::blocking::Ending;
 use crate::clock;
 use crate::listen;
 use crate::mailbox::letter::{Letter, NewConnection, Notice};
+use crate::multi::QUEUE_BYTES_MAX;
 use crate::observe::log as logger;
 use crate::reactor::spawn::{Core, Flow};
 use crate::reactor::{Completion, Operation, Ring, Token, Wait};
@@ -371,7 +372,13 @@ impl CoreLoop {
                 Pending::LongReply(_) => self.state.leave_long_reply(session),
                 _ => self.state.give_up(session, Ending::Gone),
             }
+            if session.is_executing() && session.pending.is_nothing() {
+                self.state.ready.push_back(session.index);
+            }
             self.state.put_back_unsent(session);
+            if session.pending.is_nothing() {
+                self.state.end_watching(session);
+            }
             session.output.abandon();
             listen::shut_down(&session.fd, libc::SHUT_RDWR);
             if session.is_receiving {
@@ -379,7 +386,8 @@ impl CoreLoop {
             }
         }
         if session.is_shut {
-            return !session.is_receiving && !session.output.is_sending && session.pending.is_nothing();
+            let is_busy = !session.pending.is_nothing() || session.is_executing();
+            return !session.is_receiving && !session.output.is_sending && !is_busy;
         }
         session.output.submit(&mut self.ring, fd, send);
         self.state.go_on_reading(session);
@@ -436,14 +444,16 @@ impl CoreLoop {
             return;
         }
         let (now, me) = (self.state.now, self.state.me.index());
-        let query = session.query_bytes();
+        let queued = session.multi.as_ref().map_or(0, |multi| multi.word_bytes());
+        let query = session.query_bytes() + queued;
         let is_large = query + session.output.unsent() > COUNTED_AT_ONCE_BYTES || session.big.is_some();
         if (is_large || session.is_large || self.state.census.limit != 0) && session.closing != Closing::Now {
             self.state.count_session(session);
         }
         let tuning = &self.state.tuning;
         let is_refused = session.big.as_ref().is_some_and(BigArgument::is_over);
-        if (is_refused || query > tuning.query_limit) && session.closing != Closing::Now {
+        let limit = if queued > QUEUE_BYTES_MAX { QUEUE_BYTES_MAX } else { tuning.query_limit };
+        if (is_refused || query > limit) && session.closing != Closing::Now {
             let line = logger::client_line(session.line(now, me, None));
             log::warn!("Closing client that reached max query buffer length: {line}");
             self.state.statistics.query_limit_closed += 1;

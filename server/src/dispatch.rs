@@ -1,13 +1,13 @@
 //! From bytes to execution: requests are parsed in place, those for this core run at once, and stretches of a pipeline
 //! that touch other cores become jobs or flights.
 
-use crate::blocking::Blocked;
 use crate::observe::calls::{Measure, request_bytes};
 use crate::observe::crash;
+use crate::script::Nature;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::keys::KeySpec;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread, Wait};
+use ringkey_core::command::{Admin, Command, Flags, Group, Run, Spread, Wait};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::request::Progress;
 use ringkey_core::resp::{Args, CommandError, Reply, RequestLimits};
@@ -15,7 +15,7 @@ use ringkey_core::txn::batch::{Call, LockRequests, Order, Reach, lock_of, push_k
 use ringkey_core::txn::flight::{Flight, Shape};
 use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::txn::site::Site;
-use ringkey_core::units::{DbIndex, ShardId};
+use ringkey_core::units::ShardId;
 use smallvec::SmallVec;
 
 /// Most requests of one client that are parsed ahead, and most calls of one stretch.
@@ -43,6 +43,10 @@ pub struct Read {
 enum Plan {
     /// It runs on one shard, with its reply as it comes.
     On(ShardId),
+    /// The same for a script that may turn out to need what is elsewhere: in a job of its own.
+    Script(ShardId),
+    /// A script that needs what is elsewhere.
+    Roving,
     /// It may block the client, which ends the stretch.
     Wait(Wait),
     /// Something that ends the stretch: it is carried out on its own.
@@ -62,6 +66,9 @@ impl State {
     /// Parses and executes what `input` holds, until it is used up or the session waits for something.
     pub fn drive(&mut self, session: &mut Session, input: &[u8]) -> Read {
         let (mut consumed, mut end) = (0, session.foreseen.take().unwrap_or(input.len()));
+        if session.is_executing() && !self.go_on_with_exec(session) {
+            return Read { consumed, end };
+        }
         while session.pending.is_nothing() && session.closing == Closing::No && self.may_owe_more(session) {
             if session.next_parsed == session.parsed.len() {
                 session.parsed.clear();
@@ -210,6 +217,9 @@ impl State {
             }
             return Done::Next;
         }
+        if session.multi.is_some() {
+            return self.execute_in_multi(session, parsed, input);
+        }
         let args = session.args_of(parsed, input);
         let row = match self.admit(session, parsed.row, &args) {
             Ok(row) => row,
@@ -222,7 +232,7 @@ impl State {
         {
             let call = new_call(row, session, parsed.key);
             if self.site.admits(&call, &args) {
-                return self.run_here(session, parsed, &call, input);
+                return self.run_one_here(session, parsed, &call, input);
             }
         }
         if self.seat.is_some()
@@ -234,26 +244,41 @@ impl State {
             self.hold_back(session);
             return Done::Stop;
         }
-        match self.plan(row, parsed.key, &args) {
-            Ok(Plan::On(shard)) if shard == self.me => {
-                let call = new_call(row, session, parsed.key);
-                if self.site.admits(&call, &args) {
-                    return self.run_here(session, parsed, &call, input);
-                }
-                self.begin_stretch(session, input)
+        if matches!(row.run, Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard)) {
+            return self.transact(session, parsed, row);
+        }
+        let plan = self.plan(row, parsed.key, &args);
+        if let Ok(Plan::On(shard) | Plan::Script(shard)) = plan
+            && shard == self.me
+        {
+            let call = new_call(row, session, parsed.key);
+            if self.site.admits(&call, &args) {
+                return self.run_one_here(session, parsed, &call, input);
             }
+        }
+        match plan {
+            Ok(Plan::On(shard)) if shard == self.me => self.begin_stretch(session, input),
+            Ok(Plan::Script(shard)) => self.send_away(session, parsed, row, shard, input),
             Ok(Plan::On(shard)) if session.next_parsed + 1 == session.parsed.len() => {
                 self.send_away(session, parsed, row, shard, input)
             }
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
+            Ok(Plan::Roving) => {
+                let request = session.take_request(parsed, input);
+                session.note_command(row);
+                self.statistics.commands += 1;
+                session.tracked.leaves(row);
+                self.gather_everything(session, row, request);
+                Done::Stop
+            }
             Ok(Plan::Wait(wait)) => self.begin_wait(session, parsed, row, wait, input),
             Err(error) => self.refuse(session, parsed, &error, input),
         }
     }
 
     /// The checks before a command, in order.
-    fn admit(
+    pub fn admit(
         &mut self,
         session: &Session,
         row: Option<&'static Command>,
@@ -269,15 +294,24 @@ impl State {
         }
     }
 
+    /// Answers a request with an error and moves behind it; a transaction under way is lost by that.
     #[cold]
-    fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError, input: &[u8]) -> Done {
+    pub fn refuse(&mut self, session: &mut Session, parsed: &Parsed, error: &CommandError, input: &[u8]) -> Done {
         if is_of_the_web(&session.args_of(parsed, input)) {
             return self.cut_off(session);
         }
-        self.site.errors.note(error.code());
-        if let Some(row) = self.names.find(&session.args_of(parsed, input)) {
+        session.abort_transaction();
+        let row = self.names.find(&session.args_of(parsed, input));
+        let mut aborted = None;
+        if let Some(row) = row {
             self.site.watch.reject(row);
+            if matches!(row.run, Run::Admin(Admin::Exec)) {
+                self.discard(session);
+                aborted = Some(CommandError::aborted(error));
+            }
         }
+        let error = aborted.as_ref().unwrap_or(error);
+        self.site.errors.note(error.code());
         session.next_parsed += 1;
         if parsed.is_owned {
             session.owned.pop_front();
@@ -303,7 +337,7 @@ impl State {
     }
 
     #[inline]
-    fn run_here(&mut self, session: &mut Session, parsed: &Parsed, call: &Call, input: &[u8]) -> Done {
+    fn run_one_here(&mut self, session: &mut Session, parsed: &Parsed, call: &Call, input: &[u8]) -> Done {
         let (before, len) = (session.output.pending.mark(), session.output.pending.len());
         // The request is taken apart from the session while its replies are written there.
         let spans = std::mem::take(&mut session.spans);
@@ -315,14 +349,14 @@ impl State {
         crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
         crash::done();
-        if self.site.take_put_off() {
+        if let Some(put_off) = self.site.take_put_off() {
             let request = ringkey_core::resp::Request::copy_of(&args);
             session.spans = spans;
             session.next_parsed += 1;
             session.note_command(call.row);
             self.statistics.commands += 1;
             session.tracked.leaves(call.row);
-            self.begin_long_reply(session, call, request);
+            self.begin_put_off(session, put_off, call, request);
             return Done::Stop;
         }
         let reply = session.output.pending.len() - len;
@@ -344,7 +378,8 @@ impl State {
 
     /// Where a call is to be executed.
     fn plan(&self, row: &'static Command, key: Option<(u32, KeyHash)>, args: &Args<'_>) -> Result<Plan, CommandError> {
-        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) {
+        let is_of_session = row.group == Group::Transactions;
+        if !matches!(row.run, Run::OnShard(_)) || matches!(row.spread, Spread::EveryShard { .. }) || is_of_session {
             return Ok(Plan::Alone);
         }
         if let Some((_, hash)) = key {
@@ -356,6 +391,10 @@ impl State {
         if let Some(wait) = row.waits.and_then(|rule| rule(args, self.now)) {
             return Ok(Plan::Wait(wait));
         }
+        let nature = self.nature_of(row, args);
+        if nature == Nature::Roving {
+            return Ok(Plan::Roving);
+        }
         let mut shard = None;
         let mut several = false;
         let fits = row.visit_keys(args, |index, _: &KeySpec| {
@@ -366,18 +405,31 @@ impl State {
         match shard {
             // Words that do not fit, or no key at all: the handler says what is wrong.
             _ if !fits => Ok(Plan::On(self.me)),
+            _ if several => Ok(Plan::Alone),
+            _ if nature == Nature::Unknown => Ok(Plan::Script(shard.unwrap_or(self.me))),
             None => Ok(Plan::On(self.me)),
-            Some(_) if several => Ok(Plan::Alone),
             Some(shard) => Ok(Plan::On(shard)),
         }
     }
 
     /// Must all shards lend what they have for this call? Not in a cluster, where all keys of a call are of one slot.
-    fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
+    pub fn needs_every_shard(&self, row: &Command, args: &Args<'_>) -> bool {
         matches!(row.spread, Spread::Everything { .. })
             && self.map.shards() > 1
             && self.seat.is_none()
             && row.needs_every_shard(args)
+    }
+
+    /// What is known of the script that a call names. With one shard there is nothing to be known.
+    pub fn nature_of(&self, row: &Command, args: &Args<'_>) -> Nature {
+        if row.group != Group::Scripting || self.map.shards() == 1 {
+            return Nature::Bound;
+        }
+        match crate::script::nature_of(row, args) {
+            // In a cluster all its keys are of one slot.
+            Nature::Roving if self.seat.is_some() => Nature::Unknown,
+            nature => nature,
+        }
     }
 
     /// The shard of a key.
@@ -385,7 +437,7 @@ impl State {
         if self.map.shards() == 1 { self.me } else { self.map.shard_of(ringkey_core::keyspace::slot::slot_of(key)) }
     }
 
-    /// Sends the last request that was parsed to the shard that owns its keys.
+    /// Sends one request to the shard that owns its keys.
     fn send_away(
         &mut self,
         session: &mut Session,
@@ -588,7 +640,8 @@ impl State {
         self.site.try_keep(owner, &all, &kept)
     }
 
-    fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
+    /// Has a flight begin.
+    pub fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
         self.statistics.flights += 1;
         let shard = &self.site.shard;
         flight.start(|key| shard.key(key).hash, &mut self.steps);
@@ -597,13 +650,15 @@ impl State {
     }
 
     /// Carries out what ends a stretch: commands of the process, and calls that span shards by themselves.
-    fn carry_out_alone(&mut self, session: &mut Session, row: &'static Command, parsed: &Parsed, input: &[u8]) -> Done {
+    pub fn carry_out_alone(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        parsed: &Parsed,
+        input: &[u8],
+    ) -> Done {
         // Rare enough to copy, which frees the session for whatever the command does with it.
-        let request = match parsed.is_owned {
-            true => session.owned.pop_front().unwrap_or_default(),
-            false => ringkey_core::resp::Request::copy_of(&session.args_of(parsed, input)),
-        };
-        session.next_parsed += 1;
+        let request = session.take_request(parsed, input);
         session.note_command(row);
         self.statistics.commands += 1;
         let args = request.args();
@@ -621,6 +676,9 @@ impl State {
                 }
             }
             (_, Spread::EachKey { stride, join }) => {
+                if row.group == Group::Transactions {
+                    self.note_watching(session, &args);
+                }
                 self.fly_each_key(session, row, &args, stride, Shape::Joined(join))
             }
             (_, Spread::EveryShard { join, shared }) => {
@@ -688,6 +746,12 @@ impl State {
             }
         }
         shards.sort_unstable();
+        if shards.as_slice() == [self.me] {
+            let call = new_call(row, session, None);
+            if self.site.admits(&call, args) {
+                return self.run_alone(session, &call, args);
+            }
+        }
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
         if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
             self.statistics.flights += 1;
@@ -779,61 +843,6 @@ impl State {
         self.take_off(session, flight, None);
     }
 
-    /// Has the entries of all keys lent to this core and runs the command over them. If it finds nothing then and may block, it
-    /// goes back to `blocked`.
-    pub fn gather(
-        &mut self,
-        session: &mut Session,
-        owner: Owner,
-        row: &'static Command,
-        request: ringkey_core::resp::Request,
-        blocked: Option<Box<Blocked>>,
-    ) {
-        let args = request.args();
-        let mut keys: Vec<(ShardId, usize)> = Vec::new();
-        row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));
-        // A key that is named twice is lent once.
-        keys.sort_by(|a, b| (a.0, args.get(a.1)).cmp(&(b.0, args.get(b.1))));
-        keys.dedup_by(|a, b| args.get(a.1) == args.get(b.1));
-        let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
-        shards.dedup();
-        let shape = Shape::Gather;
-        let mut flight =
-            Box::new(Flight::new(owner, session.ticket(), shape, Reach::Keys, &shards, || self.take_batch()));
-        let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
-        if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
-            && other != session.db
-            && other.0 < self.site.shard.database_count()
-        {
-            databases.push(other);
-        }
-        let mut call = new_call(row, session, None);
-        for shard in &shards {
-            let words: Vec<&[u8]> = keys.iter().filter(|key| key.0 == *shard).map(|key| args.get(key.1)).collect();
-            let words = ringkey_core::resp::Request::new(words);
-            for db in &databases {
-                call.db = *db;
-                flight.push_keys(*shard, &call, &words.args());
-            }
-        }
-        call.db = session.db;
-        let gathered = Box::new(GatheredCall { request, call, blocked });
-        self.take_off(session, flight, Some(gathered));
-    }
-
-    /// Has all that the shards have lent to this core and runs the command over it, whatever keys it touches.
-    fn gather_everything(
-        &mut self,
-        session: &mut Session,
-        row: &'static Command,
-        request: ringkey_core::resp::Request,
-    ) {
-        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
-        let flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
-        let call = new_call(row, session, None);
-        self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
-    }
-
     /// Carries out a command that the process answers, from the table's row.
     fn administer(&mut self, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
         crate::admin::carry_out(self, session, admin, args)
@@ -909,6 +918,16 @@ impl Session {
             return self.owned[owned_before].args();
         }
         in_place(&self.spans, parsed, input)
+    }
+
+    /// A copy of the next parsed request, and moves behind it.
+    pub fn take_request(&mut self, parsed: &Parsed, input: &[u8]) -> ringkey_core::resp::Request {
+        let request = match parsed.is_owned {
+            true => self.owned.pop_front().unwrap_or_default(),
+            false => ringkey_core::resp::Request::copy_of(&self.args_of(parsed, input)),
+        };
+        self.next_parsed += 1;
+        request
     }
 
     /// Moves behind a request whose words have been copied.

@@ -15,7 +15,7 @@ use ringkey_core::commands::long_reply::{LongReply, Piece};
 use ringkey_core::keyspace::KeyHash;
 use ringkey_core::limits::SHARED_VALUE_BYTES_MIN;
 use ringkey_core::resp::{ReplyBuffer, Request};
-use ringkey_core::txn::batch::{Batch, Call, Job, Order, Reach};
+use ringkey_core::txn::batch::{Batch, Call, Job, Order, PutOff, Reach};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::units::ShardId;
 
@@ -104,9 +104,9 @@ impl State {
         session.pending = Pending::LongReply(Box::new(sink));
     }
 
-    /// Job `job` of the session at `index` has come home with a call put off: it is begun anew, and what follows it is to be
-    /// executed after it.
-    pub fn resume_put_off(&mut self, index: u32, batch: &Batch, job: &Job, at: u32) {
+    /// Job `job` of the session at `index` has come home with a call put off: it is begun anew or gone on with, and what follows it
+    /// is to be executed after it.
+    pub fn resume_put_off(&mut self, index: u32, batch: &Batch, job: &Job, at: u32, put_off: PutOff) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
         let request = |call: &Call| Request::copy_of(&batch.args(call));
         let (call, rest) =
@@ -116,7 +116,11 @@ impl State {
         let again = rest.len() as u64;
         session.commands = session.commands.saturating_sub(again);
         self.statistics.commands = self.statistics.commands.saturating_sub(again);
-        self.begin_long_reply(&mut session, call, request(call));
+        match put_off {
+            // The shard goes on with it; its reply comes in a batch of its own.
+            PutOff::Suspended => session.pending = Pending::Remote,
+            _ => self.begin_put_off(&mut session, put_off, call, request(call)),
+        }
         self.sessions[index as usize] = Some(session);
     }
 

@@ -5,6 +5,7 @@ use crate::admin::client::pause::Paused;
 use crate::admin::client::walk::Task;
 use crate::aside::Aside;
 use crate::batch_wait::BatchWait;
+use crate::blocking::Ran;
 use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
@@ -13,9 +14,11 @@ use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, 
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::migrate::movers::Movers;
+use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
 use crate::rounds::Rounds;
+use crate::script::registry::Registry;
 use crate::seat::Seat;
 use crate::session::output::RoomRule;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, Session};
@@ -28,7 +31,7 @@ use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::assembly::Assembly;
-use ringkey_core::txn::batch::{Batch, Order, Reach};
+use ringkey_core::txn::batch::{Batch, Order, PutOff, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Shape, Step};
 use ringkey_core::txn::locks::Owner;
 use ringkey_core::txn::site::{Site, Workbench};
@@ -45,7 +48,7 @@ pub struct Process {
     /// The configuration file; empty if there is none.
     pub config_file: PathBuf,
     /// How commands are called.
-    pub names: Names,
+    pub names: &'static Names,
     /// A random name of this run: 40 hexadecimal digits.
     pub run_id: String,
     /// When it started.
@@ -58,6 +61,8 @@ pub struct Process {
     pub processors: usize,
     /// The memory of the machine, in bytes.
     pub machine_memory: u64,
+    /// The scripts, and what else its cores share of them.
+    pub scripts: Arc<Registry>,
     /// How often the name of its history was changed.
     histories: AtomicU64,
     /// What the cores have allocated and not freed, as of their last ticks.
@@ -88,13 +93,15 @@ impl Process {
         Self {
             executable,
             config_file,
-            names,
+            // They are the same as long as the process lives, and all cores look into them.
+            names: Box::leak(Box::new(names)),
             run_id,
             started: crate::clock::now(),
             os,
             seed,
             processors: crate::sys::processors().len(),
             machine_memory: crate::memory::machine(),
+            scripts: Arc::default(),
             histories: AtomicU64::new(0),
             cores_memory: AtomicI64::new(0),
             peak_memory: AtomicU64::new(0),
@@ -215,6 +222,8 @@ pub struct State {
     pub away: usize,
     /// Lists of parsed requests that no session needs now: those used last are still in the caches.
     lists: Vec<(Vec<Parsed>, Vec<Span>)>,
+    /// Transactions that were carried out, for the next ones.
+    pub multis: Vec<Box<Multi>>,
     /// Steps of flights to be carried out.
     pub steps: Vec<Step>,
     next_owner: u64,
@@ -237,7 +246,7 @@ pub struct State {
     /// Facts of the process.
     pub process: Arc<Process>,
     /// How commands are called.
-    pub names: Names,
+    pub names: &'static Names,
     /// Who does slow work (core 0 only).
     pub aside: Option<Aside>,
     /// Who brings keys to other servers.
@@ -278,6 +287,8 @@ pub struct State {
     pub is_evicting: bool,
     /// Answers that wait for the end of that.
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
+    /// How many clients watch keys.
+    pub watching: usize,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -309,6 +320,8 @@ pub enum Later {
     },
     /// The next piece of a long text for the session with this ticket.
     Piece(u64),
+    /// The script of the session at this place, which has under way what it runs over.
+    Script(u32),
     /// The next piece of the long reply for which this owner has the lock.
     Source(Owner),
     /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
@@ -379,6 +392,7 @@ impl State {
             done: Vec::new(),
             away: 0,
             lists: Vec::new(),
+            multis: Vec::new(),
             steps: Vec::new(),
             next_owner: 0,
             now,
@@ -389,7 +403,7 @@ impl State {
             command_log: CommandLog::default(),
             latency_events: LatencyEvents::default(),
             pass_ticks: 0,
-            names: process.names.clone(),
+            names: process.names,
             aside: None,
             movers: None,
             process,
@@ -411,6 +425,7 @@ impl State {
             rounds: Rounds::default(),
             is_evicting: false,
             after_eviction: Vec::new(),
+            watching: 0,
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -419,6 +434,22 @@ impl State {
             admitted: VecDeque::new(),
             errands: crate::admin::Errands::default(),
         }
+    }
+
+    /// Goes on with the script of a session, which has under way what it runs over.
+    pub fn go_on_with_script(&mut self, index: u32) {
+        let Some(session) = self.sessions[index as usize].as_mut() else { return };
+        match std::mem::take(&mut session.pending) {
+            Pending::Flight(flight, gathered) => self.go_on(flight, gathered, Progress::Landed, index),
+            other => session.pending = other,
+        }
+    }
+
+    /// Goes on with the scripts of this core's shard that take long.
+    pub fn go_on_with_slow(&mut self) {
+        let mut done = std::mem::take(&mut self.done);
+        self.site.go_on(self.now, &mut done);
+        self.send_done(done);
     }
 
     /// Takes a connection in and returns its index.
@@ -448,7 +479,8 @@ impl State {
 
     /// Lets the session at `index` go.
     pub fn remove(&mut self, index: u32) {
-        if self.sessions[index as usize].take().is_some() {
+        if let Some(mut session) = self.sessions[index as usize].take() {
+            self.end_watching(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
@@ -647,6 +679,7 @@ impl State {
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty()
             || !self.later.is_empty()
+            || self.site.has_slow()
             || !self.dirty.is_empty()
             || self.paused.is_looking(self.sessions.len())
     }
@@ -745,15 +778,22 @@ impl State {
             }
             self.came_back(from, index, &batch, job);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");
-            if let Pending::Flight(mut flight, gathered) = std::mem::take(&mut session.pending) {
-                let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
-                self.go_on(flight, gathered, progress, index);
-                continue;
+            match std::mem::take(&mut session.pending) {
+                Pending::Flight(mut flight, gathered) => {
+                    let progress = flight.arrived_in(&batch, at, ShardId(from as u16), &mut self.steps);
+                    self.go_on(flight, gathered, progress, index);
+                    continue;
+                }
+                Pending::Unit => {
+                    self.unit_came_home(index, &batch, job);
+                    continue;
+                }
+                _ => {}
             }
             session.append_replies(&batch.replies, job.replies_from, batch.end_of(job));
             session.pending = Pending::Nothing;
-            if let Some(at) = job.put_off {
-                self.resume_put_off(index, &batch, job, at);
+            if let Some((at, put_off)) = job.put_off {
+                self.resume_put_off(index, &batch, job, at, put_off);
                 continue;
             }
             self.requests_answered(index);
@@ -782,9 +822,19 @@ impl State {
             session.pending = Pending::Flight(flight, gathered);
             return;
         }
-        let mut waiting = None;
+        let (mut waiting, mut again) = (None, None);
         match gathered {
-            Some(gathered) => waiting = self.run_gathered(&mut flight, *gathered, index),
+            Some(gathered) => match self.run_gathered(&mut flight, *gathered, index) {
+                Ran::Over => {}
+                Ran::Waits(blocked) => waiting = Some(blocked),
+                Ran::Elsewhere(gathered) => again = Some(gathered),
+                Ran::Suspended(gathered) => {
+                    let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+                    session.pending = Pending::Flight(flight, Some(gathered));
+                    return self.later.push_back(Later::Script(index));
+                }
+            },
+            None if flight.shape() == Shape::Unit => self.unit_landed(&flight, index),
             None => {
                 let random = self.random.u64(..);
                 let session = self.sessions[index as usize].as_mut().expect("it was found just now");
@@ -804,6 +854,13 @@ impl State {
         }
         if let Some(blocked) = waiting {
             return self.wait_on(index, blocked);
+        }
+        if let Some(gathered) = again
+            && let Some(mut session) = self.sessions[index as usize].take()
+        {
+            self.begin_put_off(&mut session, PutOff::Elsewhere, &gathered.call, gathered.request);
+            self.sessions[index as usize] = Some(session);
+            return;
         }
         let session = self.sessions[index as usize].as_mut().expect("it was found just now");
         session.pending = Pending::Nothing;
@@ -837,7 +894,9 @@ impl State {
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
-        if session.pending.is_nothing() && session.closing != Closing::Now && !self.is_stopping {
+        // A transaction is carried out to its end, whether its client is there or not.
+        let goes_on = session.closing != Closing::Now || session.is_executing();
+        if session.pending.is_nothing() && goes_on && !self.is_stopping {
             let mut input = std::mem::take(&mut session.input);
             let start = session.input_start;
             let read = self.drive(&mut session, &input[start..]);
@@ -938,6 +997,7 @@ impl State {
         let (list_plain_from, skips_checksum) =
             (self.site.rules.limits.list_plain_from, self.site.rules.skips_checksum);
         self.site.rules = Tuning::rules(&self.settings);
+        self.site.rules.names = self.names;
         self.site.rules.limits.list_plain_from = list_plain_from;
         self.site.rules.skips_checksum = skips_checksum;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {

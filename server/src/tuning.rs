@@ -2,6 +2,7 @@
 
 use crate::admin::client::ClientKind;
 use ringkey_core::access::AccessRule;
+use ringkey_core::command::Names;
 use ringkey_core::commands::{Hold, Rules};
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{OutputLimit, Setting, Settings};
@@ -121,6 +122,7 @@ impl Tuning {
             limits: Self::limits(settings),
             codec: &ringkey_storage::dump::CODEC,
             scripting: &crate::script::SCRIPTING,
+            names: Names::unchanged(),
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
             skips_checksum: false,

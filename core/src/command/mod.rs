@@ -10,5 +10,5 @@ pub mod table;
 pub mod wait;
 
 pub use names::{Names, RenameError};
-pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread};
+pub use row::{Admin, Argument, Command, Flags, Group, Handler, Join, Run, Spread, Touches};
 pub use wait::{Fixed, Share, Undo, Wait};

@@ -52,6 +52,8 @@ pub struct Command {
     pub run: Run,
     /// What a call waits for that finds nothing, for commands that block their clients.
     pub waits: Option<WaitRule>,
+    /// Which of its keys count as changed, for those who watch them.
+    pub touches: Touches,
 }
 
 impl Command {
@@ -110,6 +112,7 @@ impl Command {
         spread: Spread::Gather,
         run: Run::Missing,
         waits: None,
+        touches: Touches::Written,
     };
 }
 
@@ -136,6 +139,16 @@ pub enum Run {
     OnShard(Handler),
     /// The process: sessions, settings, counters, or all shards together.
     Admin(Admin),
+}
+
+/// Which keys of a call that has changed something count as changed (WATCH).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touches {
+    /// All that it names for writing.
+    Written,
+    /// Those that its handler tells ([`Context::touch`]), because it may change only some, others than it names, or, as in
+    /// Valkey, something about them that does not count.
+    Told,
 }
 
 /// What happens to a command whose keys live on several shards.
@@ -257,11 +270,15 @@ pub enum Admin {
     RandomKey,
     Scan,
     SwapDb,
+    Unwatch,
     Shutdown,
     Debug,
     ObjectHelp,
     Migrate,
     XInfoHelp,
+    Multi,
+    Exec,
+    Discard,
     CommandLogGet,
     CommandLogHelp,
     CommandLogLen,

@@ -30,6 +30,33 @@ pub static FAMILIES: &[&[Command]] = &[
     commands::zset::rows::ROWS,
 ];
 
+/// The row with this number.
+pub fn by_id(id: u16) -> Option<&'static Command> {
+    BY_ID.get(usize::from(id)).copied().flatten()
+}
+
+static BY_ID: [Option<&'static Command>; ROW_COUNT] = rows_by_id();
+
+const fn rows_by_id() -> [Option<&'static Command>; ROW_COUNT] {
+    let mut rows: [Option<&'static Command>; ROW_COUNT] = [None; ROW_COUNT];
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let mut at = 0;
+        while at < FAMILIES[family].len() {
+            let row = &FAMILIES[family][at];
+            rows[row.id as usize] = Some(row);
+            let mut child = 0;
+            while child < row.subcommands.len() {
+                rows[row.subcommands[child].id as usize] = Some(&row.subcommands[child]);
+                child += 1;
+            }
+            at += 1;
+        }
+        family += 1;
+    }
+    rows
+}
+
 /// Slots of the index; a power of two, at least twice the number of commands.
 const SLOTS: usize = 1024;
 
@@ -212,7 +239,7 @@ const REPEATED_BYTES_MAX: usize = 128;
 
 /// The answer to a call of no command.
 #[cold]
-pub(super) fn unknown(args: &Args<'_>, names: &Names) -> CommandError {
+pub(crate) fn unknown(args: &Args<'_>, names: &Names) -> CommandError {
     if args.is_empty() {
         return CommandError::text("unknown command '', with args beginning with: ");
     }

@@ -7,22 +7,28 @@
 
 use super::Context;
 use crate::keyspace::{KeyHash, Shard};
-use crate::units::{ShardId, Slot};
+use crate::units::{DbIndex, ShardId, Slot};
 
 /// The shards of a call besides the one at hand.
 #[derive(Debug)]
 pub struct Elsewhere<'a> {
     /// By their numbers; the place of the one at hand is empty.
     shards: Vec<Option<&'a mut Shard>>,
+    /// A shard without keys, where a call runs over entries of several shards; while it does, the shard that it left.
+    bench: &'a mut Shard,
 }
 
 impl<'a> Elsewhere<'a> {
     /// Takes the shard at hand out of all shards.
-    pub fn new(shards: impl IntoIterator<Item = &'a mut Shard>, at_hand: ShardId) -> (Self, &'a mut Shard) {
+    pub fn new(
+        shards: impl IntoIterator<Item = &'a mut Shard>,
+        at_hand: ShardId,
+        bench: &'a mut Shard,
+    ) -> (Self, &'a mut Shard) {
         let mut shards: Vec<Option<&'a mut Shard>> = shards.into_iter().map(Some).collect();
         let shard = shards[at_hand.index()].take().expect("the shard at hand is one of all");
         debug_assert_eq!(shard.id, at_hand, "shards are in the order of their numbers");
-        (Self { shards }, shard)
+        (Self { shards, bench }, shard)
     }
 }
 
@@ -45,6 +51,32 @@ impl Context<'_> {
         let elsewhere = self.elsewhere.as_mut().expect("one shard has all keys of a call, unless there are others");
         let next = elsewhere.shards[id.index()].take().expect("all shards but the one at hand are elsewhere");
         elsewhere.shards[before.index()] = Some(std::mem::replace(&mut self.shard, next));
+    }
+
+    /// The shard where a call runs over entries of several.
+    ///
+    /// # Panics
+    /// If there are no shards elsewhere.
+    pub fn bench_mut(&mut self) -> &mut Shard {
+        self.elsewhere.as_mut().expect("there are several shards").bench
+    }
+
+    /// Makes that shard the one at hand, or the one that was at hand before.
+    pub fn exchange_bench(&mut self) {
+        let elsewhere = self.elsewhere.as_mut().expect("there are several shards");
+        std::mem::swap(&mut elsewhere.bench, &mut self.shard);
+    }
+
+    /// After a call over entries of several shards, when these are back: what it counted and replaced becomes that of the shard
+    /// at hand.
+    pub fn settle_bench(&mut self) {
+        let elsewhere = self.elsewhere.as_mut().expect("there are several shards");
+        self.shard.stats.add(&std::mem::take(&mut elsewhere.bench.stats));
+        self.shard.adopt_buried(elsewhere.bench);
+        debug_assert!(
+            (0..elsewhere.bench.database_count()).all(|db| elsewhere.bench.database(DbIndex(db)).is_empty()),
+            "every entry went back to its shard"
+        );
     }
 
     /// The shard with the keys of a slot, only to be looked at.

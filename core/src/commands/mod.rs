@@ -11,10 +11,14 @@ mod model_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;
-use crate::command::{Fixed, Handler};
+use crate::command::keys::KeyFlags;
+use crate::command::{Command, Fixed, Handler, Names, Touches};
+use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
+use crate::observe::Watch;
 use crate::outcome::{EffectCall, Outcome, Propagate};
+use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Reply};
 use crate::script::Scripting;
 use crate::units::{DbIndex, Millis};
@@ -44,6 +48,8 @@ pub struct Rules {
     pub is_clustered: bool,
     /// Who carries scripts out.
     pub scripting: &'static Scripting,
+    /// How scripts call the commands.
+    pub names: &'static Names,
 }
 
 /// Why keys whose time has passed stay for now.
@@ -79,6 +85,7 @@ impl Default for Rules {
             hold: Hold::No,
             is_clustered: false,
             scripting: Scripting::ABSENT,
+            names: Names::unchanged(),
             codec: Codec::ABSENT,
             compresses: true,
             any_version: false,
@@ -168,6 +175,12 @@ pub struct Context<'a> {
     pub put_off: Option<Box<Walk>>,
     /// Which keys a unit finds here.
     pub here: Here<'a>,
+    /// Where the calls of a unit are counted.
+    pub watch: Option<&'a mut Watch>,
+    /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
+    pub unit_ends: Vec<Mark>,
+    /// May the call be interrupted if it takes long?
+    pub may_suspend: bool,
     /// Why the call has not ended and has written nothing.
     pub unfinished: Option<Unfinished>,
     /// Expired keys that were come across: their removal is counted and told to the journal when the handler is done.
@@ -196,6 +209,9 @@ impl<'a> Context<'a> {
             may_put_off: false,
             put_off: None,
             here: Here::Shard,
+            watch: None,
+            unit_ends: Vec::new(),
+            may_suspend: false,
             unfinished: None,
             expired: Vec::new(),
             removed: 0,
@@ -267,6 +283,7 @@ impl<'a> Context<'a> {
             {
                 database.discard(entry);
                 self.shard.waiting.note_gone(*db, &key);
+                self.shard.watched.touch(*db, &key, Touch::Expired);
             }
         }
         self.removed = expired.len();
@@ -485,6 +502,42 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn note_filled_in(&mut self, db: DbIndex, key: &Key<'_>) {
         self.shard.waiting.fill(db, key);
+    }
+
+    /// A key has changed in a way that counts for those who watch it. For calls of rows that say so ([`Touches::Told`]).
+    #[inline]
+    pub fn touch(&mut self, key: &Key<'_>) {
+        self.touch_in(self.db, key);
+    }
+
+    /// The same for a key of any database.
+    #[inline]
+    pub fn touch_in(&mut self, db: DbIndex, key: &Key<'_>) {
+        self.shard.watched.touch(db, key, Touch::Changed);
+    }
+
+    /// After each call: tells those who watch its keys what it has changed.
+    #[inline]
+    pub fn note_touched(&mut self, row: &Command, args: &Args<'_>, outcome: &Outcome) {
+        if outcome.changes > 0
+            && row.touches == Touches::Written
+            && (self.shard.watched.is_active() || self.elsewhere.is_some())
+        {
+            self.touch_written(row, args);
+        }
+    }
+
+    #[cold]
+    fn touch_written(&mut self, row: &Command, args: &Args<'_>) {
+        let at_hand = self.shard.id;
+        row.visit_keys(args, |index, spec| {
+            if !spec.flags.has(KeyFlags::RO) {
+                let key = self.shard.key(args.get(index));
+                self.go_to(key.hash);
+                self.touch(&key);
+            }
+        });
+        self.go_to_shard(at_hand);
     }
 
     /// A call has found nothing that it could take: its client waits if it may, and else gets `nothing` as its reply.

@@ -1,19 +1,46 @@
 //! Calls within a unit: the commands of a script, and those of a transaction that is carried out over the data of several
 //! shards. They take effect together.
+//!
+//! A unit runs on one core. Where that has not all data at hand, a call may turn out to need a key that is elsewhere: then
+//! what the unit has written is undone ([`undo`]) and it is begun anew on a core to which all shards have lent what they have.
+//! There a call whose keys live on several shards runs over them as if there were one ([`spread`]).
+
+pub mod exec;
+mod process;
+mod spread;
+#[cfg(test)]
+mod tests;
+mod undo;
 
 use super::Context;
-use crate::command::{Command, Flags, Run, table};
+use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
+use crate::keyspace::Key;
+use crate::keyspace::watched::Touched;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
+use crate::txn::batch::push_key_locks;
+use crate::txn::locks::{LockTable, Owner, Scope};
 use crate::units::DbIndex;
+pub(crate) use process::unanswered;
+use smallvec::SmallVec;
+use undo::Saved;
 
 /// Which keys a call finds at the shard at hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Here<'a> {
-    /// All that the shard owns and nobody has locked.
+    /// All that the shard owns.
     Shard,
-    /// Those whose entries were lent: their hashes, sorted.
-    Lent(&'a [u64]),
+    /// The same, while others have locked some of them.
+    Contended {
+        /// Who has locked what.
+        locks: &'a LockTable,
+        /// The hashes of the keys that the call names: for these it was admitted.
+        named: &'a [u64],
+        /// Who runs it, if that is somebody whose own locks are no obstacle, nor who waits behind them.
+        owner: Option<Owner>,
+    },
+    /// Those whose entries were lent: their databases and hashes, sorted.
+    Lent(&'a [(DbIndex, u64)]),
     /// All keys that there are.
     Everything,
 }
@@ -37,7 +64,8 @@ pub enum Within {
     },
     /// It was not carried out because it needs what is elsewhere: the unit is to be rolled back and begun anew.
     Elsewhere,
-    /// It was not carried out because somebody has locked a key that the unit did not name: to be tried again later.
+    /// It was not carried out because somebody has locked a key that the unit did not name: to be tried again later, or to be
+    /// taken for [`Within::Elsewhere`].
     Locked,
 }
 
@@ -56,12 +84,19 @@ pub struct Unit {
     pub allows_oom: bool,
     /// May their keys be of several slots in a cluster?
     pub allows_several_slots: bool,
-    /// Is it certain that only the keys are touched that the call names? Then nothing need ever be undone.
+    /// Is it certain that only keys are touched that the unit names? Then nothing need ever be undone.
     pub is_proven: bool,
     /// Has anything been written?
     pub has_written: bool,
     changes: u32,
     effects: Vec<EffectCall>,
+    /// The database that the effects so far are about.
+    effects_db: DbIndex,
+    saved: Vec<Saved>,
+    /// What is to be told to those who watch keys when it is certain that nothing will be undone.
+    touched: Vec<Touched>,
+    /// The slot of the keys so far, in a cluster.
+    slot: Option<crate::units::Slot>,
 }
 
 impl Unit {
@@ -78,53 +113,239 @@ impl Unit {
             has_written: false,
             changes: 0,
             effects: Vec::new(),
+            effects_db: db,
+            saved: Vec::new(),
+            touched: Vec::new(),
+            slot: None,
         }
     }
 
-    /// What all of it leaves behind, as one.
-    pub fn into_outcome(self) -> Outcome {
-        match self.effects.is_empty() {
-            true => Outcome { changes: self.changes, propagate: Propagate::Nothing },
-            false => Outcome::rewritten(self.changes, self.effects),
+    fn note_effects(&mut self, propagate: Propagate, journaling: bool, args: &Args<'_>) {
+        if !journaling || matches!(propagate, Propagate::Nothing) {
+            return;
+        }
+        if self.effects_db != self.db {
+            self.effects_db = self.db;
+            self.effects.push(select(self.db));
+        }
+        match propagate {
+            Propagate::Nothing => {}
+            Propagate::AsGiven => self.effects.push(EffectCall::new(args.iter())),
+            Propagate::Calls(calls) => self.effects.extend(calls),
         }
     }
 }
 
+fn select(db: DbIndex) -> EffectCall {
+    EffectCall::new([&b"SELECT"[..], itoa::Buffer::new().format(db.0).as_bytes()])
+}
+
+const NOT_FROM_SCRIPT: CommandError = CommandError::text("This Valkey command is not allowed from script");
+
 impl Context<'_> {
+    /// The unit is over: what all of it leaves behind, as one.
+    pub fn end_unit(&mut self, mut unit: Unit) -> Outcome {
+        for Touched { db, key, touch } in std::mem::take(&mut unit.touched) {
+            let key = self.shard.key(&key);
+            self.shard.watched.touch(db, &key, touch);
+        }
+        if unit.effects.is_empty() {
+            return Outcome { changes: unit.changes, propagate: Propagate::Nothing };
+        }
+        if unit.effects_db != self.db {
+            unit.effects.push(select(self.db));
+        }
+        Outcome::rewritten(unit.changes, unit.effects)
+    }
+
     /// Carries out one call of a unit and appends its reply, which may be an error.
     pub fn call_within(&mut self, unit: &mut Unit, args: &Args<'_>, out: &mut ReplyBuffer) -> Within {
-        let row = match resolve(args) {
-            Ok(row) => row,
-            Err(error) => return fail(unit, &error, out),
-        };
-        let Run::OnShard(handler) = row.run else {
-            return fail(unit, &CommandError::text("This Valkey command is not allowed from script"), out);
-        };
-        let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
-        let (outcome, result) = self.run(handler, args, &mut Reply::new(out, unit.protocol));
-        (self.db, self.first_key) = (db, first_key);
-        unit.has_written |= row.flags.has(Flags::WRITE);
-        unit.changes += outcome.changes;
-        match outcome.propagate {
-            Propagate::Nothing => {}
-            Propagate::AsGiven if !self.shard.journaling => {}
-            Propagate::AsGiven => unit.effects.push(EffectCall::new(args.iter())),
-            Propagate::Calls(calls) => unit.effects.extend(calls),
+        match resolve(self.rules.names, args).and_then(|row| check(unit, row).map(|()| row)) {
+            Ok(row) => self.run_within(unit, row, args, out),
+            Err(error) => fail(unit, &error, out),
         }
+    }
+
+    /// The same for a call that has been looked up and may be carried out.
+    pub fn run_within(
+        &mut self,
+        unit: &mut Unit,
+        row: &'static Command,
+        args: &Args<'_>,
+        out: &mut ReplyBuffer,
+    ) -> Within {
+        if let Some(watch) = &mut self.watch {
+            watch.start();
+        }
+        let within = match row.run {
+            Run::OnShard(_) => self.run_on_shard(unit, row, args, out),
+            Run::Admin(admin) => self.run_of_process(unit, row, admin, args, out),
+            Run::Missing | Run::Container => fail(unit, &table::unknown(args, self.rules.names), out),
+        };
+        if let (Some(watch), Within::Done { failed }) = (&mut self.watch, within) {
+            let ticks = watch.lap();
+            watch.record(row, ticks, failed);
+        }
+        within
+    }
+
+    fn run_on_shard(
+        &mut self,
+        unit: &mut Unit,
+        row: &'static Command,
+        args: &Args<'_>,
+        out: &mut ReplyBuffer,
+    ) -> Within {
+        let of_all = matches!(row.spread, Spread::EveryShard { .. });
+        let needs_all = of_all || row.needs_every_shard(args);
+        if needs_all && !self.has_everything() {
+            return Within::Elsewhere;
+        }
+        let keys = self.keys_of(row, args);
+        if let Err(error) = self.check_slots(unit, &keys) {
+            return fail(unit, &error, out);
+        }
+        if let Some(missing) = self.find_missing(row, args, unit.db, &keys) {
+            return missing;
+        }
+        let writes = row.flags.has(Flags::WRITE);
+        let may_be_undone = writes && !unit.is_proven && !self.has_everything();
+        if may_be_undone && !self.save(unit, row, args, &keys) {
+            return Within::Elsewhere;
+        }
+        let holds_back = may_be_undone && self.shard.watched.is_active();
+        if holds_back {
+            self.shard.watched.note_all(true);
+        }
+        let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
+        let (may_block, may_put_off) = (self.may_block, self.may_put_off);
+        (self.may_block, self.may_put_off) = (false, false);
+        let (outcome, result) = match &self.elsewhere {
+            Some(_) if of_all => self.run_on_all(row, args, unit.protocol, out),
+            Some(_) => self.run_where_keys_are(row, args, &keys, unit.protocol, out),
+            None => self.run_here(row, args, unit.protocol, out),
+        };
+        self.note_touched(row, args, &outcome);
+        if holds_back {
+            unit.touched.append(&mut self.shard.watched.take_notes());
+            self.shard.watched.note_all(false);
+        }
+        (self.db, self.first_key) = (db, first_key);
+        (self.may_block, self.may_put_off) = (may_block, may_put_off);
+        self.waits = false;
+        if writes && self.elsewhere.is_none() && self.shard.waiting.minded_keys() > 0 {
+            keys.iter().for_each(|key| self.shard.waiting.note_gone(unit.db, key));
+        }
+        unit.has_written |= writes;
+        unit.changes += outcome.changes;
+        unit.note_effects(outcome.propagate, self.shard.journaling, args);
         match result {
             Ok(()) => Within::Done { failed: false },
             Err(error) => fail(unit, &error, out),
         }
     }
 
-    /// Undoes what the calls of a unit did.
-    pub fn roll_back(&mut self, unit: &mut Unit) {
-        debug_assert!(!unit.has_written, "what was written can be undone");
+    /// Runs a call on the shard at hand.
+    fn run_here(
+        &mut self,
+        row: &'static Command,
+        args: &Args<'_>,
+        protocol: Protocol,
+        out: &mut ReplyBuffer,
+    ) -> (Outcome, Result<(), CommandError>) {
+        let Run::OnShard(handler) = row.run else { return (Outcome::unchanged(), Err(NOT_FROM_SCRIPT)) };
+        self.run(handler, args, &mut Reply::new(out, protocol))
+    }
+
+    /// Are all keys that there are at hand?
+    pub fn has_everything(&self) -> bool {
+        match self.here {
+            Here::Everything => true,
+            Here::Lent(_) => false,
+            Here::Shard | Here::Contended { .. } => self.shard.map.shards() == 1,
+        }
+    }
+
+    fn keys_of<'k>(&self, row: &Command, args: &Args<'k>) -> SmallVec<[Key<'k>; 4]> {
+        let mut keys = SmallVec::new();
+        row.visit_keys(args, |index, _| keys.push(self.shard.key(args.get(index))));
+        keys
+    }
+
+    /// In a cluster, the keys of a script are of one slot, which is one of this node, unless the script says otherwise.
+    fn check_slots(&self, unit: &mut Unit, keys: &[Key<'_>]) -> Result<(), CommandError> {
+        if !self.rules.is_clustered || !unit.is_script || unit.allows_several_slots {
+            return Ok(());
+        }
+        for key in keys {
+            if *unit.slot.get_or_insert(key.hash.slot) != key.hash.slot {
+                return Err(CommandError::text("Script attempted to access keys that do not hash to the same slot"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Is a key of a call not at hand?
+    fn find_missing(&self, row: &Command, args: &Args<'_>, db: DbIndex, keys: &[Key<'_>]) -> Option<Within> {
+        match self.here {
+            Here::Everything => None,
+            Here::Shard | Here::Contended { .. } if keys.iter().any(|key| !self.shard.owns(key)) => {
+                Some(Within::Elsewhere)
+            }
+            Here::Shard => None,
+            Here::Contended { locks, named, owner } => {
+                let mut requests = SmallVec::new();
+                push_key_locks(row, args, None, |key| self.shard.key(key).hash, &mut requests);
+                requests.retain(|request| !named.contains(&request.fingerprint.0));
+                let is_free = match owner {
+                    None => locks.is_free(Scope::Keys(&requests)),
+                    Some(_) => !locks.is_held(&requests, owner),
+                };
+                (!requests.is_empty() && !is_free).then_some(Within::Locked)
+            }
+            Here::Lent(lent) => {
+                let is_lent = |key: &Key<'_>, db| lent.binary_search(&(db, key.hash.hash)).is_ok();
+                let other = other_database(row, args);
+                let all = keys.iter().all(|key| is_lent(key, db) && other.is_none_or(|other| is_lent(key, other)));
+                (!all).then_some(Within::Elsewhere)
+            }
+        }
     }
 }
 
-fn resolve(args: &Args<'_>) -> Result<&'static Command, CommandError> {
-    table::lookup(args.get(0)).ok_or_else(|| CommandError::text("Unknown Valkey command called from script"))
+/// The other database whose keys a call touches, if any.
+pub fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
+    match row.name {
+        "copy" => super::key::other_database(row, args),
+        "move" => crate::number::parse_integer(args.get(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex),
+        _ => None,
+    }
+}
+
+fn resolve(names: &Names, args: &Args<'_>) -> Result<&'static Command, CommandError> {
+    const UNKNOWN: CommandError = CommandError::text("Unknown command called from script");
+    const ARITY: CommandError = CommandError::text("Wrong number of args calling command from script");
+    match names.find(args) {
+        Some(row) if row.is_missing() => Err(UNKNOWN),
+        Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) => Ok(row),
+        Some(_) => Err(ARITY),
+        None if args.len() > 1 && names.lookup(args.get(0)).is_some() => Err(table::unknown(args, names)),
+        None => Err(UNKNOWN),
+    }
+}
+
+fn check(unit: &Unit, row: &Command) -> Result<(), CommandError> {
+    if unit.is_script && row.flags.has(Flags::NOSCRIPT) {
+        return Err(NOT_FROM_SCRIPT);
+    }
+    // A script within a script, or a transaction: its rows are all marked so, in case a new one is not.
+    if matches!(row.group, Group::Transactions) || matches!(row.run, Run::Admin(Admin::Migrate)) {
+        return Err(NOT_FROM_SCRIPT);
+    }
+    if unit.reads_only && row.flags.has(Flags::WRITE) {
+        return Err(CommandError::text("Write commands are not allowed from read-only scripts."));
+    }
+    Ok(())
 }
 
 fn fail(unit: &Unit, error: &CommandError, out: &mut ReplyBuffer) -> Within {

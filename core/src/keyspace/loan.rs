@@ -8,6 +8,7 @@ use super::database::Database;
 use super::dict::Remains;
 use super::shard::{Shard, Stats};
 use super::waiting::{Filled, Waiting};
+use super::watched::Watched;
 use crate::units::ShardId;
 use std::collections::VecDeque;
 
@@ -19,6 +20,8 @@ pub struct Loan {
     is_waited_for: bool,
     /// Keys that have got something meanwhile, if so.
     filled: Vec<Filled>,
+    /// Who watches these keys.
+    watched: Watched,
     /// What is left of what was flushed meanwhile.
     remains: VecDeque<Remains>,
 }
@@ -40,6 +43,7 @@ impl Shard {
             databases: std::mem::replace(&mut self.databases, std::mem::take(&mut self.vacant)),
             is_waited_for: !self.waiting.is_empty(),
             filled: Vec::new(),
+            watched: std::mem::take(&mut self.watched),
             remains: VecDeque::new(),
         }
     }
@@ -48,9 +52,12 @@ impl Shard {
     pub fn take_back(&mut self, loan: Loan) {
         assert!(self.is_lent, "only what was lent comes back");
         self.is_lent = false;
-        let Loan { databases, filled, remains, .. } = loan;
+        let Loan { databases, filled, watched, remains, .. } = loan;
         self.vacant = std::mem::replace(&mut self.databases, databases);
         debug_assert!(self.vacant.iter().all(Database::is_empty), "nothing was put where the data was away");
+        debug_assert_eq!(self.watched.clients(), 0, "nobody begins to watch what is away");
+        self.watched = watched;
+        std::mem::take(&mut self.late_forgets).into_iter().for_each(|client| self.watched.forget(client));
         self.remains.extend(remains);
         for Filled { db, key, .. } in filled {
             self.waiting.fill(db, &self.hasher.key(&key));
@@ -75,6 +82,7 @@ impl Shard {
         debug_assert!(self.databases.is_empty(), "a guest has one loan at a time");
         self.databases = loan.databases;
         self.remains = loan.remains;
+        self.watched = loan.watched;
         self.waiting = if loan.is_waited_for { Waiting::noting() } else { Waiting::default() };
         self.journaling = host.journaling;
         self.active_expire = host.active_expire;
@@ -88,6 +96,7 @@ impl Shard {
             databases: std::mem::take(&mut self.databases),
             is_waited_for: false,
             filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
+            watched: std::mem::take(&mut self.watched),
             remains: std::mem::take(&mut self.remains),
         };
         (loan, std::mem::take(&mut self.stats))

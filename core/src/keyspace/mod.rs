@@ -16,6 +16,7 @@ pub mod scan;
 pub mod shard;
 pub mod slot;
 pub mod waiting;
+pub mod watched;
 
 mod chunks;
 mod directory;

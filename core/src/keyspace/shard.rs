@@ -7,6 +7,7 @@ use super::expiry::{Expired, Progress, expire_some};
 use super::pins::Pins;
 use super::slot::{Key, KeyHasher, ShardMap};
 use super::waiting::Waiting;
+use super::watched::{Presence, Touch, Watched};
 use crate::prng::Prng;
 use crate::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
@@ -87,6 +88,10 @@ pub struct Shard {
     pub lazy_free: LazyFree,
     /// Who waits for keys.
     pub waiting: Waiting,
+    /// Who watches keys.
+    pub watched: Watched,
+    /// Clients who stopped watching while the data was lent, and with it `watched`.
+    pub(super) late_forgets: Vec<u64>,
     /// Keys that must stay for now.
     pub pins: Pins,
     /// Why payloads of values were refused, for whoever writes the log.
@@ -124,6 +129,8 @@ impl Shard {
             holds_expired: false,
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
+            watched: Watched::default(),
+            late_forgets: Vec::new(),
             pins: Pins::default(),
             refusals: Vec::new(),
             is_lent: false,
@@ -191,8 +198,42 @@ impl Shard {
         self.databases[index.index()].random(&mut self.prng)
     }
 
+    /// A client watches a key from now on.
+    pub fn watch(&mut self, client: u64, db: DbIndex, key: &Key<'_>, now: Millis) {
+        let is_expired = self.presence(db, key, now) == Presence::Expired;
+        self.watched.watch(client, db, key, is_expired);
+    }
+
+    /// A client watches nothing any more.
+    pub fn forget_watcher(&mut self, client: u64) {
+        if self.is_lent {
+            self.late_forgets.push(client);
+        } else {
+            self.watched.forget(client);
+        }
+    }
+
+    /// Has any key that a client watches changed, or has its time passed, since the client began to watch it?
+    pub fn has_changed_for(&self, client: u64, now: Millis) -> bool {
+        debug_assert!(!self.is_lent, "nobody knows while the data is away");
+        let is_past = |(db, key): (DbIndex, Key<'_>)| self.presence(db, &key, now) == Presence::Expired;
+        self.watched.has_changed(client) || self.watched.keys_of(client).any(is_past)
+    }
+
+    fn presence(&self, db: DbIndex, key: &Key<'_>, now: Millis) -> Presence {
+        presence(self.database(db), key, now)
+    }
+
     /// Exchanges the contents of two databases.
-    pub fn swap_databases(&mut self, one: DbIndex, other: DbIndex) {
+    pub fn swap_databases(&mut self, one: DbIndex, other: DbIndex, now: Millis) {
+        if self.watched.is_active() && one != other {
+            let Self { watched, databases, .. } = &mut *self;
+            let databases = &*databases;
+            for (db, with) in [(one, other), (other, one)] {
+                let look = |db: DbIndex| move |key: &Key<'_>| presence(&databases[db.index()], key, now);
+                watched.replace(db, look(db), look(with));
+            }
+        }
         self.databases.swap(one.index(), other.index());
         // Who waits for a key waits for whatever the database of that number holds.
         self.waiting.fill_database(one);
@@ -207,6 +248,14 @@ impl Shard {
         };
         let mut keys = 0;
         range.clone().for_each(|index| self.waiting.note_all_gone(DbIndex(index as u32)));
+        if self.watched.is_active() {
+            let Self { watched, databases, .. } = &mut *self;
+            for index in range.clone() {
+                // Whoever watches a key whose time is past knows by itself if that is a change.
+                let before = |key: &Key<'_>| presence(&databases[index], key, Millis(i64::MIN));
+                watched.replace(DbIndex(index as u32), before, |_| Presence::Absent);
+            }
+        }
         for database in &mut self.databases[range] {
             keys += database.len();
             let remains = database.clear();
@@ -271,20 +320,28 @@ impl Shard {
         // Whatever runs out of budget is first the next time, so no database waits for another one for ever.
         for step in 0..self.databases.len() {
             let index = (self.next + step) % self.databases.len();
+            let db = DbIndex(index as u32);
             let (mut keys, mut fields) = (0, 0);
-            let Self { databases, waiting, hasher, .. } = &mut *self;
+            let Self { databases, waiting, watched, hasher, .. } = &mut *self;
             let mut seen = |one: Expired<'_>| {
                 match one {
                     Expired::Key(entry) => {
                         keys += 1;
-                        if waiting.minded_keys() > 0 {
-                            waiting.note_gone(DbIndex(index as u32), &hasher.key(entry.key()));
+                        if waiting.minded_keys() > 0 || watched.is_active() {
+                            let key = hasher.key(entry.key());
+                            waiting.note_gone(db, &key);
+                            watched.touch(db, &key, Touch::Expired);
                         }
                     }
-                    Expired::Field { .. } => fields += 1,
+                    Expired::Field { key, .. } => {
+                        fields += 1;
+                        if watched.is_active() {
+                            watched.touch(db, &hasher.key(key), Touch::Changed);
+                        }
+                    }
                     Expired::Emptied(_) => {}
                 }
-                expired(DbIndex(index as u32), one);
+                expired(db, one);
             };
             let progress = expire_some(&mut databases[index], now, budget_entries, &mut seen);
             self.stats.expired_keys += keys;
@@ -303,5 +360,13 @@ impl Shard {
             assert_eq!(database.dict().owned(), self.map.slots_of(self.id), "databases cover the shard's slots");
             database.check();
         }
+    }
+}
+
+fn presence(database: &Database, key: &Key<'_>, now: Millis) -> Presence {
+    match database.find(key) {
+        None => Presence::Absent,
+        Some(entry) if entry.is_expired(now) => Presence::Expired,
+        Some(_) => Presence::Present,
     }
 }

@@ -51,6 +51,15 @@ impl CommandError {
         Self::Text(Cow::Owned(text.into()))
     }
 
+    /// EXEC was refused for this reason, and the transaction dropped.
+    pub fn aborted(reason: &Self) -> Self {
+        let text = match reason.code() {
+            "ERR" => format!("Transaction discarded because of: {reason}"),
+            code => format!("Transaction discarded because of: {code} {reason}"),
+        };
+        Self::Coded("EXECABORT", text.into())
+    }
+
     /// The first word on the wire.
     pub const fn code(&self) -> &'static str {
         match self {

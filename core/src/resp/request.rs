@@ -155,6 +155,11 @@ impl<'a> Args<'a> {
         Self { spans: &self.spans[first.min(self.len())..], ..*self }
     }
 
+    /// The first `count` arguments, or all that there are, as a call of their own.
+    pub fn first(&self, count: usize) -> Self {
+        Self { spans: &self.spans[..count.min(self.len())], ..*self }
+    }
+
     /// All arguments, the name first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.iter_from(0)

@@ -12,7 +12,9 @@
 
 use super::batch::{Batch, Call};
 use super::site::{Site, Tally, context_of, run_in};
+use crate::command::Group;
 use crate::commands::elsewhere::Elsewhere;
+use crate::commands::within::Here;
 use crate::keyspace::Shard;
 use crate::resp::{Args, ReplyBuffer};
 use crate::units::{Millis, ShardId};
@@ -22,6 +24,8 @@ use crate::units::{Millis, ShardId};
 pub struct Assembly {
     /// One for each shard, made when they are needed first; the data in them is lent.
     guests: Vec<Shard>,
+    /// Where a call runs over entries of several of them.
+    bench: Option<Box<Shard>>,
 }
 
 impl Assembly {
@@ -46,10 +50,19 @@ impl Assembly {
             guest.lay_out(leg.loan.take().expect("every shard has lent its data"), host);
         }
         let at_hand = first_shard(host, call, args);
-        let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand);
+        let bench = self.bench.get_or_insert_with(|| {
+            let seed = host.prng.next_u64();
+            Box::new(Shard::scratch(host.database_count(), host.hasher.clone(), seed))
+        });
+        (bench.journaling, bench.lazy_free) = (host.journaling, host.lazy_free);
+        let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand, bench);
         let mut context = context_of(shard, &site.rules, now, call);
         context.elsewhere = Some(Box::new(elsewhere));
+        context.here = Here::Everything;
+        context.watch = Some(&mut site.watch);
+        context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);
+        site.unit_ends = std::mem::take(&mut context.unit_ends);
         drop(context);
         let guests = &mut self.guests;
         call.row.visit_keys(args, |index, _| {

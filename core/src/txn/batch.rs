@@ -6,6 +6,7 @@
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
 use crate::command::{Command, Fixed, Flags};
+use crate::keyspace::watched::Touch;
 use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, Protocol, ReplyBuffer, Span};
@@ -54,6 +55,17 @@ pub enum Blocking {
     Served,
     /// Nobody waits for it any more, or: it was given up, and nothing was done.
     Cancelled,
+}
+
+/// Why a call was put off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PutOff {
+    /// Its reply would be so long that it is to be written piece by piece.
+    Long,
+    /// It is a script that touches keys of other shards, and has been undone.
+    Elsewhere,
+    /// It is a script that takes long: its shard goes on with it, and its reply comes later in a batch of its own.
+    Suspended,
 }
 
 /// What a job locks.
@@ -117,20 +129,22 @@ pub struct Job {
     pub calls: (u32, u32),
     /// The locks it asks for, for [`Order::TryLock`] without calls: a range of the batch's locks.
     pub locks: (u32, u32),
-    /// Was it done (or were its locks refused, for [`Order::TryLock`])?
+    /// Was it not done (or were its locks refused, for [`Order::TryLock`])?
     pub refused: bool,
+    /// Has a key of its watcher changed? Then nothing was run or lent; the locks that it asks for it has nevertheless.
+    pub is_stale: bool,
     /// Where its replies begin.
     pub replies_from: Mark,
     /// How long its calls took that are parts, in ticks.
     pub part_ticks: u64,
     /// May it wait for keys, or does it?
     pub blocking: Blocking,
-    /// The call whose reply would be so long that it was put off: neither it nor those behind it were run.
-    pub put_off: Option<u32>,
+    /// The call that was put off, and why: neither it nor those behind it were run to the end.
+    pub put_off: Option<(u32, PutOff)>,
     /// Do its calls take effect together? Then nobody else is served between them.
     pub is_unit: bool,
-    /// The client whose watched keys are looked at before anything is run or lent: the job is refused if one has changed.
-    /// None: 0.
+    /// The client whose watched keys are looked at before anything is run or lent: the job is stale if one has changed.
+    /// What it watches is locked for reading, too, so that nobody who changes it is half done. None: 0.
     pub watcher: u64,
 }
 
@@ -151,6 +165,8 @@ pub struct Lent {
     pub key: u32,
     /// The entry, if the key exists.
     pub entry: Option<OwnedEntry>,
+    /// What became of it meanwhile, for those who watch the key at home.
+    pub touch: Option<Touch>,
 }
 
 /// A message between cores.
@@ -178,10 +194,14 @@ pub struct Batch {
     pub replies: ReplyBuffer,
     /// Entries on their way to or from a borrower.
     pub lent: Vec<Lent>,
+    /// Does anybody watch keys of the shard that lends?
+    pub is_watched: bool,
     /// All data of a shard on its way to or from a borrower.
     pub loan: Option<Loan>,
     /// Owners whose locks are to be released before anything else is done.
     pub releases: Vec<Owner>,
+    /// Clients who watch nothing any more: forgotten before anything else is done.
+    pub unwatches: Vec<u64>,
     /// Jobs that wait for keys and are given up, after everything else is done.
     pub cancels: Vec<Owner>,
     /// Does it come home besides the batch that brought its job?
@@ -209,7 +229,9 @@ impl Batch {
         debug_assert!(self.loan.is_none(), "the data of a shard goes home");
         self.is_answer = false;
         self.is_extra = false;
+        self.is_watched = false;
         self.cancels.clear();
+        self.unwatches.clear();
         self.shared.clear();
         self.spans.clear();
         self.calls.clear();
@@ -236,7 +258,7 @@ impl Batch {
 
     /// Nothing to do and nothing to release?
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.releases.is_empty() && self.cancels.is_empty()
+        self.jobs.is_empty() && self.releases.is_empty() && self.cancels.is_empty() && self.unwatches.is_empty()
     }
 
     /// Does anybody wait for its return? Not of releases, returned entries, and those who want to be told later.
@@ -263,6 +285,7 @@ impl Batch {
             calls,
             locks,
             refused,
+            is_stale: false,
             replies_from,
             part_ticks,
             blocking,
@@ -290,6 +313,11 @@ impl Batch {
         self.locks.extend_from_slice(&other.locks);
         let job = self.jobs.last_mut().expect("a job is opened before its locks are pushed");
         job.locks = (from, self.locks.len() as u32);
+    }
+
+    /// Copies one call of `other` into the job opened last.
+    pub fn push_call_of(&mut self, other: &Batch, call: &Call) {
+        self.push_call(call, &other.args(call));
     }
 
     /// Notes the locks that its only job needs.
@@ -397,6 +425,17 @@ impl Batch {
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));
         }
+        alone
+    }
+
+    /// Copies a call of job `index` into a batch of its own.
+    pub fn split_off_call(&self, index: usize, at: u32) -> Box<Batch> {
+        let (job, call) = (&self.jobs[index], &self.calls[at as usize]);
+        let mut alone = Box::new(Batch::new(self.home));
+        alone.sent_at = self.sent_at;
+        alone.is_extra = true;
+        alone.open_job(job.ticket, job.owner, Order::Run, Reach::Keys);
+        alone.push_call(call, &self.args(call));
         alone
     }
 

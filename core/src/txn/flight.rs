@@ -4,7 +4,7 @@
 //! - **calls**: a stretch of a pipeline, or the fragments of a command that falls apart by keys. Up to two legs are
 //!   visited one after the other; each visit locks and runs in one, so two cores cost one hop. The locks hide what a
 //!   leg did from everybody until the last leg has run. For a pipeline only those calls keep locks that run before an
-//!   earlier call of another leg (program order); for fragments all do (atomicity).
+//!   earlier call of another leg (program order); for fragments, and for the calls of a transaction, all do (atomicity).
 //!   With three legs and more the locks are first tried on all legs at once; if all are granted, all legs run at once.
 //!   If any is refused, all are given back and the legs are visited in order. Who tries never waits, who waits goes
 //!   upwards only: no deadlock, and nothing that was run is ever undone.
@@ -18,11 +18,12 @@
 //!   anything, says what is run under them and ends them ([`Flight::begin_second_round`]).
 
 use super::batch::{Batch, Call, Order, Reach};
+use super::join::{Part, join_replies};
 use super::locks::Owner;
 use crate::command::Join;
 use crate::keyspace::KeyHash;
 use crate::resp::reply::Mark;
-use crate::resp::{Args, Protocol, Reply, ReplyBuffer};
+use crate::resp::{Args, Protocol, ReplyBuffer};
 use crate::units::ShardId;
 use smallvec::SmallVec;
 
@@ -78,6 +79,8 @@ struct Leg {
 pub enum Shape {
     /// Each call has a reply of its own.
     Calls,
+    /// The same, and all take effect together.
+    Unit,
     /// All calls have one reply together.
     Joined(Join),
     /// The legs lend entries; the reply is the caller's.
@@ -157,7 +160,7 @@ impl Flight {
         let leg = at as u16;
         let keep = match self.shape {
             Shape::Calls => leg < self.latest_leg,
-            Shape::Joined(_) => at + 1 < self.legs.len(),
+            Shape::Joined(_) | Shape::Unit => at + 1 < self.legs.len(),
             Shape::Gather | Shape::TwoRounds => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
@@ -235,10 +238,11 @@ impl Flight {
 
     /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
     pub fn join(&mut self, shard: ShardId, order: Order, batch: &mut Batch) {
-        let owner = self.owner;
+        let (owner, is_unit) = (self.owner, self.shape == Shape::Unit);
         let leg = self.leg_of(shard);
         let packed = leg.batch.as_deref().expect("a leg that joins others waits at home");
         batch.open_job(packed.jobs[0].ticket, owner, order, Reach::Keys);
+        batch.jobs.last_mut().expect("it was opened just now").is_unit = is_unit;
         if order == Order::TryLock {
             batch.push_locks_of(packed);
         } else {
@@ -340,6 +344,19 @@ impl Flight {
         self.shape == Shape::Gather && self.reach != Reach::Keys
     }
 
+    /// The shards of `watched` are to lend nothing if a key has changed that this client watches.
+    pub fn set_watcher(&mut self, client: u64, watched: &[ShardId]) {
+        for leg in self.legs.iter_mut().filter(|leg| watched.contains(&leg.shard)) {
+            let batch = leg.batch.as_mut().expect("a flight that has not started holds its batches");
+            batch.jobs[0].watcher = client;
+        }
+    }
+
+    /// Has a watched key changed?
+    pub fn is_stale(&self) -> bool {
+        self.legs.iter().filter_map(|leg| leg.batch.as_deref()).any(|batch| batch.jobs[0].is_stale)
+    }
+
     /// The batches with the lent entries, in the order of the shards.
     pub fn lent_batches(&mut self) -> SmallVec<[&mut Batch; 4]> {
         self.legs.iter_mut().filter_map(|leg| leg.batch.as_deref_mut()).collect()
@@ -396,7 +413,7 @@ impl Flight {
             let batch = self.legs[leg].batch.as_deref().expect("all legs are back");
             let (from, to) = batch.reply_range(&batch.jobs[0], next[leg]);
             next[leg] += 1;
-            Part { batch, from, to }
+            Part { replies: &batch.replies, from, to }
         })
     }
 
@@ -411,7 +428,7 @@ impl Flight {
         let mut run: Option<Part<'_>> = None;
         for part in replies {
             match &mut run {
-                Some(run) if std::ptr::eq(run.batch, part.batch) => run.to = part.to,
+                Some(run) if std::ptr::eq(run.replies, part.replies) => run.to = part.to,
                 _ => {
                     if let Some(run) = run.replace(part) {
                         run.copy_to(out);
@@ -437,68 +454,5 @@ impl Leg {
         batch.jobs[0].refused = false;
         batch.is_answer = false;
         Step::Send(self.shard, batch)
-    }
-}
-
-/// The reply of one call.
-struct Part<'a> {
-    batch: &'a Batch,
-    from: Mark,
-    to: Mark,
-}
-
-impl Part<'_> {
-    fn copy_to(&self, out: &mut ReplyBuffer) {
-        out.append_range(&self.batch.replies, self.from, self.to);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.batch.replies.bytes[self.from.bytes..self.to.bytes]
-    }
-
-    fn is_error(&self) -> bool {
-        self.bytes().first() == Some(&b'-')
-    }
-
-    /// The number in the first line, and where the next line begins.
-    fn head(&self) -> (i64, Mark) {
-        let bytes = self.bytes();
-        let end = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
-        let number = crate::number::parse_integer(bytes.get(1..end).unwrap_or_default()).unwrap_or(0);
-        (number, Mark { bytes: self.from.bytes + end + 2, shared: self.from.shared })
-    }
-}
-
-fn join_replies<'a>(
-    join: Join,
-    protocol: Protocol,
-    parts: impl Iterator<Item = Part<'a>>,
-    random: u64,
-    out: &mut ReplyBuffer,
-) {
-    let parts: SmallVec<[Part<'a>; 16]> = parts.collect();
-    if let Some(error) = parts.iter().find(|part| part.is_error()) {
-        return out.append_range(&error.batch.replies, error.from, error.to);
-    }
-    match join {
-        Join::Sum => Reply::new(out, protocol).integer(parts.iter().map(|part| part.head().0).sum()),
-        Join::Ok => Reply::new(out, protocol).ok(),
-        Join::InOrder | Join::Concat => {
-            let total = parts.iter().map(|part| part.head().0).sum::<i64>();
-            Reply::new(out, protocol).array(total.max(0) as usize);
-            parts.iter().for_each(|part| out.append_range(&part.batch.replies, part.head().1, part.to));
-        }
-        Join::ByLot => {
-            let total = parts.iter().map(|part| part.head().0).sum::<i64>().max(1) as u64;
-            let mut lot = (random % total) as i64;
-            for part in &parts {
-                let (weight, rest) = part.head();
-                if lot < weight {
-                    return out.append_range(&part.batch.replies, rest, part.to);
-                }
-                lot -= weight;
-            }
-            Reply::new(out, protocol).null();
-        }
     }
 }

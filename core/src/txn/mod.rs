@@ -10,5 +10,6 @@
 pub mod assembly;
 pub mod batch;
 pub mod flight;
+pub(crate) mod join;
 pub mod locks;
 pub mod site;

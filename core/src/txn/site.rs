@@ -5,14 +5,19 @@
 
 mod long;
 mod parked;
+mod slow;
 
 use self::parked::Parked;
-use super::batch::{Batch, Blocking, Call, Job, Lent, Order, Reach, lock_of, push_key_locks};
-use super::locks::{Grant, LockTable, Owner, Request as LockRequest, Scope};
-use crate::command::{Fixed, Flags, Run};
+use self::slow::Slow;
+use super::batch::{Batch, Blocking, Call, Job, Lent, Order, PutOff, Reach, lock_of, push_key_locks};
+use super::locks::{Fingerprint, Grant, LockTable, Mode, Owner, Request as LockRequest, Scope};
+use crate::command::{Fixed, Flags, Group, Run};
+use crate::commands::within::{Here, Unfinished};
 use crate::commands::{Context, Hold, Rules};
+use crate::keyspace::watched::noted;
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::Watch;
+use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
 use hashbrown::HashMap;
@@ -43,10 +48,14 @@ pub struct Site {
     fixed: Option<Box<Fixed>>,
     /// Jobs to watch keys that came while the data was lent.
     late_watches: Vec<Box<Batch>>,
+    /// Scripts that take long.
+    slow: Vec<Slow>,
     /// Was the last call put off?
-    has_put_off: bool,
+    has_put_off: Option<PutOff>,
     /// Whose locks are no obstacle, because what it did here is done.
     acting: Option<Owner>,
+    /// Are calls being run that take effect together? Then nobody is served between them.
+    is_in_unit: bool,
     /// Changes made to the data set since the start.
     pub changes: u64,
     /// Calls that ended in an error reply.
@@ -55,6 +64,8 @@ pub struct Site {
     pub lock_waits: u64,
     /// Counts and durations of commands.
     pub watch: Watch,
+    /// Where the replies of the calls of the last transaction end that ran over lent data.
+    pub unit_ends: Vec<Mark>,
 }
 
 impl Site {
@@ -73,12 +84,15 @@ impl Site {
             served: Vec::new(),
             fixed: None,
             late_watches: Vec::new(),
-            has_put_off: false,
+            has_put_off: None,
+            slow: Vec::new(),
             acting: None,
+            is_in_unit: false,
             changes: 0,
             errors: ErrorCounts::default(),
             lock_waits: 0,
             watch: Watch::default(),
+            unit_ends: Vec::new(),
         }
     }
 
@@ -161,21 +175,37 @@ impl Site {
     /// Runs one call that was admitted; tells how long it took since the watch was started or the last call ended, in ticks.
     #[inline]
     pub fn run(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> u64 {
+        if call.row.group == Group::Scripting {
+            return self.run_script(now, call, args, out);
+        }
         let tally = run_call(&mut self.shard, &self.rules, now, call, args, out);
         self.tally(tally);
         let ticks = self.watch.lap();
-        if tally.is_put_off {
-            self.note_put_off();
+        if let Some(put_off) = tally.put_off {
+            self.note_put_off(put_off);
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
         if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
             self.note_gone(call, args);
         }
-        if self.shard.waiting.has_ready() {
+        if self.shard.waiting.has_ready() && !self.is_in_unit {
             self.serve(now);
         }
         ticks
+    }
+
+    /// The calls that are run from now on take effect together: who waits for what they bring is served at their end.
+    #[inline]
+    pub fn begin_unit(&mut self) {
+        self.is_in_unit = true;
+    }
+
+    /// They were run.
+    #[inline]
+    pub fn end_unit(&mut self, now: Millis) {
+        self.is_in_unit = false;
+        self.serve_beside(now, self.acting);
     }
 
     /// Adds up what a call did.
@@ -197,6 +227,9 @@ impl Site {
 
     #[allow(clippy::vec_box)]
     fn work_through(&mut self, now: Millis, mut batch: Box<Batch>, done: &mut Vec<Box<Batch>>) {
+        for client in batch.unwatches.drain(..) {
+            self.shard.forget_watcher(client);
+        }
         for index in 0..batch.releases.len() {
             self.end_locks(now, batch.releases[index], done);
         }
@@ -250,6 +283,9 @@ impl Site {
         while next < granted.len() {
             let owner = granted[next];
             next += 1;
+            if self.is_slow(owner) {
+                continue;
+            }
             let mut batch = self.waiting.remove(&owner).expect("who waits for a lock is in the list of those who wait");
             let runs = batch.jobs[0].order == Order::Run;
             self.acting = runs.then_some(owner);
@@ -282,16 +318,18 @@ impl Site {
         match job.order {
             Order::Run if idle => return true,
             Order::RunHeld | Order::LendHeld | Order::Return | Order::Watch | Order::Poke => return true,
-            Order::Run if job.reach == Reach::Keys && self.are_free(batch, job) => return true,
+            Order::Run if job.reach == Reach::Keys && job.watcher == 0 && self.are_free(batch, job) => return true,
             _ => {}
         }
-        let (owner, order, reach) = (job.owner, job.order, job.reach);
+        let (owner, order, reach, watcher) = (job.owner, job.order, job.reach, job.watcher);
         let requests = match reach {
             Reach::Whole(_) => SmallVec::new(),
             Reach::Keys => {
                 let shard = &self.shard;
                 let only_kept = idle && order == Order::RunAndKeep;
-                batch.lock_requests(job, only_kept, |key| shard.key(key).hash)
+                let mut requests = batch.lock_requests(job, only_kept, |key| shard.key(key).hash);
+                requests.extend(shard.watched.hashes_of(job.watcher).map(shared_lock));
+                requests
             }
         };
         let scope = match reach {
@@ -299,7 +337,7 @@ impl Site {
             Reach::Keys => Scope::Keys(&requests),
         };
         match order {
-            Order::Run if reach != Reach::Keys && self.locks.is_free(scope) => true,
+            Order::Run if (reach != Reach::Keys || watcher != 0) && self.locks.is_free(scope) => true,
             Order::TryLock => {
                 batch.jobs[index].refused = !self.locks.try_acquire(owner, scope);
                 true
@@ -329,6 +367,9 @@ impl Site {
     }
 
     fn run_order(&mut self, now: Millis, batch: &mut Batch, index: usize) {
+        if batch.jobs[index].watcher != 0 && self.is_stale(now, batch, index) {
+            return;
+        }
         match batch.jobs[index].order {
             _ if batch.jobs[index].blocking == Blocking::Served => {}
             Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
@@ -340,7 +381,39 @@ impl Site {
         }
     }
 
+    /// Has a key changed that the watcher of a job watches? Then its calls have no replies. A job that runs at once ends
+    /// the watch in any case.
+    #[cold]
+    fn is_stale(&mut self, now: Millis, batch: &mut Batch, index: usize) -> bool {
+        let Batch { jobs, ends, replies, calls, .. } = batch;
+        let job = &mut jobs[index];
+        if matches!(job.order, Order::Return) || job.refused {
+            return false;
+        }
+        job.is_stale = self.shard.has_changed_for(job.watcher, now);
+        if job.order == Order::Run {
+            self.shard.forget_watcher(job.watcher);
+        }
+        if job.is_stale {
+            job.refused = job.order != Order::TryLock;
+            job.replies_from = replies.mark();
+            job.part_ticks = 0;
+            ends.resize(calls.len(), replies.mark());
+            ends[job.calls.0 as usize..job.calls.1 as usize].fill(replies.mark());
+        }
+        job.is_stale
+    }
+
     fn run_job(&mut self, now: Millis, batch: &mut Batch, index: usize) {
+        if !batch.jobs[index].is_unit {
+            return self.run_calls(now, batch, index);
+        }
+        self.begin_unit();
+        self.run_calls(now, batch, index);
+        self.end_unit(now);
+    }
+
+    fn run_calls(&mut self, now: Millis, batch: &mut Batch, index: usize) {
         let Batch { bytes, shared, spans, calls, jobs, ends, replies, slow, .. } = batch;
         let job: &mut Job = &mut jobs[index];
         job.replies_from = replies.mark();
@@ -352,16 +425,22 @@ impl Site {
             let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
             let ticks = self.run(now, call, &args, replies);
             ends[at] = replies.mark();
-            if self.has_put_off && self.take_put_off() {
-                job.put_off = Some(at as u32);
+            if self.has_put_off.is_some()
+                && let Some(put_off) = self.take_put_off()
+            {
+                job.put_off = Some((at as u32, put_off));
                 ends[at..job.calls.1 as usize].fill(replies.mark());
-                return;
+                break;
             }
             if call.is_part {
                 job.part_ticks += ticks;
             } else if self.watch.is_slow(ticks) {
                 slow.push((at as u32, ticks));
             }
+        }
+        if let Some((at, PutOff::Suspended)) = batch.jobs[index].put_off {
+            let alone = batch.split_off_call(index, at);
+            self.suspend(alone);
         }
     }
 
@@ -372,13 +451,14 @@ impl Site {
             batch.loan = Some(self.shard.lend());
             return;
         }
+        batch.is_watched = self.shard.watched.is_active();
         let (from, to) = batch.jobs[index].calls;
         for at in from..to {
             let (db, words) = (batch.calls[at as usize].db, batch.calls[at as usize].words);
             for word in words.0..words.1 {
                 let key = self.shard.key(batch.word(word));
                 let entry = self.shard.database_mut(db).remove(&key);
-                batch.lent.push(Lent { db, key: word, entry });
+                batch.lent.push(Lent { db, key: word, entry, touch: None });
             }
         }
     }
@@ -390,9 +470,19 @@ impl Site {
             return;
         }
         lay_out(&mut self.shard, batch);
+        for Lent { db, key, touch, .. } in &batch.lent {
+            if let Some(touch) = touch {
+                let key = self.shard.key(batch.word(*key));
+                self.shard.watched.touch(*db, &key, *touch);
+            }
+        }
         batch.lent.clear();
         self.attempt_is_over(batch.jobs[0].owner);
     }
+}
+
+fn shared_lock(hash: u64) -> LockRequest {
+    LockRequest { fingerprint: Fingerprint(hash), mode: Mode::Shared }
 }
 
 fn keys_of(calls: &mut [Call]) -> impl Iterator<Item = (DbIndex, &mut KeyHash)> {
@@ -422,7 +512,7 @@ pub struct Tally {
     /// The code of the error, if it was refused.
     pub error: Option<&'static str>,
     /// Was its reply put off?
-    pub is_put_off: bool,
+    pub put_off: Option<PutOff>,
 }
 
 /// Runs a call on a shard and writes its reply, or its error.
@@ -486,15 +576,49 @@ pub(super) fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, ou
         debug_assert_eq!(before, out.mark(), "a handler that refuses has written nothing");
         Reply::new(out, call.protocol).error(error);
     }
-    let is_put_off = context.put_off.is_some();
-    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), is_put_off }
+    context.note_touched(call.row, args, &outcome);
+    let put_off = put_off_of(context);
+    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), put_off }
+}
+
+/// Why a call has not ended, if it has not.
+#[inline]
+fn put_off_of(context: &Context<'_>) -> Option<PutOff> {
+    match context.unfinished {
+        None => context.put_off.as_ref().map(|_| PutOff::Long),
+        Some(Unfinished::Elsewhere) => Some(PutOff::Elsewhere),
+        Some(Unfinished::Suspended) => Some(PutOff::Suspended),
+    }
 }
 
 #[cold]
 fn refuse(out: &mut ReplyBuffer, protocol: Protocol) -> Tally {
     let error = CommandError::text("this command does not run on a shard");
     Reply::new(out, protocol).error(&error);
-    Tally { changes: 0, error: Some(error.code()), is_put_off: false }
+    Tally { changes: 0, error: Some(error.code()), put_off: None }
+}
+
+/// Runs a script or a transaction over lent entries.
+#[inline(never)]
+fn run_unit(
+    shard: &mut Shard,
+    home: &mut Site,
+    now: Millis,
+    call: &Call,
+    args: &Args<'_>,
+    legs: &[&mut Batch],
+    out: &mut ReplyBuffer,
+) -> Tally {
+    let all = legs.iter().flat_map(|batch| batch.lent.iter().map(|lent| (lent.db, batch.word(lent.key))));
+    let mut lent: SmallVec<[(DbIndex, u64); 16]> = all.map(|(db, name)| (db, shard.key(name).hash.hash)).collect();
+    lent.sort_unstable();
+    let mut context = context_of(shard, &home.rules, now, call);
+    context.here = Here::Lent(&lent);
+    context.watch = Some(&mut home.watch);
+    context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
+    let tally = run_in(&mut context, call, args, out);
+    home.unit_ends = std::mem::take(&mut context.unit_ends);
+    tally
 }
 
 /// Runs a call over entries that several shards have lent.
@@ -523,7 +647,11 @@ impl Workbench {
         out: &mut ReplyBuffer,
     ) -> (Tally, Tried) {
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
+        let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
+        let is_watched = legs.iter().any(|batch| batch.is_watched);
+        self.shard.watched.note_all(is_watched);
         let (tally, tried) = match may_block {
+            _ if is_unit => (run_unit(&mut self.shard, home, now, call, args, legs, out), Tried::Done),
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),
             false => (run_call(&mut self.shard, &home.rules, now, call, args, out), Tried::Done),
         };
@@ -534,6 +662,9 @@ impl Workbench {
                 batch.lent[at].entry = self.shard.database_mut(db).remove(&key);
             }
         }
+        if is_watched {
+            self.tell_touched(legs);
+        }
         debug_assert!(
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
@@ -543,6 +674,19 @@ impl Workbench {
         home.shard.adopt_buried(&mut self.shard);
         debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
         (tally, tried)
+    }
+
+    /// Notes with the lent entries what became of them.
+    #[cold]
+    fn tell_touched(&mut self, legs: &mut [&mut Batch]) {
+        let notes = self.shard.watched.take_notes();
+        self.shard.watched.note_all(false);
+        for batch in legs.iter_mut().filter(|batch| batch.is_watched) {
+            for at in 0..batch.lent.len() {
+                let Lent { db, key, .. } = batch.lent[at];
+                batch.lent[at].touch = noted(&notes, db, batch.word(key));
+            }
+        }
     }
 
     /// The shard behind it.

@@ -154,7 +154,9 @@ pub fn hello(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
 }
 
 /// RESET
-pub fn reset(state: &State, session: &mut Session) -> Result<(), CommandError> {
+pub fn reset(state: &mut State, session: &mut Session) -> Result<(), CommandError> {
+    state.end_watching(session);
+    state.discard(session);
     session.protocol = Protocol::Resp2;
     session.db = DbIndex(0);
     session.is_authenticated = !state.tuning.needs_password;

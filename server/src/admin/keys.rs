@@ -121,7 +121,7 @@ static SWAP_PART: Command = Command {
 
 fn swap_part(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let index = |at| parse_integer(args.get(at)).map_or(DbIndex(0), |index| DbIndex(index as u32));
-    ctx.shard.swap_databases(index(1), index(2));
+    ctx.shard.swap_databases(index(1), index(2), ctx.now);
     reply.ok();
     Ok(Outcome::changed(1))
 }

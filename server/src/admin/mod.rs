@@ -16,6 +16,7 @@ pub mod lolwut;
 pub mod memory;
 pub mod server;
 pub mod shutdown;
+pub mod watch;
 
 use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
@@ -144,7 +145,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::CommandDocs
         | Admin::CommandGetKeys
         | Admin::CommandGetKeysAndFlags
-        | Admin::CommandHelp => tell_of_commands(&state.names, session, admin, args),
+        | Admin::CommandHelp => tell_of_commands(state.names, session, admin, args),
         Admin::ConfigGet | Admin::ConfigSet | Admin::ConfigResetStat | Admin::ConfigRewrite | Admin::ConfigHelp => {
             config::carry_out(state, session, admin, args)
         }
@@ -157,6 +158,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::RandomKey => keys::random_key(state, session, args),
         Admin::Scan => keys::scan(state, session, args),
         Admin::SwapDb => keys::swap_databases(state, session, args),
+        Admin::Unwatch => watch::unwatch(state, session),
         Admin::Migrate => state.migrate(session, args),
         Admin::ObjectHelp => keys::object_help(session),
         Admin::XInfoHelp => keys::stream_info_help(session),
@@ -170,6 +172,8 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::SlowLogHelp
         | Admin::SlowLogLen
         | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
+        // They are part of how requests are dispatched.
+        Admin::Multi | Admin::Exec | Admin::Discard => Ok(()),
         Admin::LatencyDoctor
         | Admin::LatencyGraph
         | Admin::LatencyHelp

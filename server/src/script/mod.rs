@@ -1,6 +1,10 @@
 //! Scripts and functions: one interpreter of Lua 5.1 a core.
 
+pub mod nature;
+pub mod registry;
+
+pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::script::Scripting;
 
 /// What handlers call.
-pub static SCRIPTING: Scripting = Scripting { run: Scripting::ABSENT.run };
+pub static SCRIPTING: Scripting = Scripting { run: Scripting::ABSENT.run, answer: Scripting::ABSENT.answer };

@@ -9,11 +9,13 @@ pub mod view;
 
 use crate::admin::client::ClientKind;
 use crate::admin::client::walk::Walk;
+use crate::admin::watch::Watching;
 use crate::blocking::{Blocked, Returnable};
 use crate::listen::Ends;
 use crate::long_reply::Sink;
 use crate::mailbox::letter::{Answer, NewConnection};
 use crate::migrate::Migrating;
+use crate::multi::Multi;
 use crate::observe::calls::Tracked;
 use big::BigArgument;
 use output::Output;
@@ -72,6 +74,8 @@ pub enum Pending {
     Clients(Box<Walk>),
     /// The pieces of a long reply.
     LongReply(Box<Sink>),
+    /// The calls of a transaction, which are all on one shard.
+    Unit,
     /// The end of a pause (CLIENT PAUSE).
     Paused,
     /// Keys that have nothing for it, or the news whether they have.
@@ -168,6 +172,8 @@ pub struct Session {
     pub is_large: bool,
     /// Has it authenticated, or need it not?
     pub is_authenticated: bool,
+    /// The transaction under way.
+    pub multi: Option<Box<Multi>>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// How it ends.
@@ -203,6 +209,8 @@ pub struct Session {
     pub spans: Vec<Span>,
     /// What is owed and being sent.
     pub output: Output,
+    /// The keys it watches.
+    pub watching: Option<Box<Watching>>,
     /// What of it blocking commands took out of the data set.
     pub returnable: Vec<Returnable>,
     /// Is a receive operation under way?
@@ -258,6 +266,8 @@ pub struct Facts {
     pub follows_redirects: bool,
     /// READONLY.
     pub read_only: bool,
+    /// Has it ever called MULTI?
+    pub has_used_multi: bool,
 }
 
 impl Session {
@@ -274,6 +284,7 @@ impl Session {
             kind: ClientKind::Normal,
             is_large: false,
             is_authenticated,
+            multi: None,
             reply_mode: ReplyMode::On,
             closing: Closing::No,
             pending: Pending::Nothing,
@@ -291,6 +302,7 @@ impl Session {
             parsed: Vec::new(),
             spans: Vec::new(),
             output: Output::default(),
+            watching: None,
             returnable: Vec::new(),
             is_receiving: false,
             is_direct: false,
@@ -379,6 +391,8 @@ impl Session {
             + self.parsed.capacity() * size_of::<Parsed>()
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
+            + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
+            + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())
             + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }
 

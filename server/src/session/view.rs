@@ -29,6 +29,7 @@ impl Session {
         let facts = &self.facts;
         let all = [
             ('b', self.is_blocked()),
+            ('x', self.multi.is_some()),
             ('c', self.closing == Closing::AfterReplies),
             ('A', self.closing == Closing::Now),
             ('U', facts.ends.is_unix),
@@ -55,6 +56,12 @@ impl Session {
         if self.facts.follows_redirects { "r" } else { "" }
     }
 
+    /// How many calls it has queued; -1 if it has never begun a transaction.
+    fn queued(&self) -> i64 {
+        let none = if self.facts.has_used_multi { 0 } else { -1 };
+        self.multi.as_ref().map_or(none, |multi| multi.len() as i64)
+    }
+
     /// The line of CLIENT LIST about it.
     pub fn line(&self, now: Millis, core: usize, asker: Option<Asker>) -> String {
         let facts = &self.facts;
@@ -66,8 +73,8 @@ impl Session {
         let mut line = String::with_capacity(384);
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 \
-             qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
+             qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
             self.id,
             facts.ends.peer,
@@ -79,9 +86,12 @@ impl Session {
             self.flags(),
             self.capabilities(),
             self.db.0,
+            self.queued(),
+            self.watching.as_ref().map_or(0, |watching| watching.keys()),
             self.query_bytes().saturating_sub(words),
             self.query_room(),
             asker.map_or(words, |asker| asker.words_len),
+            self.multi.as_ref().map_or(0, |multi| multi.word_bytes()),
             self.output.room,
             self.output.peak,
             if is_short { unsent } else { 0 },
@@ -89,7 +99,7 @@ impl Session {
             if is_short { 0 } else { self.output.held_bytes() },
             self.held_bytes() + asker.map_or(0, |asker| asker.held_bytes()),
             if unsent > 0 { "rw" } else { "r" },
-            self.last_command.map_or("NULL", |row| row.name),
+            if self.is_executing() { "exec" } else { self.last_command.map_or("NULL", |row| row.name) },
             if self.protocol == Protocol::Resp3 { 3 } else { 2 },
             String::from_utf8_lossy(&facts.lib_name),
             String::from_utf8_lossy(&facts.lib_version),

@@ -1,7 +1,7 @@
 //! Rows of the commands for HyperLogLogs.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -50,6 +50,7 @@ pub static ROWS: &[Command] = &[
         summary: "Shows the inside of a HyperLogLog, for tests.",
         arguments: &[Argument::string("subcommand"), Argument::key("key", 0)],
         run: Run::OnShard(super::pfdebug),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

@@ -18,7 +18,10 @@ pub fn unlink(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let mut removed = 0;
     for index in 1..args.len() {
         let key = ctx.key(args, index);
-        removed += u32::from(ctx.delete(&key));
+        if ctx.delete(&key) {
+            removed += 1;
+            ctx.touch(&key);
+        }
     }
     reply.integer(removed.into());
     Ok(Outcome::changed(removed))

@@ -1,7 +1,7 @@
 //! Rows of the commands for keys of any type.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeyRule, KeySpec};
-use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Join, Run, Spread};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Join, Run, Spread, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -26,6 +26,7 @@ pub static ROWS: &[Command] = &[
             Argument::word("replace", "REPLACE").optional(),
         ],
         run: Run::OnShard(super::copy),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -43,6 +44,7 @@ pub static ROWS: &[Command] = &[
         arguments: &[Argument::key("key", 0).multiple()],
         spread: Spread::EachKey { stride: 1, join: Join::Sum },
         run: Run::OnShard(super::del),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -227,6 +229,7 @@ pub static ROWS: &[Command] = &[
         summary: "Takes a key out of this database and puts it into another one.",
         arguments: &[Argument::key("key", 0), Argument::integer("db")],
         run: Run::OnShard(super::move_key),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -661,6 +664,7 @@ pub static ROWS: &[Command] = &[
         arguments: &[Argument::key("key", 0).multiple()],
         spread: Spread::EachKey { stride: 1, join: Join::Sum },
         run: Run::OnShard(super::unlink),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

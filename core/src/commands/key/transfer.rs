@@ -59,6 +59,8 @@ pub fn move_key(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
         let entry = ctx.database().remove(&key).expect("the key has just been found");
         ctx.shard.database_mut(target).put(&key, entry);
         ctx.note_filled_in(target, &key);
+        ctx.touch(&key);
+        ctx.touch_in(target, &key);
     }
     reply.integer(moves.into());
     Ok(Outcome::changed(moves.into()))
@@ -115,6 +117,7 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     copy.as_ref().touch(ctx.fresh_access());
     ctx.shard.database_mut(target).put(&to, copy);
     ctx.note_filled_in(target, &to);
+    ctx.touch_in(target, &to);
     reply.integer(1);
     Ok(Outcome::changed(1))
 }

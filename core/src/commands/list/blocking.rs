@@ -73,6 +73,7 @@ fn pop_first(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, end:
             reply_item(reply, item);
         })?;
         if popped {
+            ctx.touch(&key);
             let name = if end == End::Head { &b"LPOP"[..] } else { b"RPOP" };
             return Ok(ctx.effect(1, || EffectCall::new([name, key.bytes])));
         }

@@ -210,6 +210,7 @@ pub(crate) fn pop_with_key(
         reply.bulk(key.bytes);
     })?;
     Ok(popped.map(|popped| {
+        ctx.touch(key);
         ctx.effect(changes_of(popped), || {
             let name = if request.end == End::Head { &b"LPOP"[..] } else { b"RPOP" };
             EffectCall::new([name, key.bytes, itoa::Buffer::new().format(popped).as_bytes()])

@@ -1,7 +1,7 @@
 //! Rows of the commands for lists.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -50,6 +50,7 @@ pub static ROWS: &[Command] = &[
         ],
         run: Run::OnShard(super::blmpop),
         waits: Some(super::blmpop_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -71,6 +72,7 @@ pub static ROWS: &[Command] = &[
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
         run: Run::OnShard(super::blpop),
         waits: Some(super::blpop_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -92,6 +94,7 @@ pub static ROWS: &[Command] = &[
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
         run: Run::OnShard(super::brpop),
         waits: Some(super::brpop_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -205,6 +208,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("count").after("COUNT").optional(),
         ],
         run: Run::OnShard(super::lmpop),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

@@ -1,7 +1,7 @@
 //! Rows of the commands for scripts and functions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -27,6 +27,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -51,6 +52,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -74,6 +76,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -98,6 +101,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -122,6 +126,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -146,6 +151,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

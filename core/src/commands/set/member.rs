@@ -111,6 +111,10 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     let make = || SetMut::fresh(member, 1, limits, &hasher);
     let add = |entry: &mut _| SetMut::new(entry, limits, &hasher).insert(member);
     let added = ctx.change(&destination, ValueKind::Set, Some(make), add)? == Some(true);
+    ctx.touch(&source);
+    if added {
+        ctx.touch(&destination);
+    }
     reply.integer(1);
     Ok(Outcome::changed(if added { 2 } else { 1 }))
 }

@@ -1,7 +1,7 @@
 //! Rows of the commands for sets.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -185,6 +185,7 @@ pub static ROWS: &[Command] = &[
         summary: "Moves a member from set to set.",
         arguments: &[Argument::key("source", 0), Argument::key("destination", 1), Argument::string("member")],
         run: Run::OnShard(super::smove),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

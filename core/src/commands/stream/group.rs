@@ -218,6 +218,8 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
             add(&mut stream)?;
             ctx.write(&key, NewValue::Large(Large::Stream(stream)), None);
             ctx.note_filled(&key);
+            // Only that there is a key now counts, not the group.
+            ctx.touch(&key);
         }
         _ => change(ctx, &key, add)?,
     }

@@ -1,7 +1,7 @@
 //! Rows of the commands for streams.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run, Spread};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run, Spread, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -18,6 +18,7 @@ pub static ROWS: &[Command] = &[
         summary: "Marks entries as done in a consumer group.",
         arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("id").multiple()],
         run: Run::OnShard(super::xack),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -82,6 +83,7 @@ pub static ROWS: &[Command] = &[
             Argument::word("justid", "JUSTID").optional(),
         ],
         run: Run::OnShard(super::xautoclaim),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -110,6 +112,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("lastid").after("LASTID").optional(),
         ],
         run: Run::OnShard(super::xclaim),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -157,6 +160,7 @@ pub static ROWS: &[Command] = &[
                     Argument::integer("entriesread").shown_as("entries-read").after("ENTRIESREAD").optional(),
                 ],
                 run: Run::OnShard(super::xgroup_create),
+                touches: Touches::Told,
                 ..Command::DEFAULT
             },
             Command {
@@ -172,6 +176,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Makes a consumer in a group.",
                 arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
                 run: Run::OnShard(super::xgroup_createconsumer),
+                touches: Touches::Told,
                 ..Command::DEFAULT
             },
             Command {
@@ -187,6 +192,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Removes a consumer with its pending entries.",
                 arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
                 run: Run::OnShard(super::xgroup_delconsumer),
+                touches: Touches::Told,
                 ..Command::DEFAULT
             },
             Command {
@@ -202,6 +208,7 @@ pub static ROWS: &[Command] = &[
                 summary: "Removes a consumer group.",
                 arguments: &[Argument::key("key", 0), Argument::string("group")],
                 run: Run::OnShard(super::xgroup_destroy),
+                touches: Touches::Told,
                 ..Command::DEFAULT
             },
             Command {
@@ -236,6 +243,7 @@ pub static ROWS: &[Command] = &[
                     Argument::integer("entriesread").shown_as("entries-read").after("ENTRIESREAD").optional(),
                 ],
                 run: Run::OnShard(super::xgroup_setid),
+                touches: Touches::Told,
                 ..Command::DEFAULT
             },
         ],
@@ -446,6 +454,7 @@ pub static ROWS: &[Command] = &[
         ],
         run: Run::OnShard(super::xreadgroup),
         waits: Some(super::xreadgroup_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -488,6 +497,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("max-deleted-id").after("MAXDELETEDID").since("7.0.0").optional(),
         ],
         run: Run::OnShard(super::xsetid),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

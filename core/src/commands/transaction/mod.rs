@@ -1,3 +1,6 @@
 //! Commands for transactions.
 
 pub mod rows;
+mod watch;
+
+pub use watch::watch;

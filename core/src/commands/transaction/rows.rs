@@ -1,7 +1,7 @@
 //! Rows of the commands for transactions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Join, Run, Spread};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -15,6 +15,7 @@ pub static ROWS: &[Command] = &[
         since: "2.0.0",
         complexity: "O(N), N = calls in the queue",
         summary: "Drops the transaction under way.",
+        run: Run::Admin(Admin::Discard),
         ..Command::DEFAULT
     },
     Command {
@@ -27,6 +28,7 @@ pub static ROWS: &[Command] = &[
         since: "1.2.0",
         complexity: "by the calls in the queue",
         summary: "Carries out the queued calls of a transaction in one go.",
+        run: Run::Admin(Admin::Exec),
         ..Command::DEFAULT
     },
     Command {
@@ -44,6 +46,7 @@ pub static ROWS: &[Command] = &[
         since: "1.2.0",
         complexity: "O(1)",
         summary: "Begins a transaction: what follows is queued.",
+        run: Run::Admin(Admin::Multi),
         ..Command::DEFAULT
     },
     Command {
@@ -56,6 +59,7 @@ pub static ROWS: &[Command] = &[
         since: "2.2.0",
         complexity: "O(1)",
         summary: "Forgets the keys that this connection watches.",
+        run: Run::Admin(Admin::Unwatch),
         ..Command::DEFAULT
     },
     Command {
@@ -75,6 +79,8 @@ pub static ROWS: &[Command] = &[
         complexity: "O(1) for each key",
         summary: "Makes the next transaction fail if one of the keys changes before it.",
         arguments: &[Argument::key("key", 0).multiple()],
+        spread: Spread::EachKey { stride: 1, join: Join::Ok },
+        run: Run::OnShard(super::watch),
         ..Command::DEFAULT
     },
 ];

@@ -86,7 +86,8 @@ pub fn pop(
 }
 
 /// What the journal takes for a pop that need not find the same key again.
-pub fn pop_effect(ctx: &Context<'_>, key: &Key<'_>, end: End, count: usize) -> Outcome {
+pub fn pop_effect(ctx: &mut Context<'_>, key: &Key<'_>, end: End, count: usize) -> Outcome {
+    ctx.touch(key);
     ctx.effect(count as u32, || {
         let name = if end == End::Highest { &b"ZPOPMAX"[..] } else { b"ZPOPMIN" };
         EffectCall::new([name, key.bytes, itoa::Buffer::new().format(count).as_bytes()])

@@ -1,7 +1,7 @@
 //! Rows of the commands for sorted sets.
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -25,6 +25,7 @@ pub static ROWS: &[Command] = &[
         ],
         run: Run::OnShard(super::bzmpop),
         waits: Some(super::bzmpop_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -46,6 +47,7 @@ pub static ROWS: &[Command] = &[
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
         run: Run::OnShard(super::bzpopmax),
         waits: Some(super::bzpop_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -67,6 +69,7 @@ pub static ROWS: &[Command] = &[
         arguments: &[Argument::key("key", 0).multiple(), Argument::double("timeout")],
         run: Run::OnShard(super::bzpopmin),
         waits: Some(super::bzpop_waits),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {
@@ -285,6 +288,7 @@ pub static ROWS: &[Command] = &[
             Argument::integer("count").after("COUNT").optional(),
         ],
         run: Run::OnShard(super::zmpop),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

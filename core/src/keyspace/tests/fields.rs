@@ -89,7 +89,7 @@ impl Pair {
                 self.write(at, &name);
             }
             96 => {
-                self.shard.swap_databases(db(0), db(1));
+                self.shard.swap_databases(db(0), db(1), Millis(0));
                 self.model.swap(0, 1);
             }
             97 if self.prng.below(10) == 0 => {

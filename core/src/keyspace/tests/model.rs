@@ -205,7 +205,7 @@ fn swapping_and_flushing_keep_the_books() {
     }
     let len = pair.model.len();
     let bytes = pair.model.keys().next().unwrap().clone();
-    pair.shard.swap_databases(DB, DbIndex(1));
+    pair.shard.swap_databases(DB, DbIndex(1), Millis(0));
     assert_eq!((pair.shard.database(DB).len(), pair.shard.database(DbIndex(1)).len()), (0, len));
     let key = pair.shard.hasher.key(&bytes);
     let (one, other) = pair.shard.two_databases_mut(DbIndex(1), DB).unwrap();

@@ -61,7 +61,7 @@ fn stale_trails_never_mislead() {
             shard.flush(Some(DbIndex(db as u32)), false);
         }
         if round % 7_000 == 6_999 {
-            shard.swap_databases(DbIndex(0), DbIndex(1));
+            shard.swap_databases(DbIndex(0), DbIndex(1), crate::units::Millis(0));
             models.swap(0, 1);
         }
     }

@@ -4,22 +4,25 @@
 use super::{Call, Site, Tally, context_of, run_in};
 use crate::commands::long_reply::{LongReply, Piece};
 use crate::resp::{Args, ReplyBuffer};
+use crate::txn::batch::PutOff;
 use crate::txn::locks::Owner;
 use crate::units::Millis;
 
 impl Site {
-    /// Was the call that ran last put off, because its reply would be long? It has written nothing.
+    /// Was the call that ran last put off, and why? It has written nothing.
     #[inline]
-    pub fn take_put_off(&mut self) -> bool {
-        std::mem::take(&mut self.has_put_off)
+    pub fn take_put_off(&mut self) -> Option<PutOff> {
+        self.has_put_off.take()
     }
 
     #[cold]
-    pub(super) fn note_put_off(&mut self) {
-        self.has_put_off = true;
-        // It is looked up again.
-        let hits = &mut self.shard.stats.keyspace_hits;
-        *hits = hits.saturating_sub(1);
+    pub(super) fn note_put_off(&mut self, put_off: PutOff) {
+        self.has_put_off = Some(put_off);
+        if put_off == PutOff::Long {
+            // It is looked up again.
+            let hits = &mut self.shard.stats.keyspace_hits;
+            *hits = hits.saturating_sub(1);
+        }
     }
 
     /// Runs a call that was put off and for which `owner` holds the lock now. None: its reply is written, for it is not

@@ -69,7 +69,7 @@ impl Paused {
 
 fn is_under_way(session: &Session) -> bool {
     match &session.pending {
-        Pending::Remote | Pending::Flight(..) | Pending::Migrating(_) => true,
+        Pending::Remote | Pending::Unit | Pending::Flight(..) | Pending::Migrating(_) => true,
         // Such as SWAPDB.
         Pending::Answers(_) => session.last_command.is_some_and(|row| row.flags.has(Flags::WRITE)),
         // Who waits takes nothing while nothing is written, and is not tried before the end of the pause.

@@ -252,6 +252,9 @@ impl State {
     /// Does one piece of what was put off: the pages and pieces of commands over all connections. The others are served in
     /// between.
     pub fn work_later(&mut self) {
+        if self.site.has_slow() {
+            self.go_on_with_slow();
+        }
         match self.later.pop_front() {
             None => {}
             Some(Later::Page { from, ticket, task, at }) => {
@@ -260,6 +263,7 @@ impl State {
             }
             Some(Later::Piece(ticket)) => go_on(self, ticket),
             Some(Later::Source(owner)) => self.write_piece(owner),
+            Some(Later::Script(index)) => self.go_on_with_script(index),
             Some(Later::Debug { ticket, order }) => {
                 let answer = crate::admin::debug::carry_out(self, &order);
                 self.reply_to(None, ticket, answer);

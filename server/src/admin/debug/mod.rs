@@ -86,16 +86,25 @@ const HELP: &[&str] = &[
     "    The sizes of what data are made of.",
 ];
 
+/// May this client call DEBUG?
+///
+/// # Errors
+/// It may not.
+pub fn check_allowed(state: &State, session: &Session) -> Result<(), CommandError> {
+    if state.settings.allows(Setting::EnableDebugCommand, session.is_local()) {
+        return Ok(());
+    }
+    Err(CommandError::text(
+        "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+    ))
+}
+
 /// DEBUG
 ///
 /// # Errors
 /// The refusal.
 pub fn debug(state: &mut State, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
-    if !state.settings.allows(Setting::EnableDebugCommand, session.is_local()) {
-        return Err(CommandError::text(
-            "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-        ));
-    }
+    check_allowed(state, session)?;
     let subcommand = args.get(1).to_ascii_lowercase();
     let found = on_all_cores(state, session, &subcommand, args)?
         || about_keys(state, session, &subcommand, args)?

@@ -32,6 +32,10 @@ pub struct Sample {
     pub blocking_keys: usize,
     /// Keys of which somebody who waits has to hear if they are gone.
     pub minded_keys: usize,
+    /// Clients who watch keys.
+    pub watching: usize,
+    /// Keys that somebody watches.
+    pub watched_keys: usize,
     /// Sessions, the asker included.
     pub sessions: usize,
     /// The sums over them.
@@ -136,6 +140,8 @@ impl Sample {
             deadlines: state.deadlines.len(),
             blocking_keys: shard.waiting.keys(),
             minded_keys: shard.waiting.minded_keys(),
+            watching: state.watching,
+            watched_keys: shard.watched.keys(),
             clients: Clients::of(state),
             wait: state.batch_wait.wait(Duration::ZERO),
             active: state.batch_wait.active(),

@@ -1,0 +1,116 @@
+//! Calls that run at home over what other shards lend: the entries of their keys, or all data.
+
+use crate::blocking::Blocked;
+use crate::dispatch::new_call;
+use crate::session::{GatheredCall, Pending, Session};
+use crate::state::State;
+use ringkey_core::command::Command;
+use ringkey_core::commands::within::exec;
+use ringkey_core::resp::Request;
+use ringkey_core::txn::batch::{Call, Order, PutOff, Reach};
+use ringkey_core::txn::flight::{Flight, Shape};
+use ringkey_core::txn::locks::{Mode, Owner};
+use ringkey_core::units::{DbIndex, ShardId};
+use smallvec::SmallVec;
+
+impl State {
+    /// Has the entries of all keys lent to this core and runs the command over them. If it finds nothing then and may block, it
+    /// goes back to `blocked`.
+    pub fn gather(
+        &mut self,
+        session: &mut Session,
+        owner: Owner,
+        row: &'static Command,
+        request: Request,
+        blocked: Option<Box<Blocked>>,
+    ) {
+        let args = request.args();
+        let mut keys: Vec<(ShardId, usize)> = Vec::new();
+        row.visit_keys(&args, |index, _| keys.push((self.shard_of_key(args.get(index)), index)));
+        // A key that is named twice is lent once.
+        keys.sort_by(|a, b| (a.0, args.get(a.1)).cmp(&(b.0, args.get(b.1))));
+        keys.dedup_by(|a, b| args.get(a.1) == args.get(b.1));
+        let mut shards: Vec<ShardId> = keys.iter().map(|(shard, _)| *shard).collect();
+        shards.dedup();
+        let shape = Shape::Gather;
+        let mut flight =
+            Box::new(Flight::new(owner, session.ticket(), shape, Reach::Keys, &shards, || self.take_batch()));
+        let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
+        if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
+            && other != session.db
+            && other.0 < self.site.shard.database_count()
+        {
+            databases.push(other);
+        }
+        let mut call = new_call(row, session, None);
+        for shard in &shards {
+            let words: Vec<&[u8]> = keys.iter().filter(|key| key.0 == *shard).map(|key| args.get(key.1)).collect();
+            let words = Request::new(words);
+            for db in &databases {
+                call.db = *db;
+                flight.push_keys(*shard, &call, &words.args());
+            }
+        }
+        call.db = session.db;
+        let gathered = Box::new(GatheredCall { request, call, blocked });
+        self.take_off(session, flight, Some(gathered));
+    }
+
+    /// Goes on with a call that was put off on this core's shard.
+    #[cold]
+    pub fn begin_put_off(&mut self, session: &mut Session, put_off: PutOff, call: &Call, request: Request) {
+        match put_off {
+            PutOff::Long => self.begin_long_reply(session, call, request),
+            PutOff::Elsewhere => {
+                crate::script::note_elsewhere(call.row, &request.args());
+                self.gather_everything(session, call.row, request);
+            }
+            PutOff::Suspended => {
+                let owner = self.new_owner();
+                let mut batch = self.take_batch();
+                batch.open_job(session.ticket(), owner, Order::Run, Reach::Keys);
+                batch.push_call(call, &request.args());
+                self.site.suspend(batch);
+                session.pending = Pending::Remote;
+            }
+        }
+    }
+
+    /// Has all that the shards have lent to this core and runs the command over it, whatever keys it touches.
+    pub fn gather_everything(&mut self, session: &mut Session, row: &'static Command, request: Request) {
+        let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
+        let mut flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
+        if std::ptr::eq(row, &exec::UNIT) {
+            flight.set_watcher(session.id, &session.watched_shards());
+        }
+        let call = new_call(row, session, None);
+        self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
+    }
+
+    /// Has the entries of these keys lent to this core and carries a transaction out over them, in one call of its own row
+    /// ([`exec`]). The keys are told with their databases; they may be told twice.
+    pub fn gather_unit(
+        &mut self,
+        session: &mut Session,
+        request: Request,
+        mut places: Vec<(ShardId, DbIndex, Box<[u8]>)>,
+        watched: &[ShardId],
+    ) {
+        places.sort_unstable();
+        places.dedup();
+        let mut shards: Vec<ShardId> = places.iter().map(|(shard, ..)| *shard).collect();
+        shards.extend_from_slice(watched);
+        shards.sort_unstable();
+        shards.dedup();
+        let mut flight = self.new_flight(session, Shape::Gather, Reach::Keys, &shards);
+        flight.set_watcher(session.id, watched);
+        let mut call = Call { may_put_off: false, ..new_call(&exec::UNIT, session, None) };
+        for group in places.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            call.db = group[0].1;
+            let words = Request::new(group.iter().map(|(_, _, name)| &**name));
+            flight.push_keys(group[0].0, &call, &words.args());
+        }
+        call.db = session.db;
+        self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
+    }
+}
