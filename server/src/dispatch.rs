@@ -640,7 +640,7 @@ impl State {
         self.site.try_keep(owner, &all, &kept)
     }
 
-    /// Has a flight begin.
+    /// Begins a flight, for which the session then waits.
     pub fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
         self.statistics.flights += 1;
         let shard = &self.site.shard;

@@ -371,7 +371,9 @@ impl State {
         match row.run {
             Run::OnShard(_) => {}
             // What they are about is the data.
-            Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb) if !has_one_shard => return Target::Everywhere,
+            Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb) if !session.on_core_port => {
+                return Target::Everywhere;
+            }
             _ => return Target::Process,
         }
         if let Some((_, hash)) = key {
@@ -380,11 +382,8 @@ impl State {
         if matches!(row.spread, Spread::EveryShard { .. }) {
             return if has_one_shard { Target::On(self.me) } else { Target::Everywhere };
         }
-        if self.needs_every_shard(row, args) {
-            return Target::Everywhere;
-        }
-        // What may touch keys that it does not name cannot be undone in the midst of others.
-        if self.nature_of(row, args) != Nature::Bound {
+        // A script that is not known to keep to its keys may touch any, and cannot be undone in the midst of others.
+        if self.needs_every_shard(row, args) || self.nature_of(row, args) != Nature::Bound {
             return Target::Everywhere;
         }
         let (mut shard, mut several) = (None, false);

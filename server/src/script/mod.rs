@@ -2,6 +2,7 @@
 
 pub mod nature;
 pub mod registry;
+pub mod std;
 
 pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::script::Scripting;
