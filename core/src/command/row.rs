@@ -294,6 +294,15 @@ pub enum Admin {
     LatencyHistory,
     LatencyLatest,
     LatencyReset,
+    FunctionDelete,
+    FunctionDump,
+    FunctionFlush,
+    FunctionHelp,
+    FunctionKill,
+    FunctionList,
+    FunctionLoad,
+    FunctionRestore,
+    FunctionStats,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

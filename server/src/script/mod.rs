@@ -1,5 +1,6 @@
 //! Scripts and functions: one interpreter of Lua 5.1 a core.
 
+pub mod functions;
 pub mod nature;
 pub mod registry;
 pub mod std;
