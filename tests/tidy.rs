@@ -113,8 +113,18 @@ fn top() -> PathBuf {
 
 /// All text files of the repository except what is built, fetched or git's own.
 fn tree() -> Vec<Source> {
-    const SKIPPED: &[&str] =
-        &["target", ".git", ".peers", ".peers.new", ".venv", ".apps", "__pycache__", "corpus", "artifacts", "Cargo.lock"];
+    const SKIPPED: &[&str] = &[
+        "target",
+        ".git",
+        ".peers",
+        ".peers.new",
+        ".venv",
+        ".apps",
+        "__pycache__",
+        "corpus",
+        "artifacts",
+        "Cargo.lock",
+    ];
     let mut found = Vec::new();
     let mut folders = vec![top()];
     while let Some(folder) = folders.pop() {

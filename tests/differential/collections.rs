@@ -4,14 +4,11 @@
 use crate::Pair;
 use crate::agree::{Mode, shortened, special};
 use crate::commands::templates;
+use crate::rounds::{Difference, rounds, shown};
 use crate::template::Template;
 use crate::words::Words;
 use ringkey_tests::client::encoded;
-use ringkey_tests::reply::escaped;
-use ringkey_tests::rng::Rng;
 use ringkey_tests::{Client, Reply};
-use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Batches in a round, which begins with empty servers; commands in a batch.
@@ -50,9 +47,6 @@ struct Round<'a> {
     compared: u64,
 }
 
-/// A difference: the command's name, and everything about it.
-type Difference = (String, String);
-
 /// Compares for so long, and returns how many commands were compared.
 pub fn compare(pair: &Pair, seed: u64, time: Duration) -> u64 {
     compare_rounds(pair, seed, time, false)
@@ -65,41 +59,22 @@ pub fn compare_watched(pair: &Pair, seed: u64, time: Duration) -> u64 {
 
 fn compare_rounds(pair: &Pair, seed: u64, time: Duration, watches: bool) -> u64 {
     let templates = known_templates(&mut pair.clients()[0]);
-    let keep_going = std::env::var_os("RINGKEY_KEEP_GOING").is_some();
-    let mut words = Words { rng: Rng::new(seed), millis: 1 };
-    let end = Instant::now() + time;
-    let mut compared = 0;
-    let mut differences: BTreeMap<String, (usize, String)> = BTreeMap::new();
-    while Instant::now() < end {
+    rounds(seed, time, |words, end| {
         let mut round = Round {
             clients: pair.clients(),
             watchers: watches.then(|| pair.groups(WATCHERS)),
             templates: &templates,
-            words: &mut words,
+            words,
             history: Vec::new(),
             compared: 0,
         };
         let found = round.play(end);
-        compared += round.compared;
-        if let Err((name, text)) = found {
-            if !keep_going {
-                differences.insert(name, (1, text));
-                break;
-            }
-            if !differences.contains_key(&name) {
-                // Told at once: the run may be ended before its time.
-                let _ = writeln!(std::io::stderr(), "seed {seed}: {text}\n");
-            }
-            differences.entry(name).or_insert((0, text)).0 += 1;
-        }
-    }
-    let texts: Vec<String> = differences.values().map(|(times, text)| format!("{times} times: {text}")).collect();
-    assert!(texts.is_empty(), "seed {seed}, after {compared} commands:\n{}", texts.join("\n\n"));
-    compared
+        (round.compared, found)
+    })
 }
 
 /// The templates of commands that ours has.
-fn known_templates(ours: &mut Client) -> Vec<Template> {
+pub fn known_templates(ours: &mut Client) -> Vec<Template> {
     let mut all = templates();
     if let Ok(start) = std::env::var("RINGKEY_COMMANDS") {
         all.retain(|template| template.name.starts_with(&start));
@@ -275,22 +250,15 @@ impl Round<'_> {
 
     /// What there is to say about a difference: the commands before it that have words in common with it, and limits.
     fn difference(&self, args: &[String], what: &str) -> Difference {
-        let shown = |args: &Vec<String>| {
-            let words = args.iter().map(|arg| match arg.len() {
-                0..200 => format!("\"{}\"", escaped(arg.as_bytes())),
-                length => format!("\"{}..\" ({length} bytes)", escaped(&arg.as_bytes()[..20])),
-            });
-            words.collect::<Vec<_>>().join(" ")
-        };
         let keys: Vec<&str> = Words::all_keys().filter(|key| args.iter().any(|arg| arg == key)).collect();
         let related =
             |before: &&Vec<String>| before[0] == "CONFIG" || before.iter().any(|arg| keys.contains(&arg.as_str()));
-        let before: Vec<String> = self.history.iter().filter(related).map(shown).collect();
+        let before: Vec<String> = self.history.iter().filter(related).map(|args| shown(args)).collect();
         let skipped = before.len().saturating_sub(SHOWN);
         let name = args[..args.len().min(if args[0] == "OBJECT" { 2 } else { 1 })].join(" ").to_uppercase();
         let text = format!(
             "{}\n{what}\nbefore it, about the same keys ({skipped} more before these):\n{}",
-            shown(&args.to_vec()),
+            shown(args),
             before[skipped..].join("\n")
         );
         (name, text)

@@ -10,13 +10,13 @@
 //! is alive where Lua is called.
 #![allow(unsafe_code)]
 
+use super::convert;
 use super::run::{self, Run};
 use super::sandbox::raise_at;
 use super::vm::{self, Vm};
-use super::convert;
 use mlua::ffi::{self, lua_CFunction, lua_State};
-use ringkey_core::command::table;
 use ringkey_core::command::Flags;
+use ringkey_core::command::table;
 use ringkey_core::commands::within::Within;
 use ringkey_core::double::DoubleText;
 use ringkey_core::resp::{Args, Protocol, ReplyBuffer, Span};
@@ -380,8 +380,7 @@ unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
                 (r * f64::from(most)).floor() + 1.0
             }
             2 => {
-                let (least, most) =
-                    (ffi::luaL_checkinteger(state, 1) as i32, ffi::luaL_checkinteger(state, 2) as i32);
+                let (least, most) = (ffi::luaL_checkinteger(state, 1) as i32, ffi::luaL_checkinteger(state, 2) as i32);
                 if least > most {
                     ffi::luaL_argerror(state, 2, c"interval is empty".as_ptr());
                 }

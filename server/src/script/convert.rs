@@ -466,7 +466,11 @@ unsafe fn write_pairs(state: *mut lua_State, fields: Fields, within: Protocol, r
             ffi::lua_settop(state, -2);
             count += 1;
         }
-        if is_map { reply.map(count) } else { reply.set(count) }
+        if is_map {
+            reply.map(count)
+        } else {
+            reply.set(count)
+        }
         ffi::lua_pushnil(state);
         while ffi::lua_next(state, -2) != 0 {
             if is_map {

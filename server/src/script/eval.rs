@@ -145,10 +145,7 @@ impl Cache {
 
 fn compile(script: &Script) -> Result<c_int, CommandError> {
     vm::compile(script.code(), c"@user_script").map_err(|message| {
-        CommandError::owned(format!(
-            "Error compiling script (new function): {}",
-            String::from_utf8_lossy(&message)
-        ))
+        CommandError::owned(format!("Error compiling script (new function): {}", String::from_utf8_lossy(&message)))
     })
 }
 
@@ -229,7 +226,8 @@ pub fn run(
 /// An error that leaves nothing behind is one of the command itself, and is counted as such.
 pub fn finish(outcome: Outcome, from: usize, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let buffer = reply.buffer();
-    if buffer.bytes.get(from) != Some(&b'-') || outcome.changes > 0 || !matches!(outcome.propagate, Propagate::Nothing) {
+    if buffer.bytes.get(from) != Some(&b'-') || outcome.changes > 0 || !matches!(outcome.propagate, Propagate::Nothing)
+    {
         return Ok(outcome);
     }
     let line = &buffer.bytes[from + 1..buffer.bytes.len() - 2];

@@ -179,8 +179,7 @@ impl Run {
         let words = unsafe { self.args.as_ref() }.map(|args| args.iter().map(Box::from).collect());
         let began = clock::instant().checked_sub(SLOW).unwrap_or_else(clock::instant);
         let is_function = self.passing == Passing::Arguments;
-        let running =
-            Running::new(&self.name, words.unwrap_or_default(), is_function, began, self.unit.has_written);
+        let running = Running::new(&self.name, words.unwrap_or_default(), is_function, began, self.unit.has_written);
         self.running = Some(registry::with(|registry| registry.begin(running)));
     }
 }
@@ -356,8 +355,8 @@ pub unsafe extern "C-unwind" fn handle_error(state: *mut lua_State) -> c_int {
     unsafe {
         ffi::lua_settop(state, 1);
         let mut place = MaybeUninit::<lua_Debug>::zeroed().assume_init();
-        let mut is_known = ffi::lua_getstack(state, 1, &mut place) != 0
-            && ffi::lua_getinfo(state, c"nSl".as_ptr(), &mut place) != 0;
+        let mut is_known =
+            ffi::lua_getstack(state, 1, &mut place) != 0 && ffi::lua_getinfo(state, c"nSl".as_ptr(), &mut place) != 0;
         if is_known && *place.what == b'C' as c_char {
             is_known = ffi::lua_getstack(state, 2, &mut place) != 0
                 && ffi::lua_getinfo(state, c"nSl".as_ptr(), &mut place) != 0;
@@ -611,12 +610,8 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
     let mark = reply.buffer().mark();
     // SAFETY: both pointers are taken away again below, before the borrows end from which they are made.
     let yielded = unsafe {
-        let under_way = UnderWay {
-            fiber,
-            context: ptr::from_mut(context).cast(),
-            reply: ptr::from_mut(reply).cast(),
-            mark,
-        };
+        let under_way =
+            UnderWay { fiber, context: ptr::from_mut(context).cast(), reply: ptr::from_mut(reply).cast(), mark };
         let before = mem::replace(&mut (*vm).under_way, under_way);
         let result = (*fiber).coroutine.resume(());
         (*vm).under_way = before;

@@ -33,8 +33,18 @@ const LIBRARIES: &[&CStr] =
     &[c"string", c"table", c"math", c"os", c"coroutine", c"cjson", c"cmsgpack", c"struct", c"bit", c"server"];
 
 /// Globals of Lua that scripts do not see.
-const REMOVED: &[&CStr] =
-    &[c"dofile", c"loadfile", c"print", c"getfenv", c"setfenv", c"newproxy", c"require", c"module", c"package", c"debug"];
+const REMOVED: &[&CStr] = &[
+    c"dofile",
+    c"loadfile",
+    c"print",
+    c"getfenv",
+    c"setfenv",
+    c"newproxy",
+    c"require",
+    c"module",
+    c"package",
+    c"debug",
+];
 
 /// So many quantifiers and captures in a pattern are followed; each takes stack.
 const PATTERN_DEPTH_MAX: usize = 2000;

@@ -114,7 +114,10 @@ fn replies_become_values() {
         ("return redis.call('hset', 'h', 'f', 'v')", ":1"),
         ("redis.setresp(3) return redis.call('hgetall', 'h').map.f", "$1 v"),
         ("redis.setresp(3) return redis.call('get', 'missing') == nil", ":1"),
-        ("redis.call('zadd', 'z', 2.5, 'm') redis.setresp(3) return tostring(redis.call('zscore', 'z', 'm').double)", "$3 2.5"),
+        (
+            "redis.call('zadd', 'z', 2.5, 'm') redis.setresp(3) return tostring(redis.call('zscore', 'z', 'm').double)",
+            "$3 2.5",
+        ),
         ("redis.call('sadd', 's', 'm') redis.setresp(3) return {next(redis.call('smembers', 's').set)}", "*2 $1 m :1"),
         ("return redis.pcall('get').err", "$52 ERR Wrong number of args calling command from script"),
         ("return redis.call('set', 'big', string.rep('x', 100000)) and #redis.call('get', 'big')", ":100000"),
@@ -134,10 +137,16 @@ fn errors_tell_their_place() {
         ("return redis.call()", "ERR Please specify at least one argument for this call"),
         ("return redis.call('get', {})", "ERR Command arguments must be strings or integers"),
         ("return redis.call('nosuch')", "ERR Unknown command called from script"),
-        ("redis.call('lpush','a',1) redis.call('get','a')", "WRONGTYPE Operation against a key holding the wrong kind of value"),
+        (
+            "redis.call('lpush','a',1) redis.call('get','a')",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
         ("math.random(0)", "ERR user_script:1: bad argument #1 to 'random' (interval is empty)"),
         ("local function f() return f()+1 end return f()", "ERR user_script:1: stack overflow"),
-        ("coroutine.wrap(function() return redis.call('get') end)()", "ERR Wrong number of args calling command from script"),
+        (
+            "coroutine.wrap(function() return redis.call('get') end)()",
+            "ERR Wrong number of args calling command from script",
+        ),
         ("return redis.setresp(4)", "ERR RESP version must be 2 or 3."),
     ] {
         assert_eq!(bench.eval(script, &["0"]), format!("-{expected}{at}"), "{script}");
@@ -244,7 +253,10 @@ fn memory_is_bounded() {
     bench.check(&[
         ("return string.rep('', 2^31 - 1)", "$0"),
         ("return #string.rep('ab', 10)", ":20"),
-        ("local p = string.rep('a?', 3000) return string.find('aaa', p)", "-ERR user_script:1: pattern too complex script: on @user_script:1."),
+        (
+            "local p = string.rep('a?', 3000) return string.find('aaa', p)",
+            "-ERR user_script:1: pattern too complex script: on @user_script:1.",
+        ),
     ]);
 }
 
@@ -309,7 +321,10 @@ fn what_is_stopped_ends_whatever_it_does() {
         assert_eq!(bench.unfinished, Some(Unfinished::Suspended));
         super::registry::with(|registry| registry.kill(false, std::time::Duration::ZERO)).unwrap();
         let reply = bench.eval(script, &["0"]);
-        assert!(reply.starts_with("-ERR Script killed by user with SCRIPT KILL. script: on @user_script:1."), "{reply}");
+        assert!(
+            reply.starts_with("-ERR Script killed by user with SCRIPT KILL. script: on @user_script:1."),
+            "{reply}"
+        );
         bench.check(&[("return 1", ":1")]);
     }
 }

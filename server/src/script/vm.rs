@@ -59,7 +59,12 @@ pub struct UnderWay {
 
 impl UnderWay {
     /// Nothing runs.
-    pub const NOTHING: Self = Self { fiber: ptr::null_mut(), context: ptr::null_mut(), reply: ptr::null_mut(), mark: Mark { bytes: 0, shared: 0 } };
+    pub const NOTHING: Self = Self {
+        fiber: ptr::null_mut(),
+        context: ptr::null_mut(),
+        reply: ptr::null_mut(),
+        mark: Mark { bytes: 0, shared: 0 },
+    };
 }
 
 thread_local! {
