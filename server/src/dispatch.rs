@@ -240,6 +240,11 @@ impl State {
         {
             return self.refuse(session, parsed, &error, input);
         }
+        if self.holds.any
+            && let Err(error) = self.check_held(session, row, parsed.key, &args)
+        {
+            return self.refuse(session, parsed, &error, input);
+        }
         if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
             self.hold_back(session);
             return Done::Stop;
@@ -548,6 +553,9 @@ impl State {
             return None;
         }
         if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
+            return None;
+        }
+        if self.holds.any && self.check_held(session, row, parsed.key, &args).is_err() {
             return None;
         }
         match self.plan(row, parsed.key, &args) {

@@ -286,6 +286,11 @@ impl State {
             Ok(row) => row,
             Err(error) => return self.refuse(session, parsed, &error, input),
         };
+        if self.holds.any
+            && let Err(error) = self.check_held_in_multi(session, row, parsed.key, &args)
+        {
+            return self.refuse(session, parsed, &error, input);
+        }
         if let Err(error) = self.check_queued(session, row, parsed.key, &args) {
             return self.refuse(session, parsed, &error, input);
         }
@@ -300,6 +305,26 @@ impl State {
                 Done::Next
             }
         }
+    }
+
+    /// The same as [`State::check_held`]; EXEC needs what the queued calls need.
+    #[cold]
+    fn check_held_in_multi(
+        &self,
+        session: &Session,
+        row: &Command,
+        key: Option<(u32, KeyHash)>,
+        args: &Args<'_>,
+    ) -> Result<(), CommandError> {
+        self.check_held(session, row, key, args)?;
+        let Some(multi) = session.multi.as_deref().filter(|_| matches!(row.run, Run::Admin(Admin::Exec))) else {
+            return Ok(());
+        };
+        multi
+            .queue
+            .calls
+            .iter()
+            .try_for_each(|call| self.check_held(session, call.row, call.first_key, &multi.queue.args(call)))
     }
 
     /// Must the session wait for the end of a pause before this command?

@@ -7,6 +7,7 @@ use crate::admin::client::pause::Paused;
 use crate::admin::client::walk::Task;
 use crate::aside::Aside;
 use crate::batch_wait::BatchWait;
+use crate::busy::Holds;
 use crate::census::Census;
 use crate::clock;
 use crate::listen::Listener;
@@ -290,6 +291,8 @@ pub struct State {
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// How many clients watch keys.
     pub watching: usize,
+    /// What scripts hold for long.
+    pub holds: Holds,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -427,6 +430,7 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             watching: 0,
+            holds: Holds::default(),
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -894,7 +898,8 @@ impl State {
     /// Has the flags of the data path say what must be looked at before a request is run.
     pub fn straighten_flags(&mut self) {
         let is_paused = self.paused.pause.is_some();
-        self.is_plain = self.serves_all && !is_paused;
-        self.stretches_plainly = self.seat.is_none() && !is_paused;
+        let is_held = self.holds.any;
+        self.is_plain = self.serves_all && !is_paused && !is_held;
+        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held;
     }
 }

@@ -95,6 +95,9 @@ impl State {
                 Ran::Elsewhere(gathered) => again = Some(gathered),
                 Ran::Suspended(gathered) => {
                     let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+                    if flight.lends_everything() {
+                        self.holds.everything_since.get_or_insert(self.now);
+                    }
                     session.pending = Pending::Flight(flight, Some(gathered));
                     return self.later.push_back(Later::Script(index));
                 }
