@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod model;
+mod units;
 mod waiting;
 mod world;
 
@@ -132,6 +133,19 @@ impl Lot {
         }
     }
 
+    /// A transaction of calls with one key each, which may take elements of lists but never wait.
+    fn unit(&mut self) -> Op {
+        let count = 1 + self.below(6);
+        let op = |lot: &mut Self| match lot.below(if lot.has_lists { 12 } else { 5 }) {
+            0..=4 => lot.simple(),
+            5..=7 => Op::RPush(lot.key(), (0..1 + lot.below(2)).map(|_| lot.value()).collect()),
+            8 | 9 => Op::LPop(lot.key()),
+            10 => Op::BLPop(vec![lot.key()]),
+            _ => Op::LRange(lot.key()),
+        };
+        Op::Unit((0..count).map(|_| op(self)).collect())
+    }
+
     /// What one client sends: some windows, each a pipeline.
     fn windows(&mut self, ops: usize) -> Vec<Vec<Op>> {
         let mut windows = Vec::new();
@@ -201,6 +215,7 @@ fn add(sum: &mut Tally, more: &Tally) {
     sum.direct += more.direct;
     sum.jobs += more.jobs;
     sum.flights += more.flights;
+    sum.units += more.units;
     sum.relays += more.relays;
     sum.refused += more.refused;
     sum.assembled += more.assembled;
@@ -250,6 +265,41 @@ fn calls_over_all_data_have_their_place_in_the_order() {
     assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
     if runs > 1_000 {
         let all = [sum.assembled, sum.refused, sum.waits, sum.served, sum.tries];
+        assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
+    }
+}
+
+/// The same, where about a third of what clients ask for are transactions.
+fn run_with_units(seed: u64, sum: &mut Tally) -> Verdict {
+    let mut lot = Lot::new(seed, 0);
+    lot.has_lists = seed % 2 == 0;
+    lot.keys = 2 + lot.below(6);
+    let shards = 1 + lot.below(8);
+    let names = lot.names(shards);
+    let mut world = World::new(shards, names.clone(), seed, false);
+    for _ in 0..2 + lot.below(3) {
+        let (home, db, ops) = (lot.below(shards), usize::from(lot.below(8) == 0), 4 + lot.below(8));
+        let mut windows = lot.windows(ops);
+        for op in windows.iter_mut().flatten() {
+            if lot.below(3) == 0 {
+                *op = lot.unit();
+            }
+        }
+        world.connect(home, db, protocol(&mut lot), windows);
+    }
+    judge(world, &names, sum)
+}
+
+#[test]
+fn transactions_are_one_step_of_a_serial_order() {
+    let (mut sum, mut runs, mut undecided) = (Tally::default(), 0, 0);
+    for_seeds(2_000, |seed| {
+        runs += 1;
+        undecided += u64::from(run_with_units(seed, &mut sum) == Verdict::Undecided);
+    });
+    assert!(undecided * 50 <= runs, "{undecided} of {runs} histories are too tangled to judge");
+    if runs > 1_000 {
+        let all = [sum.units, sum.flights, sum.relays, sum.refused, sum.waits, sum.served];
         assert!(all.iter().all(|count| *count > runs / 4), "hardly any conflict: {sum:?}");
     }
 }

@@ -57,6 +57,8 @@ pub enum Op {
     BLPop(Vec<Key>),
     /// BLMOVE, as LMOVE above.
     BLMove(Key, Key),
+    /// A transaction of calls with one key each.
+    Unit(Vec<Op>),
 }
 
 /// What a key holds.
@@ -147,6 +149,7 @@ impl Op {
                 Request::new(words.into_iter().chain(target.into_iter().flatten()).collect::<Vec<_>>())
             }
             Op::Look(..) => unreachable!("a look is no command"),
+            Op::Unit(_) => unreachable!("a transaction is several commands"),
         }
     }
 
@@ -203,6 +206,7 @@ impl Op {
                 let there = some.iter().filter(|key| state.0[at(**key)].is_some());
                 array(there.map(|key| bulk(Some(&names[*key]), protocol)).collect())
             }
+            Op::Unit(ops) => array(ops.iter().map(|op| op.apply(state, names, db, protocol)).collect()),
             Op::Index | Op::Sort | Op::SortInto(_) => self.apply_to_index(state, db, protocol),
             Op::FlushAll => {
                 state.0.fill(None);

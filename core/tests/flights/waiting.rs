@@ -246,6 +246,6 @@ impl Op {
 
     /// Does a stretch of a pipeline end before it?
     pub fn ends_stretch(&self) -> bool {
-        self.waits() || matches!(self, Op::Look(..))
+        self.waits() || matches!(self, Op::Look(..) | Op::Unit(_))
     }
 }

@@ -95,6 +95,8 @@ pub struct Tally {
     pub jobs: u64,
     /// Flights.
     pub flights: u64,
+    /// Transactions.
+    pub units: u64,
     /// Stretches over two shards without batches of their own.
     pub relays: u64,
     /// Legs whose locks were refused when tried at once.
@@ -129,7 +131,8 @@ pub struct World {
     /// Do clients hang up while they wait?
     pub clients_vanish: bool,
     map: ShardMap,
-    names: Vec<Vec<u8>>,
+    /// The keys.
+    pub names: Vec<Vec<u8>>,
     prng: Prng,
     time: u64,
     has_clock: bool,
@@ -512,6 +515,10 @@ impl World {
                 self.visit(client, shard);
                 continue;
             }
+            if matches!(op, Op::Unit(_)) {
+                self.begin_unit(client);
+                continue;
+            }
             let request = op.request(&self.names);
             let args = request.args();
             let (row, home) = (row_of(&args), self.clients[client].home);
@@ -654,7 +661,7 @@ impl World {
     }
 
     /// Runs the first leg in place, or sends it with what the pass has for its shard; `false` if locks are in the way.
-    fn relay(&mut self, client: usize, flight: &mut Flight, stretch: &[(usize, Request)]) -> bool {
+    pub fn relay(&mut self, client: usize, flight: &mut Flight, stretch: &[(usize, Request)]) -> bool {
         let (home, owner) = (self.clients[client].home, flight.owner());
         let protocol = self.clients[client].protocol;
         let shard_of = |shard: usize| ShardId(shard as u16);
@@ -686,7 +693,12 @@ impl World {
         let away = usize::from(is_here);
         let target = flight.shard(away).index();
         let order = if flight.keeps(away) { Order::RunAndKeep } else { Order::Run };
-        self.outgoing(home, target).open_job(client as u64, owner, order, Reach::Keys);
+        let batch = self.outgoing(home, target);
+        batch.open_job(client as u64, owner, order, Reach::Keys);
+        batch.jobs.last_mut().unwrap().is_unit = flight.shape() == Shape::Unit;
+        if flight.shape() == Shape::Unit {
+            self.cores[home].site.begin_unit();
+        }
         for (call, (shard, request)) in calls.iter().zip(stretch) {
             if *shard == target {
                 self.outgoing(home, target).push_call(call, &request.args());
@@ -699,16 +711,20 @@ impl World {
                 flight.batch_of(1).push_call(call, &request.args());
             }
         }
+        if flight.shape() == Shape::Unit {
+            let Core { site, now, .. } = &mut self.cores[home];
+            site.end_unit(Millis(*now));
+        }
         flight.relay(away);
         true
     }
 
-    fn flight(&self, client: usize, owner: Owner, shape: Shape, reach: Reach, shards: &[ShardId]) -> Flight {
+    pub fn flight(&self, client: usize, owner: Owner, shape: Shape, reach: Reach, shards: &[ShardId]) -> Flight {
         let home = ShardId(self.clients[client].home as u16);
         Flight::new(owner, client as u64, shape, reach, shards, || Box::new(Batch::new(home)))
     }
 
-    fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<Gathered>) {
+    pub fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<Gathered>) {
         self.tally.flights += 1;
         let home = self.clients[client].home;
         let mut steps = Vec::new();
@@ -831,6 +847,6 @@ impl World {
     }
 }
 
-fn row_of(args: &Args<'_>) -> &'static Command {
+pub fn row_of(args: &Args<'_>) -> &'static Command {
     table::resolve(args).expect("the clients send commands that exist")
 }
