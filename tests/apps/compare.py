@@ -97,7 +97,7 @@ def main():
             print(f"{name}: {jobs[name]} jobs: " + (f"{seconds:.2f} s" if seconds else "failed"))
         sys.exit(None in taken.values())
 
-    all_servers = servers(given.cores.split(","))
+    all_servers = servers(filter(None, given.cores.split(",")))
     taken = {(name, server): [] for name in names for server in all_servers}
     for round_number in range(given.rounds):
         for name in names:
