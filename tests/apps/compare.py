@@ -22,7 +22,7 @@ TOP = HERE.parent.parent
 APPS = pathlib.Path(os.environ.get("RINGKEY_APPS", TOP / ".apps"))
 
 # Jobs of each, and with --small.
-JOBS = {"bullmq": (20_000, 500), "celery": (5_000, 200), "rq": (2_000, 300)}
+JOBS = {"bullmq": (20_000, 500), "celery": (5_000, 150), "rq": (2_000, 200)}
 START_LIMIT = 20  # seconds
 
 
