@@ -51,10 +51,10 @@ fn bullmq() {
 
 #[test]
 fn celery() {
-    python("celery", 200);
+    python("celery", 150);
 }
 
 #[test]
 fn rq() {
-    python("rq", 300);
+    python("rq", 200);
 }

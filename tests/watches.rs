@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use ringkey_tests::client::encoded;
 use ringkey_tests::server::{Kind, Setup, peer, skip};
 use ringkey_tests::{Client, Server};
 use std::time::{Duration, Instant};
@@ -236,4 +237,27 @@ fn no_update_is_lost() {
         assert_eq!(found, vec![expected; 3], "{refused} were refused");
         await_nobody_watches(&mut client);
     }
+}
+
+#[test]
+fn what_is_watched_and_written_may_lie_anywhere() {
+    let server = Setup::new().cores(4).start();
+    let mut client = server.client();
+    for round in 0..50 {
+        let keys: Vec<String> = (0..6).map(|part| format!("part:{round}:{part}")).collect();
+        client.command(&[vec!["WATCH".to_owned()], keys.clone()].concat());
+        assert!(client.run(&format!("GET {}", keys[0])).is_null());
+        // As libraries send it: all at once.
+        let mut bytes = encoded(&["MULTI"]);
+        keys.iter().for_each(|key| bytes.extend(encoded(&["SET", key, "1"])));
+        bytes.extend(encoded(&[vec!["DEL".to_owned()], keys.clone()].concat()));
+        bytes.extend(encoded(&["EXEC"]));
+        client.send(&bytes).unwrap();
+        for _ in 0..8 {
+            client.read_reply().unwrap();
+        }
+        let done = client.read_reply().unwrap();
+        assert_eq!(done.elements().last().unwrap().lines(), [":6"]);
+    }
+    server.assert_alive();
 }

@@ -104,13 +104,14 @@ impl State {
         shards.dedup();
         let mut flight = self.new_flight(session, Shape::Gather, Reach::Keys, &shards);
         flight.set_watcher(session.id, watched);
-        let mut call = Call { may_put_off: false, ..new_call(&exec::UNIT, session, None) };
+        // What is asked of a shard is a part of EXEC, whose row in the table is another.
+        let mut call = Call { may_put_off: false, is_part: true, ..new_call(&exec::UNIT, session, None) };
         for group in places.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             call.db = group[0].1;
             let words = Request::new(group.iter().map(|(_, _, name)| &**name));
             flight.push_keys(group[0].0, &call, &words.args());
         }
-        call.db = session.db;
+        (call.db, call.is_part) = (session.db, false);
         self.take_off(session, flight, Some(Box::new(GatheredCall { request, call, blocked: None })));
     }
 }

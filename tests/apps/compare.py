@@ -22,7 +22,7 @@ TOP = HERE.parent.parent
 APPS = pathlib.Path(os.environ.get("RINGKEY_APPS", TOP / ".apps"))
 
 # Jobs of each, and with --small.
-JOBS = {"bullmq": (20_000, 500), "celery": (5_000, 200), "rq": (2_000, 300)}
+JOBS = {"bullmq": (20_000, 500), "celery": (5_000, 150), "rq": (2_000, 200)}
 START_LIMIT = 20  # seconds
 
 
@@ -97,7 +97,7 @@ def main():
             print(f"{name}: {jobs[name]} jobs: " + (f"{seconds:.2f} s" if seconds else "failed"))
         sys.exit(None in taken.values())
 
-    all_servers = servers(given.cores.split(","))
+    all_servers = servers(filter(None, given.cores.split(",")))
     taken = {(name, server): [] for name in names for server in all_servers}
     for round_number in range(given.rounds):
         for name in names:
