@@ -216,7 +216,10 @@ fn no_update_is_lost() {
                 let read = ["x", "y", "z"][number % 3];
                 while added < ADDED {
                     client.run("WATCH x y z");
-                    let value: i64 = client.command(&["GET", read]).text().parse().unwrap_or(0);
+                    let value: i64 = match client.command(&["GET", read]) {
+                        value if value.is_null() => 0,
+                        value => value.text().parse().unwrap(),
+                    };
                     client.run("MULTI");
                     for key in ["x", "y", "z"] {
                         client.run(&format!("SET {key} {}", value + 1));
