@@ -69,6 +69,10 @@ fn check_cases(server: &Server) {
         let line = format!(" {line} ");
         let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
         let [before, call, expected] = parts[..] else { panic!("not a case: {line}") };
+        let name = call.split(' ').next().unwrap();
+        if cases.actors[0].command(&["COMMAND", "INFO", name]).elements()[0].is_null() {
+            continue;
+        }
         let touched = cases.touched(before, call);
         if touched != expected {
             wrong.push(format!("{before} | {call} | {expected} <> {touched}"));
