@@ -70,6 +70,10 @@ fn check_cases(server: &Server) {
         let line = format!(" {line} ");
         let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
         let [before, call, expected] = parts[..] else { panic!("not a case: {line}") };
+        let name = call.split(' ').next().unwrap();
+        if cases.actors[0].command(&["COMMAND", "INFO", name]).elements()[0].is_null() {
+            continue;
+        }
         let touched = cases.touched(before, call);
         if touched != expected {
             wrong.push(format!("{before} | {call} | {expected} <> {touched}"));
@@ -217,7 +221,10 @@ fn no_update_is_lost() {
                 let read = ["x", "y", "z"][number % 3];
                 while added < ADDED {
                     client.run("WATCH x y z");
-                    let value: i64 = client.command(&["GET", read]).text().parse().unwrap_or(0);
+                    let value: i64 = match client.command(&["GET", read]) {
+                        value if value.is_null() => 0,
+                        value => value.text().parse().unwrap(),
+                    };
                     client.run("MULTI");
                     for key in ["x", "y", "z"] {
                         client.run(&format!("SET {key} {}", value + 1));

@@ -215,7 +215,7 @@ impl Context<'_> {
         }
         let holds_back = may_be_undone && self.shard.watched.is_active();
         if holds_back {
-            self.shard.watched.note_all(true);
+            self.shard.watched.hold_back();
         }
         let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
         let (may_block, may_put_off) = (self.may_block, self.may_put_off);
@@ -227,8 +227,7 @@ impl Context<'_> {
         };
         self.note_touched(row, args, &outcome);
         if holds_back {
-            unit.touched.append(&mut self.shard.watched.take_notes());
-            self.shard.watched.note_all(false);
+            unit.touched.append(&mut self.shard.watched.take_held());
         }
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);

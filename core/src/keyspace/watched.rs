@@ -62,6 +62,9 @@ pub struct Watched {
     /// Is every change noted, because those who watch are elsewhere?
     notes_all: bool,
     notes: Vec<Touched>,
+    /// Is what becomes of keys held back, because it may be undone?
+    holds: bool,
+    held: Vec<Touched>,
 }
 
 impl Default for Watched {
@@ -72,6 +75,8 @@ impl Default for Watched {
             clients: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             notes_all: false,
             notes: Vec::new(),
+            holds: false,
+            held: Vec::new(),
         }
     }
 }
@@ -171,6 +176,9 @@ impl Watched {
 
     #[cold]
     fn touch_watched(&mut self, db: DbIndex, key: &Key<'_>, touch: Touch) {
+        if self.holds {
+            return self.held.push(Touched { db, key: key.bytes.into(), touch });
+        }
         if self.notes_all {
             return self.notes.push(Touched { db, key: key.bytes.into(), touch });
         }
@@ -221,6 +229,17 @@ impl Watched {
             }
         }
         self.note_changed(&changed);
+    }
+
+    /// What becomes of keys from now on may be undone: it is kept until [`Watched::take_held`], and nobody hears of it.
+    pub fn hold_back(&mut self) {
+        self.holds = true;
+    }
+
+    /// Holds nothing back any more. What was held back, in its order; to be told by [`Watched::touch`] once it is certain.
+    pub fn take_held(&mut self) -> Vec<Touched> {
+        self.holds = false;
+        std::mem::take(&mut self.held)
     }
 
     /// For as long as calls run over keys of other shards: is every change to be noted for those who watch there?
@@ -347,6 +366,28 @@ mod tests {
         watched.note_all(false);
         watched.touch(DB, &key(b"a"), Touch::Changed);
         assert!(watched.take_notes().is_empty());
+    }
+
+    #[test]
+    fn what_is_held_back_is_told_later_or_never() {
+        for (notes_all, is_undone) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut watched = Watched::default();
+            if notes_all {
+                watched.note_all(true);
+            } else {
+                watched.watch(1, DB, &key(b"a"), false);
+            }
+            watched.hold_back();
+            watched.touch(DB, &key(b"a"), Touch::Changed);
+            assert!(!watched.has_changed(1));
+            let held = watched.take_held();
+            assert_eq!(held.len(), 1);
+            if !is_undone {
+                held.iter().for_each(|held| watched.touch(held.db, &key(&held.key), held.touch));
+            }
+            let is_told = if notes_all { !watched.take_notes().is_empty() } else { watched.has_changed(1) };
+            assert_eq!(is_told, !is_undone);
+        }
     }
 
     #[test]

@@ -4,11 +4,11 @@
 use crate::clock;
 use crate::session::Session;
 use crate::state::State;
-use ringkey_core::command::{Command, Flags};
+use ringkey_core::command::{Command, Flags, table};
 use ringkey_core::observe::command_log::{is_exempt, words_to_keep};
 use ringkey_core::observe::{LogEntry, LogKind};
 use ringkey_core::resp::{Args, Request};
-use ringkey_core::txn::batch::{Batch, Job};
+use ringkey_core::txn::batch::{Batch, Call, Job};
 use smallvec::SmallVec;
 
 /// Requests under way that follow each other, by command: a pipeline seldom mixes many.
@@ -161,7 +161,9 @@ impl State {
             ([first, ..], [(row, _)]) if first.is_part => self.paths.came_back(*row, 1, ticks),
             (calls, [(row, _)]) => self.paths.came_back(*row, calls.len() as u64, ticks),
             (calls, _) => {
-                calls.iter().filter(|call| !call.is_part).for_each(|call| self.paths.came_back(call.row.id, 1, ticks))
+                // A row that is not in the table, such as that of a transaction over several shards, is no command.
+                let counts = |call: &&Call| !call.is_part && usize::from(call.row.id) < table::ROW_COUNT;
+                calls.iter().filter(counts).for_each(|call| self.paths.came_back(call.row.id, 1, ticks));
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use super::{Site, Workbench};
 use crate::command::table;
+use crate::commands::within::exec;
 use crate::keyspace::{KeyHasher, Shard, ShardMap};
 use crate::resp::{Protocol, ReplyBuffer, Request};
 use crate::txn::batch::{Batch, Call, Order, Reach};
@@ -229,6 +230,29 @@ fn lent_keys_are_told_of_call_by_call() {
             let is_lost = world.site.shard.has_changed_for(WATCHER, NOW);
             assert_eq!(is_lost, expected.split(' ').any(|touched| touched == name), "{before} | {call} | {name}");
         }
+    }
+}
+
+#[test]
+fn a_unit_over_what_is_lent_is_told_of() {
+    for (lines, is_lost) in [(&["SET a 1", "SET k 1", "GET a"], true), (&["SET a 1", "GET k", "SET b 1"], false)] {
+        let mut world = World::new();
+        world.watch("k");
+        let mut lent = Box::new(Batch::new(ShardId(0)));
+        lent.open_job(1, Owner(1), Order::Lend, Reach::Keys);
+        lent.push_call(&call_of(&words("DEL k")), &words("a b k").args());
+        let mut lent = world.deliver(lent).unwrap();
+        let mut request = exec::request();
+        for line in lines {
+            let call = words(line);
+            exec::push(&mut request, table::resolve(&call.args()).unwrap(), DbIndex(0), &call.args());
+        }
+        let (unit, mut out) = (Call { row: &exec::UNIT, ..call_of(&words("GET k")) }, ReplyBuffer::default());
+        let World { site, workbench, .. } = &mut world;
+        workbench.run(site, NOW, false, &unit, &request.args(), &mut [&mut lent], &mut out);
+        lent.jobs[0].order = Order::Return;
+        world.deliver(lent);
+        assert_eq!(world.site.shard.has_changed_for(WATCHER, NOW), is_lost, "{lines:?}");
     }
 }
 
