@@ -76,11 +76,18 @@ fn compare_rounds(pair: &Pair, seed: u64, time: Duration, watches: bool) -> u64 
 /// The templates of commands that ours has.
 pub fn known_templates(ours: &mut Client) -> Vec<Template> {
     let mut all = templates();
+    retain_known(&mut all, ours);
+    all
+}
+
+/// Leaves out what ours has not; but `NOSUCH` is what nobody has.
+pub fn retain_known(all: &mut Vec<Template>, ours: &mut Client) {
     if let Ok(start) = std::env::var("RINGKEY_COMMANDS") {
         all.retain(|template| template.name.starts_with(&start));
     }
-    all.retain(|template| !ours.command(&["COMMAND", "INFO", template.name]).elements()[0].is_null());
-    all
+    all.retain(|template| {
+        template.name == "NOSUCH" || !ours.command(&["COMMAND", "INFO", template.name]).elements()[0].is_null()
+    });
 }
 
 impl Round<'_> {

@@ -13,7 +13,7 @@ mod tests;
 mod undo;
 
 use super::Context;
-use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
+use crate::command::{Admin, Command, Flags, Group, KeyFlags, Names, Run, Spread, table};
 use crate::keyspace::Key;
 use crate::keyspace::watched::Touched;
 use crate::outcome::{EffectCall, Outcome, Propagate};
@@ -341,7 +341,9 @@ fn check(unit: &Unit, row: &Command) -> Result<(), CommandError> {
     if matches!(row.group, Group::Transactions) || matches!(row.run, Run::Admin(Admin::Migrate)) {
         return Err(NOT_FROM_SCRIPT);
     }
-    if unit.reads_only && row.flags.has(Flags::WRITE) {
+    // PFCOUNT is no write, but may change its key.
+    let may_change = row.flags.has(Flags::WRITE) || row.keys.iter().any(|keys| keys.flags.has(KeyFlags::RW));
+    if unit.reads_only && may_change {
         return Err(CommandError::text("Write commands are not allowed from read-only scripts."));
     }
     Ok(())
