@@ -63,9 +63,9 @@ impl<'f> Format<'f> {
         if digits.is_empty() {
             return Ok(default);
         }
-        let number = digits.iter().try_fold(0_i32, |number, &digit| {
-            number.checked_mul(10)?.checked_add(i32::from(digit - b'0'))
-        });
+        let number = digits
+            .iter()
+            .try_fold(0_i32, |number, &digit| number.checked_mul(10)?.checked_add(i32::from(digit - b'0')));
         number.map(|number| number as usize).ok_or_else(|| Raise::text("integral size overflow"))
     }
 

@@ -268,7 +268,8 @@ impl<'t> Reader<'t, '_> {
         let behind = rest.get(signed + digits).copied().unwrap_or(0) | 0x20;
         if (1..=15).contains(&digits) && !matches!(behind, b'.' | b'e' | b'x') {
             // Exact in a double. The point is there for the mask above: `.` has that bit.
-            let whole = rest[signed..signed + digits].iter().fold(0_u64, |sum, &digit| sum * 10 + u64::from(digit - b'0'));
+            let whole =
+                rest[signed..signed + digits].iter().fold(0_u64, |sum, &digit| sum * 10 + u64::from(digit - b'0'));
             self.at = self.begun + signed + digits;
             let number = whole as f64;
             return Ok(Token::Number(if rest[0] == b'-' { -number } else { number }));
@@ -395,8 +396,7 @@ fn plain_length(bytes: &[u8]) -> usize {
     let mut length = 0;
     while let Some(eight) = bytes[length..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*eight);
-        let special =
-            zeros(word) | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        let special = zeros(word) | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
         if special != 0 {
             return length + special.trailing_zeros() as usize / 8;
         }

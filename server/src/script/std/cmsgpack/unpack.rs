@@ -169,9 +169,7 @@ fn check_key(stack: Stack<'_>) -> Result<(), Raise> {
 fn item(stack: Stack<'_>, reader: &mut Reader<'_>, indices: usize) -> Result<Item, Raise> {
     let kind = reader.unsigned(1)? as u8;
     if !stack.has_room(1 + indices) {
-        return Err(Raise::overflow(
-            "too many return values at once; use unpack_one or unpack_limit instead.",
-        ));
+        return Err(Raise::overflow("too many return values at once; use unpack_one or unpack_limit instead."));
     }
     match kind {
         0x00..=0x7f | 0xe0..=0xff => stack.push_number((kind as i8).into()),
