@@ -18,14 +18,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Sections that only we have.
-const OWN_SECTIONS: &[&str] = &["Cores", "Ringkey", "Commandpaths"];
+const OWN_SECTIONS: &[&str] = &["Cores", "Ringkey", "Commandpaths", "Scripts"];
 
 /// Sections of one line a command, which differ with what the tools that start a server call.
 const BY_COMMAND: &[&str] = &["Commandstats", "Latencystats"];
 
 /// Fields that Valkey has and we have not, or not yet.
-const MISSING: &[(&str, &str)] =
-    &[("module", "Lua is a module there, scripts are to come here"), ("engine_0", "no scripting engine is there yet")];
+const MISSING: &[(&str, &str)] = &[("module", "Lua is a module there")];
 
 /// Fields of another class than Valkey's.
 const OTHER_CLASS: &[(&str, &str)] =

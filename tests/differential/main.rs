@@ -3,7 +3,8 @@
 //!
 //! - `strings`: strings, keys and their expiry;
 //! - `collections`: lists, sets, hashes, sorted sets and streams under limits that change, so that encodings do; its commands
-//!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ;
+//!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ.
+//!   With clients that watch keys, also which of these a command has changed for them;
 //! - `places`: searches of all shapes among random places.
 //!
 //! `RINGKEY_SECONDS` makes it longer, `RINGKEY_SEED` repeats a run exactly, `RINGKEY_KEEP_GOING` does not end at the first
@@ -50,6 +51,11 @@ impl Pair {
     pub fn clients(&self) -> [Client; 2] {
         [self.ours.client(), self.reference.client()]
     }
+
+    /// So many of each.
+    pub fn groups(&self, count: usize) -> [Vec<Client>; 2] {
+        [&self.ours, &self.reference].map(|server| (0..count).map(|_| server.client()).collect())
+    }
 }
 
 /// Compares for a while, and says how much that was.
@@ -81,6 +87,16 @@ fn collections_on_one_core() {
 #[test]
 fn collections_on_four_cores() {
     judge(4, "collections", 20.0, collections::compare);
+}
+
+#[test]
+fn watched_keys_on_one_core() {
+    judge(1, "watched keys", 8.0, collections::compare_watched);
+}
+
+#[test]
+fn watched_keys_on_four_cores() {
+    judge(4, "watched keys", 8.0, collections::compare_watched);
 }
 
 #[test]

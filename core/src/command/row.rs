@@ -294,6 +294,22 @@ pub enum Admin {
     LatencyHistory,
     LatencyLatest,
     LatencyReset,
+    FunctionDelete,
+    FunctionDump,
+    FunctionFlush,
+    FunctionHelp,
+    FunctionKill,
+    FunctionList,
+    FunctionLoad,
+    FunctionRestore,
+    FunctionStats,
+    ScriptDebug,
+    ScriptExists,
+    ScriptFlush,
+    ScriptHelp,
+    ScriptKill,
+    ScriptLoad,
+    ScriptShow,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

@@ -9,11 +9,13 @@ pub mod command_log;
 pub mod config;
 pub mod connection;
 pub mod debug;
+pub mod function;
 pub mod info;
 pub mod keys;
 pub mod latency;
 pub mod lolwut;
 pub mod memory;
+pub mod script;
 pub mod server;
 pub mod shutdown;
 pub mod watch;
@@ -58,6 +60,8 @@ pub enum Then {
     IfEmpty(Change),
     /// A line of text, or a refusal.
     Text,
+    /// A name as a string, or a refusal.
+    Name,
     /// A subcommand of COMMANDLOG or SLOWLOG.
     CommandLog(LogKind, command_log::LogOrder),
     /// A subcommand of LATENCY.
@@ -174,6 +178,13 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::SlowLogReset => command_log::carry_out(state, session, admin, args),
         // They are part of how requests are dispatched.
         Admin::Multi | Admin::Exec | Admin::Discard => Ok(()),
+        Admin::ScriptDebug
+        | Admin::ScriptExists
+        | Admin::ScriptFlush
+        | Admin::ScriptHelp
+        | Admin::ScriptKill
+        | Admin::ScriptLoad
+        | Admin::ScriptShow => script::carry_out(state, session, admin, args),
         Admin::LatencyDoctor
         | Admin::LatencyGraph
         | Admin::LatencyHelp
@@ -181,6 +192,15 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::LatencyHistory
         | Admin::LatencyLatest
         | Admin::LatencyReset => latency::carry_out(state, session, admin, args),
+        Admin::FunctionDelete
+        | Admin::FunctionDump
+        | Admin::FunctionFlush
+        | Admin::FunctionHelp
+        | Admin::FunctionKill
+        | Admin::FunctionList
+        | Admin::FunctionLoad
+        | Admin::FunctionRestore
+        | Admin::FunctionStats => function::carry_out(state, session, admin, args),
     }
 }
 
@@ -258,6 +278,7 @@ impl State {
                 Err(error) => Answer::Refused(error),
             },
             Question::ResetStatistics => {
+                self.process.scripts.reset_counts();
                 self.statistics.reset();
                 self.site.shard.stats = Default::default();
                 self.site.errors = Default::default();
@@ -281,6 +302,10 @@ impl State {
             }
             Question::ChangeNode(change) => match cluster::change(self, &change) {
                 Ok((node, done)) => return self.spread(from, ticket, &Question::Node(node), done),
+                Err(error) => Answer::Refused(error),
+            },
+            Question::ChangeLibraries(order) => match function::hand_over(self, from, ticket, order) {
+                Ok(()) => return,
                 Err(error) => Answer::Refused(error),
             },
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
@@ -357,6 +382,7 @@ impl State {
     fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
         gathering.answers.sort_by_key(|(from, _)| *from);
         let answers = gathering.answers;
+        let is_name = matches!(gathering.then, Then::Name);
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
             Then::Sum => client::write_sum(session, &answers),
@@ -371,7 +397,7 @@ impl State {
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
-            Then::Text | Then::Ok => {
+            Then::Text | Then::Name | Then::Ok => {
                 let mut reply = Reply::new(&mut session.output.pending, session.protocol);
                 for (_, answer) in &answers {
                     match answer {
@@ -379,6 +405,7 @@ impl State {
                             self.site.errors.note(error.code());
                             return reply.error(error);
                         }
+                        Answer::Text(name) if is_name => return reply.bulk(name.as_bytes()),
                         Answer::Text(text) => return reply.simple(text),
                         _ => {}
                     }

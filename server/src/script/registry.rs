@@ -4,6 +4,7 @@
 //! that it knows costs two loads: of [`Registry::epoch`], and of [`Script::is_gone`]. Whoever puts a script in or takes it
 //! out does so under one lock, so all cores see it from the same moment on.
 
+use super::functions::Shelf;
 use crate::clock;
 use ringkey_core::resp::CommandError;
 use ringkey_core::script::declared;
@@ -245,6 +246,8 @@ pub struct Registry {
     escalated_functions: Mutex<BTreeMap<Box<[u8]>, u64>>,
     interpreter_bytes: AtomicI64,
     functions: Mutex<FunctionFigures>,
+    /// The libraries of functions.
+    pub(super) shelf: Shelf,
 }
 
 /// Nobody panics while holding one of these locks; if it happened, what it guards would still be whole.
@@ -270,13 +273,19 @@ impl Registry {
         self.scripts.read().unwrap_or_else(PoisonError::into_inner).by_sha.get(sha).cloned()
     }
 
+    /// Has a script stay until SCRIPT FLUSH, as if SCRIPT LOAD had brought it. `false` if there is none of this name.
+    pub fn keep(&self, sha: &Sha) -> bool {
+        self.scripts.write().unwrap_or_else(PoisonError::into_inner).keep(sha).is_some()
+    }
+
     /// Puts a script in that was compiled, and returns the one of this name, which may have been there before.
     pub fn insert(&self, script: Script, origin: Origin) -> Arc<Script> {
         let mut scripts = self.scripts.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = scripts.by_sha.get(&script.sha).cloned() {
-            if origin == Origin::Load && !known.is_loaded.swap(true, Ordering::Relaxed) {
-                scripts.by_use.retain(|_, other| !Arc::ptr_eq(other, &known));
-            }
+        let known = match origin {
+            Origin::Load => scripts.keep(&script.sha),
+            Origin::Eval => scripts.by_sha.get(&script.sha).cloned(),
+        };
+        if let Some(known) = known {
             return known;
         }
         let script = Arc::new(script);
@@ -410,6 +419,14 @@ impl Registry {
 }
 
 impl Scripts {
+    fn keep(&mut self, sha: &Sha) -> Option<Arc<Script>> {
+        let script = self.by_sha.get(sha).cloned()?;
+        if !script.is_loaded.swap(true, Ordering::Relaxed) {
+            self.by_use.retain(|_, other| !Arc::ptr_eq(other, &script));
+        }
+        Some(script)
+    }
+
     fn queue(&mut self, script: Arc<Script>) {
         self.next += 1;
         self.by_use.insert((script.used_ticks.load(Ordering::Relaxed), self.next), script);

@@ -1,7 +1,7 @@
 //! Rows of the commands for scripts and functions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Touches};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -27,6 +27,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::eval),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -52,6 +53,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::eval_ro),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -76,6 +78,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::evalsha),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -101,6 +104,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::evalsha_ro),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -127,6 +131,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         touches: Touches::Told,
+        run: Run::OnShard(super::fcall),
         ..Command::DEFAULT
     },
     Command {
@@ -152,6 +157,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         touches: Touches::Told,
+        run: Run::OnShard(super::fcall_ro),
         ..Command::DEFAULT
     },
     Command {
@@ -176,6 +182,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Removes a library with its functions.",
                 arguments: &[Argument::string("library-name")],
+                run: Run::Admin(Admin::FunctionDelete),
                 ..Command::DEFAULT
             },
             Command {
@@ -188,6 +195,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(N), N = functions",
                 summary: "Writes all libraries as bytes that FUNCTION RESTORE understands.",
+                run: Run::Admin(Admin::FunctionDump),
                 ..Command::DEFAULT
             },
             Command {
@@ -206,6 +214,7 @@ pub static ROWS: &[Command] = &[
                     &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
                 )
                 .optional()],
+                run: Run::Admin(Admin::FunctionFlush),
                 ..Command::DEFAULT
             },
             Command {
@@ -218,6 +227,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of FUNCTION.",
+                run: Run::Admin(Admin::FunctionHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -231,6 +241,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Stops the function that runs now, if it has not written yet.",
+                run: Run::Admin(Admin::FunctionKill),
                 ..Command::DEFAULT
             },
             Command {
@@ -248,6 +259,7 @@ pub static ROWS: &[Command] = &[
                     Argument::string("library-name-pattern").after("LIBRARYNAME").optional(),
                     Argument::word("withcode", "WITHCODE").optional(),
                 ],
+                run: Run::Admin(Admin::FunctionList),
                 ..Command::DEFAULT
             },
             Command {
@@ -262,6 +274,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1), compiling aside",
                 summary: "Makes a library from its source.",
                 arguments: &[Argument::word("replace", "REPLACE").optional(), Argument::string("function-code")],
+                run: Run::Admin(Admin::FunctionLoad),
                 ..Command::DEFAULT
             },
             Command {
@@ -287,6 +300,7 @@ pub static ROWS: &[Command] = &[
                     )
                     .optional(),
                 ],
+                run: Run::Admin(Admin::FunctionRestore),
                 ..Command::DEFAULT
             },
             Command {
@@ -300,6 +314,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Shows the function that runs now and counts libraries.",
+                run: Run::Admin(Admin::FunctionStats),
                 ..Command::DEFAULT
             },
         ],
@@ -314,6 +329,7 @@ pub static ROWS: &[Command] = &[
         since: "2.6.0",
         complexity: "by subcommand",
         summary: "Groups the subcommands about Lua scripts.",
+        run: Run::Container,
         subcommands: &[
             Command {
                 id: 287,
@@ -332,6 +348,7 @@ pub static ROWS: &[Command] = &[
                     ),
                     Argument::string("engine").since("9.1.0").optional(),
                 ],
+                run: Run::Admin(Admin::ScriptDebug),
                 ..Command::DEFAULT
             },
             Command {
@@ -346,6 +363,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = scripts asked for",
                 summary: "Tells which scripts are in the cache.",
                 arguments: &[Argument::string("sha1").multiple()],
+                run: Run::Admin(Admin::ScriptExists),
                 ..Command::DEFAULT
             },
             Command {
@@ -366,6 +384,7 @@ pub static ROWS: &[Command] = &[
                 )
                 .since("6.2.0")
                 .optional()],
+                run: Run::Admin(Admin::ScriptFlush),
                 ..Command::DEFAULT
             },
             Command {
@@ -378,6 +397,7 @@ pub static ROWS: &[Command] = &[
                 since: "5.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of SCRIPT.",
+                run: Run::Admin(Admin::ScriptHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -391,6 +411,7 @@ pub static ROWS: &[Command] = &[
                 since: "2.6.0",
                 complexity: "O(1)",
                 summary: "Stops the script that runs now, if it has not written yet.",
+                run: Run::Admin(Admin::ScriptKill),
                 ..Command::DEFAULT
             },
             Command {
@@ -405,6 +426,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(N), N = bytes of the script",
                 summary: "Puts a script into the cache and tells its SHA1.",
                 arguments: &[Argument::string("script")],
+                run: Run::Admin(Admin::ScriptLoad),
                 ..Command::DEFAULT
             },
             Command {
@@ -418,6 +440,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Shows the source of a script in the cache.",
                 arguments: &[Argument::string("sha1")],
+                run: Run::Admin(Admin::ScriptShow),
                 ..Command::DEFAULT
             },
         ],

@@ -10,7 +10,7 @@ use ringkey_core::settings::Setting;
 pub fn memory(text: &mut String, state: &State, samples: &[Sample]) {
     let figures = Figures::new(state, samples);
     usage(text, state, &figures);
-    scripts(text);
+    scripts(text, state);
     let limit = state.settings.memory(Setting::MaxMemory);
     fields!(text,
         "maxmemory": limit,
@@ -61,24 +61,25 @@ fn usage(text: &mut String, state: &State, figures: &Figures) {
     );
 }
 
-/// No script runs here yet.
-fn scripts(text: &mut String) {
-    zeros(text, &["used_memory_lua", "used_memory_vm_eval"]);
-    fields!(text, "used_memory_lua_human": "0B");
-    zeros(
-        text,
-        &[
-            "used_memory_scripts_eval",
-            "number_of_cached_scripts",
-            "number_of_functions",
-            "number_of_libraries",
-            "used_memory_vm_functions",
-            "used_memory_vm_total",
-        ],
+/// One interpreter a core runs scripts and functions, so that the memory of its own is all told as that of scripts.
+fn scripts(text: &mut String, state: &State) {
+    let figures = state.process.scripts.figures();
+    let sources = figures.script_bytes + figures.functions.bytes;
+    fields!(text,
+        "used_memory_lua": figures.interpreter_bytes,
+        "used_memory_vm_eval": figures.interpreter_bytes,
+        "used_memory_lua_human": human(figures.interpreter_bytes),
+        "used_memory_scripts_eval": figures.script_bytes,
+        "number_of_cached_scripts": figures.scripts,
+        "number_of_functions": figures.functions.functions,
+        "number_of_libraries": figures.functions.libraries,
+        "used_memory_vm_functions": 0,
+        "used_memory_vm_total": figures.interpreter_bytes,
+        "used_memory_vm_total_human": human(figures.interpreter_bytes),
+        "used_memory_functions": figures.functions.bytes,
+        "used_memory_scripts": sources,
+        "used_memory_scripts_human": human(sources),
     );
-    fields!(text, "used_memory_vm_total_human": "0B");
-    zeros(text, &["used_memory_functions", "used_memory_scripts"]);
-    fields!(text, "used_memory_scripts_human": "0B");
 }
 
 fn allocator(text: &mut String, figures: &Figures) {

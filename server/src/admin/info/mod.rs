@@ -1,7 +1,7 @@
 //! INFO: every core gives a sample of its counters, and the sections are written from their sum.
 //!
 //! Sections and fields stand in Valkey's order, those without a meaning here as zeros, so that tools find what they look
-//! for. What is our own (`cores`, `ringkey`) comes last.
+//! for. What is our own (`scripts`, `cores`, `ringkey`) comes last.
 
 pub mod commands;
 mod data;
@@ -55,6 +55,7 @@ const SECTIONS: &[(&[&str], &str, Group, Write)] = &[
     (&["cluster_info"], "Cluster Info", Group::All, process::cluster_info),
     (&["scriptingengines"], "Scripting Engines", Group::All, process::scripting_engines),
     (&["keyspace"], "Keyspace", Group::Default, data::keyspace),
+    (&["scripts"], "Scripts", Group::All, own::scripts),
     (&["cores"], "Cores", Group::All, own::cores),
     (&["ringkey"], "Ringkey", Group::Default, own::ringkey),
     (&["debug"], "Debug", Group::Named, stats::debug),

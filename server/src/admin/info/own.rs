@@ -73,3 +73,23 @@ pub fn ringkey(text: &mut String, state: &State, samples: &[Sample]) {
         "ringkey_lock_waits": sum(|s| s.lock_waits),
     );
 }
+
+/// So many of the scripts and functions are named that were begun anew most often.
+const ESCALATED_SHOWN: usize = 10;
+
+/// Scripts, and which of them touch keys that their calls do not name, so that all shards have to stop for them.
+pub fn scripts(text: &mut String, state: &State, _: &[Sample]) {
+    let scripts = &state.process.scripts;
+    let figures = scripts.figures();
+    fields!(text,
+        "scripts_cached": figures.scripts,
+        "scripts_loaded": figures.loaded,
+        "scripts_proven": figures.proven,
+        "scripts_evicted": figures.evicted,
+        "scripts_running": figures.running,
+        "scripts_escalated": figures.escalations,
+    );
+    for (index, (name, count)) in scripts.most_escalated(ESCALATED_SHOWN).into_iter().enumerate() {
+        let _ = write!(text, "escalated{index}:name={name},count={count}\r\n");
+    }
+}

@@ -112,7 +112,14 @@ pub fn cluster_info(text: &mut String, state: &State, _: &[Sample]) {
     }
 }
 
-/// There are none yet.
-pub fn scripting_engines(text: &mut String, _: &State, _: &[Sample]) {
-    zeros(text, &["engines_count", "engines_total_used_memory", "engines_total_memory_overhead"]);
+/// The one that is built in.
+pub fn scripting_engines(text: &mut String, state: &State, _: &[Sample]) {
+    let figures = state.process.scripts.figures();
+    let (used, overhead) = (figures.interpreter_bytes, figures.script_bytes + figures.functions.bytes);
+    fields!(text,
+        "engines_count": 1,
+        "engines_total_used_memory": used,
+        "engines_total_memory_overhead": overhead,
+        "engine_0": format_args!("name=LUA,module=built-in,abi_version=4,used_memory={used},memory_overhead={overhead}"),
+    );
 }

@@ -44,7 +44,8 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
         "evicted_keys": total(samples, |s| s.stats.evicted_keys),
     );
     fields!(text, "evicted_clients": sum(|s| s.clients_evicted));
-    zeros(text, &["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    fields!(text, "evicted_scripts": state.process.scripts.figures().evicted);
+    zeros(text, &["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     fields!(text,
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),

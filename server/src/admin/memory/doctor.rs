@@ -109,6 +109,8 @@ mod tests {
             client_count: 1,
             tables: 0,
             expiries: 0,
+            scripts: 0,
+            functions: 0,
             overhead: 0,
             dataset: used,
             keys: 1,

@@ -24,6 +24,10 @@ pub struct Figures {
     pub tables: u64,
     /// For expiry times, within entries.
     pub expiries: u64,
+    /// For scripts in the cache.
+    pub scripts: u64,
+    /// For libraries of functions.
+    pub functions: u64,
     /// All that is not data.
     pub overhead: u64,
     /// The rest.
@@ -47,7 +51,10 @@ impl Figures {
         let tables = sum(|s| s.databases.iter().map(|database| database.table_bytes).sum());
         let expiries = sum(|s| s.databases.iter().map(|database| database.expiry_bytes()).sum());
         let startup = state.process.startup_memory().min(used);
-        let overhead = (startup + clients + tables + expiries).min(used);
+        let of_scripts = state.process.scripts.figures();
+        let (scripts, functions) = (of_scripts.script_bytes, of_scripts.functions.bytes);
+        let programs = scripts + functions + of_scripts.interpreter_bytes;
+        let overhead = (startup + clients + tables + expiries + programs).min(used);
         Self {
             used,
             peak: state.process.raise_peak(used),
@@ -58,6 +65,8 @@ impl Figures {
             client_count: sum(|s| s.sessions),
             tables,
             expiries,
+            scripts,
+            functions,
             overhead,
             dataset: used - overhead,
             keys: sum(|s| s.databases.iter().map(|database| database.keys).sum()),

@@ -90,11 +90,11 @@ pub fn write_stats(state: &State, session: &mut Session, answers: Vec<(usize, An
         integer(&mut reply, name, 0);
     }
     integer(&mut reply, "clients.normal", figures.clients);
-    for name in
-        ["cluster.links", "cluster.slot_import", "cluster.slot_export", "aof.buffer", "lua.caches", "functions.caches"]
-    {
+    for name in ["cluster.links", "cluster.slot_import", "cluster.slot_export", "aof.buffer"] {
         integer(&mut reply, name, 0);
     }
+    integer(&mut reply, "lua.caches", figures.scripts);
+    integer(&mut reply, "functions.caches", figures.functions);
     for (index, tables, expiries) in databases {
         reply.bulk(format!("db.{index}").as_bytes());
         reply.map(2);

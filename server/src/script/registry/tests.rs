@@ -1,3 +1,5 @@
+//! Of many threads, many scripts, and those that are stopped.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;
