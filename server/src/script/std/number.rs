@@ -8,7 +8,7 @@ const BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;
 /// A number without its fraction. What does not fit (NaN as well) becomes `i64::MIN`, as the processors that Valkey runs on
 /// have it.
 pub(super) fn to_i64(number: f64) -> i64 {
-    if number >= -BEYOND_I64 && number < BEYOND_I64 { number as i64 } else { i64::MIN }
+    if (-BEYOND_I64..BEYOND_I64).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// The same for unsigned numbers: negative ones wrap around, what is too large becomes 0.

@@ -92,9 +92,9 @@ fn open(stack: Stack<'_>, settings: &Settings, out: &mut Output, levels: &mut Ve
         return Err(Raise::text(format!("Cannot serialise, excessive nesting ({depth})")));
     }
     match array_length(stack, settings)? {
-        Some(count) => {
-            // Every element takes two bytes at least.
-            out.allow(count * 2)?;
+        Some((count, items)) => {
+            // A hole takes five bytes, anything else two at least.
+            out.allow(count.saturating_sub(items) * 5 + items * 2)?;
             out.byte(b'[')?;
             levels.push(Level::Array { at: 0, count });
         }
@@ -107,8 +107,8 @@ fn open(stack: Stack<'_>, settings: &Settings, out: &mut Output, levels: &mut Ve
     Ok(())
 }
 
-/// How many elements the table on top has, holes included; `None` if it is to become an object.
-fn array_length(stack: Stack<'_>, settings: &Settings) -> Result<Option<u64>, Raise> {
+/// How many elements the table on top has, with and without holes; `None` if it is to become an object.
+fn array_length(stack: Stack<'_>, settings: &Settings) -> Result<Option<(u64, u64)>, Raise> {
     let (mut longest, mut items) = (0_i32, 0_i32);
     stack.push_nil();
     while stack.next() {
@@ -130,7 +130,8 @@ fn array_length(stack: Stack<'_>, settings: &Settings) -> Result<Option<u64>, Ra
     if too_sparse && !settings.sparse_converts {
         return Err(refused("table", "excessively sparse array"));
     }
-    Ok(u64::try_from(longest).ok().filter(|&length| length > 0 && !too_sparse))
+    let is_array = longest > 0 && !too_sparse;
+    Ok(is_array.then_some((u64::from(longest.unsigned_abs()), u64::from(items.unsigned_abs()))))
 }
 
 fn refused(kind: &str, reason: &str) -> Raise {
