@@ -331,21 +331,36 @@ unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
         let name = ffi::luaL_optlstring(state, 2, c"=(load)".as_ptr(), ptr::null_mut());
         // The function, its name, and a place for the piece under way.
         ffi::lua_settop(state, 3);
-        let mut is_first = true;
-        let status = ffi::lua_load(state, next_from_function, ptr::from_mut(&mut is_first).cast(), name);
+        let mut progress = Progress::First;
+        let status = ffi::lua_load(state, next_from_function, ptr::from_mut(&mut progress).cast(), name);
         run::go_on(state);
         loaded(state, status)
     }
 }
 
+/// How far `load` has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing was read.
+    First,
+    /// A blank went ahead of the first piece, which is still to come.
+    Blank,
+    /// Pieces follow.
+    Others,
+}
+
 unsafe extern "C-unwind" fn next_from_function(
     state: *mut lua_State,
-    is_first: *mut c_void,
+    progress: *mut c_void,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: see the head of the module.
+    // SAFETY: see the head of the module; `load` hands over how far it has come.
     unsafe {
-        let is_first = is_first.cast::<bool>();
+        let progress = progress.cast::<Progress>();
+        if *progress == Progress::Blank {
+            *progress = Progress::Others;
+            return ffi::lua_tolstring(state, 3, len);
+        }
         ffi::luaL_checkstack_(state, 3, c"too many nested functions".as_ptr());
         ffi::lua_pushvalue(state, 1);
         ffi::lua_call(state, 0, 1);
@@ -356,11 +371,14 @@ unsafe extern "C-unwind" fn next_from_function(
         if ffi::lua_isstring(state, -1) == 0 {
             ffi::luaL_error(state, c"reader function must return a string".as_ptr());
         }
-        let piece = ffi::lua_tolstring(state, -1, len);
-        if mem::take(&mut *is_first) && *len > 0 && *piece.cast::<u8>() == COMPILED {
-            raise(state, b"(load):1: unexpected symbol near 'char(27)'");
-        }
         ffi::lua_replace(state, 3);
+        let piece = ffi::lua_tolstring(state, 3, len);
+        if *progress == Progress::First && *len > 0 && *piece.cast::<u8>() == COMPILED {
+            *progress = Progress::Blank;
+            *len = 1;
+            return c" ".as_ptr();
+        }
+        *progress = Progress::Others;
         piece
     }
 }
