@@ -5,6 +5,7 @@
 //! state, with the rules, as [`crate::codec`] does.
 
 pub mod declared;
+pub mod library;
 pub mod source;
 
 use crate::command::Admin;

@@ -240,6 +240,11 @@ impl State {
         {
             return self.refuse(session, parsed, &error, input);
         }
+        if self.holds.any
+            && let Err(error) = self.check_held(session, row, parsed.key, &args)
+        {
+            return self.refuse(session, parsed, &error, input);
+        }
         if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
             self.hold_back(session);
             return Done::Stop;
@@ -550,6 +555,9 @@ impl State {
         if self.paused.pause.is_some_and(|pause| pause.holds(row)) {
             return None;
         }
+        if self.holds.any && self.check_held(session, row, parsed.key, &args).is_err() {
+            return None;
+        }
         match self.plan(row, parsed.key, &args) {
             Ok(Plan::On(shard)) => Some((row, shard)),
             _ => None,
@@ -640,7 +648,7 @@ impl State {
         self.site.try_keep(owner, &all, &kept)
     }
 
-    /// Has a flight begin.
+    /// Begins a flight, for which the session then waits.
     pub fn take_off(&mut self, session: &mut Session, mut flight: Box<Flight>, gathered: Option<Box<GatheredCall>>) {
         self.statistics.flights += 1;
         let shard = &self.site.shard;

@@ -11,6 +11,7 @@ pub mod aside;
 pub mod batch_wait;
 pub mod blocking;
 pub mod boot;
+pub mod busy;
 pub mod census;
 pub mod clock;
 pub mod configuration;

@@ -286,6 +286,11 @@ impl State {
             Ok(row) => row,
             Err(error) => return self.refuse(session, parsed, &error, input),
         };
+        if self.holds.any
+            && let Err(error) = self.check_held_in_multi(session, row, parsed.key, &args)
+        {
+            return self.refuse(session, parsed, &error, input);
+        }
         if let Err(error) = self.check_queued(session, row, parsed.key, &args) {
             return self.refuse(session, parsed, &error, input);
         }
@@ -300,6 +305,26 @@ impl State {
                 Done::Next
             }
         }
+    }
+
+    /// The same as [`State::check_held`]; EXEC needs what the queued calls need.
+    #[cold]
+    fn check_held_in_multi(
+        &self,
+        session: &Session,
+        row: &Command,
+        key: Option<(u32, KeyHash)>,
+        args: &Args<'_>,
+    ) -> Result<(), CommandError> {
+        self.check_held(session, row, key, args)?;
+        let Some(multi) = session.multi.as_deref().filter(|_| matches!(row.run, Run::Admin(Admin::Exec))) else {
+            return Ok(());
+        };
+        multi
+            .queue
+            .calls
+            .iter()
+            .try_for_each(|call| self.check_held(session, call.row, call.first_key, &multi.queue.args(call)))
     }
 
     /// Must the session wait for the end of a pause before this command?
@@ -371,7 +396,9 @@ impl State {
         match row.run {
             Run::OnShard(_) => {}
             // What they are about is the data.
-            Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb) if !has_one_shard => return Target::Everywhere,
+            Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb) if !session.on_core_port => {
+                return Target::Everywhere;
+            }
             _ => return Target::Process,
         }
         if let Some((_, hash)) = key {
@@ -380,11 +407,8 @@ impl State {
         if matches!(row.spread, Spread::EveryShard { .. }) {
             return if has_one_shard { Target::On(self.me) } else { Target::Everywhere };
         }
-        if self.needs_every_shard(row, args) {
-            return Target::Everywhere;
-        }
-        // What may touch keys that it does not name cannot be undone in the midst of others.
-        if self.nature_of(row, args) != Nature::Bound {
+        // A script that is not known to keep to its keys may touch any, and cannot be undone in the midst of others.
+        if self.needs_every_shard(row, args) || self.nature_of(row, args) != Nature::Bound {
             return Target::Everywhere;
         }
         let (mut shard, mut several) = (None, false);

@@ -31,6 +31,8 @@ fn client_memory_max(settings: &Settings) -> usize {
 pub struct Tuning {
     /// `proto-max-bulk-len` in bytes.
     pub bulk_bytes_max: i64,
+    /// `busy-reply-threshold` in milliseconds.
+    pub busy_ms: i64,
     /// Must clients authenticate?
     pub needs_password: bool,
     /// `client-output-buffer-limit` of normal clients, replicas and subscribers, in bytes and seconds, 0: none.
@@ -97,6 +99,7 @@ impl Tuning {
     pub fn new(settings: &Settings) -> Self {
         Self {
             bulk_bytes_max: settings.int(Setting::ProtoMaxBulkLen),
+            busy_ms: settings.int(Setting::BusyReplyThreshold),
             needs_password: !settings.text(Setting::RequirePass).is_empty(),
             output_limits: settings.output_limits(),
             client_memory_max: client_memory_max(settings),

@@ -23,9 +23,7 @@ pub fn dump(entry: EntryRef<'_>, rules: &DumpRules, out: &mut Vec<u8>) {
     let (from, value) = (out.len(), entry.value());
     out.push(type_of(&value) as u8);
     Encoder::new(rules.compresses).value(out, value);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    let checksum = crc64(&out[from..]);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    close(out, from);
 }
 
 /// How many bytes the value of an entry takes without its type and what is around it.
@@ -40,19 +38,26 @@ pub fn serialized_bytes(entry: EntryRef<'_>, rules: &DumpRules) -> usize {
 /// # Errors
 /// Version or checksum are wrong, or the value is.
 pub fn restore(payload: &[u8], rules: &RestoreRules<'_>) -> Result<Restored, Refused> {
-    let value = open(payload, rules).ok_or(Refused::VersionOrChecksum)?;
+    let value = open(payload, rules.any_version, rules.skips_checksum).ok_or(Refused::VersionOrChecksum)?;
     read(value, rules).map_err(Refused::Format)
 }
 
-/// The value's part of a payload, if version and checksum are right.
-fn open<'a>(payload: &'a [u8], rules: &RestoreRules<'_>) -> Option<&'a [u8]> {
+/// Appends the version of the format and the checksum of all from `from` on.
+pub(crate) fn close(out: &mut Vec<u8>, from: usize) {
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    let checksum = crc64(&out[from..]);
+    out.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// What stands before version and checksum, if both are right.
+pub(crate) fn open(payload: &[u8], any_version: bool, skips_checksum: bool) -> Option<&[u8]> {
     let value = payload.get(..payload.len().checked_sub(FOOT_BYTES)?)?;
     let mut foot = Reader::new(&payload[value.len()..]);
     let version = u16::from_le_bytes(foot.array().ok()?);
     let is_known = version == VERSION || (1..=VERSION_SHARED_MAX).contains(&version);
     let checksum = u64::from_le_bytes(foot.array().ok()?);
-    let is_read = is_known || rules.any_version && version > 0;
-    let is_right = || rules.skips_checksum || crc64(&payload[..payload.len() - size_of::<u64>()]) == checksum;
+    let is_read = is_known || any_version && version > 0;
+    let is_right = || skips_checksum || crc64(&payload[..payload.len() - size_of::<u64>()]) == checksum;
     (is_read && is_right()).then_some(value)
 }
 

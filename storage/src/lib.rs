@@ -7,4 +7,5 @@
 //! string may become 88 times as long as it was, and that is the largest of them.
 
 pub mod dump;
+pub mod functions;
 pub mod rdb;

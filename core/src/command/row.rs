@@ -301,6 +301,15 @@ pub enum Admin {
     ScriptKill,
     ScriptLoad,
     ScriptShow,
+    FunctionDelete,
+    FunctionDump,
+    FunctionFlush,
+    FunctionHelp,
+    FunctionKill,
+    FunctionList,
+    FunctionLoad,
+    FunctionRestore,
+    FunctionStats,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

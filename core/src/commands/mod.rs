@@ -8,6 +8,8 @@
 pub(crate) mod harness;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod touch_tests;
 
 use crate::access::AccessRule;
 use crate::codec::Codec;

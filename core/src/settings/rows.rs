@@ -134,7 +134,7 @@ table! {
     AclPubsubDefault "acl-pubsub-default" = choice(&ACL_PUBSUB_DEFAULT_NAMES, "resetchannels").not_yet(ACCESS);
     AclFile "aclfile" = text("").at_start().not_yet(ACCESS);
     AcllogMaxLen "acllog-max-len" = integer(0, LONG_MAX, "128").not_yet(ACCESS);
-    BusyReplyThreshold "busy-reply-threshold" = integer(0, LONG_MAX, "5000").alias("lua-time-limit").not_yet(SCRIPTS);
+    BusyReplyThreshold "busy-reply-threshold" = integer(0, LONG_MAX, "5000").alias("lua-time-limit");
     LuaEnableInsecureApi "lua-enable-insecure-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents).not_yet(MESSAGES);

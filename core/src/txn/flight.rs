@@ -72,6 +72,10 @@ struct Leg {
     keeps: bool,
     /// Were its locks refused when they were tried?
     is_refused: bool,
+    /// Has it lent anything, or at least taken its locks to do so?
+    has_lent: bool,
+    /// Has it found that a key has changed which its watcher watches?
+    is_stale: bool,
 }
 
 /// What becomes of the replies.
@@ -124,7 +128,15 @@ impl Flight {
             .map(|shard| {
                 let mut batch = spare();
                 batch.open_job(ticket, owner, order, reach);
-                Leg { shard: *shard, batch: Some(batch), is_merged: false, keeps: false, is_refused: false }
+                Leg {
+                    shard: *shard,
+                    batch: Some(batch),
+                    is_merged: false,
+                    keeps: false,
+                    is_refused: false,
+                    has_lent: false,
+                    is_stale: false,
+                }
             })
             .collect();
         let protocol = Protocol::default();
@@ -216,6 +228,11 @@ impl Flight {
         leg.batch.as_mut().expect("a flight that has not started holds its batches").push_call(call, keys);
     }
 
+    /// Has a key changed that its client watches? Then what it was to do is not to be done; what was lent goes back.
+    pub fn is_stale(&self) -> bool {
+        self.legs.iter().any(|leg| leg.is_stale)
+    }
+
     /// Takes off. `hash` hashes keys.
     pub fn start(&mut self, hash: impl Fn(&[u8]) -> KeyHash, steps: &mut Vec<Step>) {
         let waits_in_turn = self.legs.len() < LEGS_AT_ONCE_MIN || self.shape == Shape::TwoRounds;
@@ -256,6 +273,7 @@ impl Flight {
         let leg = self.leg_of(from);
         debug_assert!(leg.batch.is_none(), "a leg comes home once");
         leg.is_refused = batch.jobs[0].refused;
+        leg.is_stale = batch.jobs[0].is_stale;
         let ticks = batch.jobs[0].part_ticks;
         leg.batch = Some(batch);
         self.ticks += ticks;
@@ -281,7 +299,9 @@ impl Flight {
 
     fn advance(&mut self, steps: &mut Vec<Step>) -> Progress {
         match self.phase {
-            Phase::InTurn(at) if at + 1 < self.legs.len() => self.send_in_turn(at + 1, steps),
+            Phase::InTurn(at) if at + 1 < self.legs.len() && !self.legs[at].is_stale => {
+                self.send_in_turn(at + 1, steps)
+            }
             Phase::InTurn(_) => self.land(true, steps),
             Phase::Trying(1) => self.tried(steps),
             Phase::Running(1) => self.land(false, steps),
@@ -294,7 +314,7 @@ impl Flight {
 
     /// All have answered whether they got their locks.
     fn tried(&mut self, steps: &mut Vec<Step>) {
-        if self.legs.iter().all(|leg| !leg.is_refused) {
+        if self.legs.iter().all(|leg| !leg.is_refused && !leg.is_stale) {
             self.phase = Phase::Running(self.legs.len());
             let order = if self.shape == Shape::Gather { Order::LendHeld } else { Order::RunHeld };
             return self.send_all(order, steps);
@@ -303,6 +323,10 @@ impl Flight {
             if !leg.is_refused {
                 steps.push(Step::Release(leg.shard));
             }
+        }
+        if self.is_stale() {
+            self.phase = Phase::Landed;
+            return;
         }
         self.send_in_turn(0, steps);
     }
@@ -316,6 +340,7 @@ impl Flight {
     fn send(&mut self, at: usize, order: Order, steps: &mut Vec<Step>) {
         let joins = self.joins();
         let leg = &mut self.legs[at];
+        leg.has_lent |= matches!(order, Order::Lend | Order::LendHeld);
         steps.push(if joins { Step::Join(leg.shard, order) } else { leg.take(order) });
     }
 
@@ -344,17 +369,14 @@ impl Flight {
         self.shape == Shape::Gather && self.reach != Reach::Keys
     }
 
-    /// The shards of `watched` are to lend nothing if a key has changed that this client watches.
+    /// The shards of `watched` are to lend nothing if a key has changed that this client watches. Those keys are locked for
+    /// reading. For what is lent only: whatever runs leg by leg might be half done when that turns out.
     pub fn set_watcher(&mut self, client: u64, watched: &[ShardId]) {
+        debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "it has not started");
         for leg in self.legs.iter_mut().filter(|leg| watched.contains(&leg.shard)) {
             let batch = leg.batch.as_mut().expect("a flight that has not started holds its batches");
             batch.jobs[0].watcher = client;
         }
-    }
-
-    /// Has a watched key changed?
-    pub fn is_stale(&self) -> bool {
-        self.legs.iter().filter_map(|leg| leg.batch.as_deref()).any(|batch| batch.jobs[0].is_stale)
     }
 
     /// The batches with the lent entries, in the order of the shards.
@@ -365,7 +387,11 @@ impl Flight {
     /// Sends back what was lent; the locks end with their arrival.
     pub fn give_back(&mut self, steps: &mut Vec<Step>) {
         debug_assert!(self.shape == Shape::Gather && self.phase == Phase::Landed, "entries go back after the command");
-        self.send_all(Order::Return, steps);
+        for at in 0..self.legs.len() {
+            if self.legs[at].has_lent {
+                self.send(at, Order::Return, steps);
+            }
+        }
     }
 
     /// After the first of two rounds: forgets its calls and replies. What is pushed from now on runs under the locks.
@@ -451,7 +477,7 @@ impl Leg {
     fn take(&mut self, order: Order) -> Step {
         let mut batch = self.batch.take().expect("a leg is sent while it is at home");
         batch.jobs[0].order = order;
-        batch.jobs[0].refused = false;
+        (batch.jobs[0].refused, batch.jobs[0].is_stale) = (false, false);
         batch.is_answer = false;
         Step::Send(self.shard, batch)
     }

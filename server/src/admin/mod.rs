@@ -9,6 +9,7 @@ pub mod command_log;
 pub mod config;
 pub mod connection;
 pub mod debug;
+pub mod function;
 pub mod info;
 pub mod keys;
 pub mod latency;
@@ -59,6 +60,8 @@ pub enum Then {
     IfEmpty(Change),
     /// A line of text, or a refusal.
     Text,
+    /// A name as a string, or a refusal.
+    Name,
     /// A subcommand of COMMANDLOG or SLOWLOG.
     CommandLog(LogKind, command_log::LogOrder),
     /// A subcommand of LATENCY.
@@ -189,6 +192,15 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::LatencyHistory
         | Admin::LatencyLatest
         | Admin::LatencyReset => latency::carry_out(state, session, admin, args),
+        Admin::FunctionDelete
+        | Admin::FunctionDump
+        | Admin::FunctionFlush
+        | Admin::FunctionHelp
+        | Admin::FunctionKill
+        | Admin::FunctionList
+        | Admin::FunctionLoad
+        | Admin::FunctionRestore
+        | Admin::FunctionStats => function::carry_out(state, session, admin, args),
     }
 }
 
@@ -292,6 +304,10 @@ impl State {
                 Ok((node, done)) => return self.spread(from, ticket, &Question::Node(node), done),
                 Err(error) => Answer::Refused(error),
             },
+            Question::ChangeLibraries(order) => match function::hand_over(self, from, ticket, order) {
+                Ok(()) => return,
+                Err(error) => Answer::Refused(error),
+            },
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
             Question::Latency(order) => latency::answer(self, &order),
             Question::Source(owner, order) => return self.heed_source_order(owner, order),
@@ -366,6 +382,7 @@ impl State {
     fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
         gathering.answers.sort_by_key(|(from, _)| *from);
         let answers = gathering.answers;
+        let is_name = matches!(gathering.then, Then::Name);
         match gathering.then {
             Then::Info(sections) => info::write(self, session, &sections, answers),
             Then::Sum => client::write_sum(session, &answers),
@@ -380,7 +397,7 @@ impl State {
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
-            Then::Text | Then::Ok => {
+            Then::Text | Then::Name | Then::Ok => {
                 let mut reply = Reply::new(&mut session.output.pending, session.protocol);
                 for (_, answer) in &answers {
                     match answer {
@@ -388,6 +405,7 @@ impl State {
                             self.site.errors.note(error.code());
                             return reply.error(error);
                         }
+                        Answer::Text(name) if is_name => return reply.bulk(name.as_bytes()),
                         Answer::Text(text) => return reply.simple(text),
                         _ => {}
                     }

@@ -3,6 +3,7 @@
 use crate::admin::client::pause::Pause;
 use crate::admin::client::walk::{Page, Task};
 use crate::admin::command_log::LogOrder;
+use crate::admin::function::LibraryOrder;
 use crate::admin::info::commands::Details;
 use crate::admin::latency::LatencyOrder;
 use crate::blocking::Ending;
@@ -103,6 +104,8 @@ pub enum Question {
     Node(Arc<Node>),
     /// Change the node: only core 0 decides.
     ChangeNode(Arc<Change>),
+    /// Change the libraries of functions by running code: core 0 sees to it.
+    ChangeLibraries(LibraryOrder),
     /// Tell or forget remarkable calls.
     CommandLog(LogKind, LogOrder),
     /// Tell or forget latency events, or tell durations of commands.

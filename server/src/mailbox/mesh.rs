@@ -9,7 +9,7 @@ use super::ring::{Receiver, Sender, ring};
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// Letters that a ring holds.
 const RING_CAPACITY: usize = 512;
@@ -19,6 +19,8 @@ pub struct Cores {
     seats: Box<[Seat]>,
     /// Cores that stop and owe nobody anything any more.
     quiet: AtomicUsize,
+    /// Cores on which a script holds something for long.
+    holds: AtomicUsize,
 }
 
 /// One core as the others see it, on cache lines of its own.
@@ -32,12 +34,60 @@ struct Seat {
     /// What its clients hold in bytes, and the group of the largest of them; kept only with `maxmemory-clients`.
     client_bytes: AtomicUsize,
     largest_client: AtomicUsize,
+    /// What a script has held here for long, as a number.
+    hold: AtomicU8,
+}
+
+/// What a script holds for longer than others are to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Hold {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The shard of the core on which it runs.
+    Shard,
+    /// All shards.
+    Everything,
 }
 
 impl Cores {
+    /// Tells what a script holds on a core; it is told when that changes.
+    pub fn tell_hold(&self, index: usize, hold: Hold) {
+        let before = self.seats[index].hold.swap(hold as u8, Ordering::AcqRel);
+        match (before, hold) {
+            (0, Hold::Nothing) => {}
+            (0, _) => {
+                self.holds.fetch_add(1, Ordering::AcqRel);
+            }
+            (_, Hold::Nothing) => {
+                self.holds.fetch_sub(1, Ordering::AcqRel);
+            }
+            _ => {}
+        }
+    }
+
+    /// On how many cores a script holds something for long.
+    #[inline]
+    pub fn holds(&self) -> usize {
+        self.holds.load(Ordering::Relaxed)
+    }
+
+    /// What a script holds on a core.
+    pub fn hold(&self, index: usize) -> Hold {
+        match self.seats[index].hold.load(Ordering::Acquire) {
+            0 => Hold::Nothing,
+            1 => Hold::Shard,
+            _ => Hold::Everything,
+        }
+    }
+
     /// Seats for `count` cores.
     pub fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { seats: (0..count).map(|_| Seat::default()).collect(), quiet: AtomicUsize::new(0) })
+        Arc::new(Self {
+            seats: (0..count).map(|_| Seat::default()).collect(),
+            quiet: AtomicUsize::new(0),
+            holds: AtomicUsize::new(0),
+        })
     }
 
     /// How many cores there are.

@@ -1,8 +1,10 @@
 //! Scripts and functions: one interpreter of Lua 5.1 a core.
 
 mod compile;
+pub mod functions;
 pub mod nature;
 pub mod registry;
+pub mod std;
 
 pub use compile::check;
 pub use nature::{Nature, nature_of, note_elsewhere};

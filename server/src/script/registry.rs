@@ -4,6 +4,7 @@
 //! that it knows costs two loads: of [`Registry::epoch`], and of [`Script::is_gone`]. Whoever puts a script in or takes it
 //! out does so under one lock, so all cores see it from the same moment on.
 
+use super::functions::Shelf;
 use crate::clock;
 use ringkey_core::resp::CommandError;
 use ringkey_core::script::declared;
@@ -245,6 +246,8 @@ pub struct Registry {
     escalated_functions: Mutex<BTreeMap<Box<[u8]>, u64>>,
     interpreter_bytes: AtomicI64,
     functions: Mutex<FunctionFigures>,
+    /// The libraries of functions.
+    pub(super) shelf: Shelf,
 }
 
 /// Nobody panics while holding one of these locks; if it happened, what it guards would still be whole.

@@ -20,6 +20,11 @@ pub const VERSION: u16 = 80;
 /// The versions below this one that are read were written by Redis up to 7.2 and by Valkey up to 8.
 pub const VERSION_SHARED_MAX: u16 = 11;
 
+/// Stands where a type could: the source of a library of functions follows, as a string.
+pub const FUNCTION: u8 = 245;
+/// The same as release candidates of Redis 7.0 wrote it, which nobody reads.
+pub const FUNCTION_EARLY: u8 = 246;
+
 /// Where lengths go over to the next form.
 pub const LEN_6_BITS: u64 = 1 << 6;
 /// The same for the second form.

@@ -47,7 +47,10 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
             }
         }
     }
-    // Where each write failed the string may have grown nevertheless, which a journal must know.
+    if changes > 0 {
+        ctx.touch(&key);
+    }
+    // Where each write failed the string may have grown nevertheless, which a journal must know; Valkey tells nobody.
     Ok(Outcome::changed(changes.max(grew.into())))
 }
 

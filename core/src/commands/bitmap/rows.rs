@@ -1,7 +1,7 @@
 //! Rows of the commands for strings as rows of bits.
 
 use crate::command::keys::{KeyFlags, KeyRule, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group, Run};
+use crate::command::row::{Acl, Argument, Command, Flags, Group, Run, Touches};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
@@ -107,6 +107,7 @@ pub static ROWS: &[Command] = &[
             .multiple(),
         ],
         run: Run::OnShard(super::bitfield),
+        touches: Touches::Told,
         ..Command::DEFAULT
     },
     Command {

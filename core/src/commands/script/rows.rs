@@ -127,6 +127,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         touches: Touches::Told,
+        run: Run::OnShard(super::fcall),
         ..Command::DEFAULT
     },
     Command {
@@ -152,6 +153,7 @@ pub static ROWS: &[Command] = &[
             Argument::string("arg").optional().multiple(),
         ],
         touches: Touches::Told,
+        run: Run::OnShard(super::fcall_ro),
         ..Command::DEFAULT
     },
     Command {
@@ -176,6 +178,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Removes a library with its functions.",
                 arguments: &[Argument::string("library-name")],
+                run: Run::Admin(Admin::FunctionDelete),
                 ..Command::DEFAULT
             },
             Command {
@@ -188,6 +191,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(N), N = functions",
                 summary: "Writes all libraries as bytes that FUNCTION RESTORE understands.",
+                run: Run::Admin(Admin::FunctionDump),
                 ..Command::DEFAULT
             },
             Command {
@@ -206,6 +210,7 @@ pub static ROWS: &[Command] = &[
                     &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
                 )
                 .optional()],
+                run: Run::Admin(Admin::FunctionFlush),
                 ..Command::DEFAULT
             },
             Command {
@@ -218,6 +223,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Explains the subcommands of FUNCTION.",
+                run: Run::Admin(Admin::FunctionHelp),
                 ..Command::DEFAULT
             },
             Command {
@@ -231,6 +237,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Stops the function that runs now, if it has not written yet.",
+                run: Run::Admin(Admin::FunctionKill),
                 ..Command::DEFAULT
             },
             Command {
@@ -248,6 +255,7 @@ pub static ROWS: &[Command] = &[
                     Argument::string("library-name-pattern").after("LIBRARYNAME").optional(),
                     Argument::word("withcode", "WITHCODE").optional(),
                 ],
+                run: Run::Admin(Admin::FunctionList),
                 ..Command::DEFAULT
             },
             Command {
@@ -262,6 +270,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1), compiling aside",
                 summary: "Makes a library from its source.",
                 arguments: &[Argument::word("replace", "REPLACE").optional(), Argument::string("function-code")],
+                run: Run::Admin(Admin::FunctionLoad),
                 ..Command::DEFAULT
             },
             Command {
@@ -287,6 +296,7 @@ pub static ROWS: &[Command] = &[
                     )
                     .optional(),
                 ],
+                run: Run::Admin(Admin::FunctionRestore),
                 ..Command::DEFAULT
             },
             Command {
@@ -300,6 +310,7 @@ pub static ROWS: &[Command] = &[
                 since: "7.0.0",
                 complexity: "O(1)",
                 summary: "Shows the function that runs now and counts libraries.",
+                run: Run::Admin(Admin::FunctionStats),
                 ..Command::DEFAULT
             },
         ],

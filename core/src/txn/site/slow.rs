@@ -42,7 +42,7 @@ impl Site {
         if let Some(put_off) = put_off {
             self.note_put_off(put_off);
         }
-        if self.shard.waiting.has_ready() {
+        if self.shard.waiting.has_ready() && !self.is_in_unit {
             self.serve(now);
         }
         ticks

@@ -97,3 +97,160 @@ fn large_values_that_a_gathered_call_replaces_are_freed() {
         .collect();
     assert_eq!(freed, [true, false, true, true, true]);
 }
+
+/// A client that watches.
+const WATCHER: u64 = 7;
+
+impl World {
+    fn watch(&mut self, keys: &str) {
+        let (request, mut out) = (words(&format!("WATCH {keys}")), ReplyBuffer::default());
+        self.site.run(NOW, &Call { client: WATCHER, ..call_of(&request) }, &request.args(), &mut out);
+        assert_eq!(out.to_vec(), b"+OK\r\n");
+    }
+
+    /// A batch with one job of `owner`, with these lines as its calls, on behalf of the client that watches.
+    fn job(&mut self, owner: u64, order: Order, lines: &[&str]) -> Option<Box<Batch>> {
+        let mut batch = Box::new(Batch::new(ShardId(0)));
+        batch.open_job(1, Owner(owner), order, Reach::Keys);
+        for line in lines {
+            let request = words(line);
+            // What is lent is named by keys alone.
+            let call = if order == Order::Lend { call_of(&words("DEL k")) } else { call_of(&request) };
+            batch.push_call(&call, &request.args());
+        }
+        batch.jobs[0].watcher = WATCHER;
+        self.deliver(batch)
+    }
+
+    fn deliver(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
+        let mut done = Vec::new();
+        self.site.deliver(NOW, batch, &mut done);
+        done.pop()
+    }
+
+    fn read(&mut self, key: &str) -> String {
+        let (request, mut out) = (words(&format!("GET {key}")), ReplyBuffer::default());
+        self.site.run(NOW, &call_of(&request), &request.args(), &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+}
+
+#[test]
+fn a_job_whose_watcher_has_lost_does_nothing() {
+    let mut world = World::new();
+    world.run("SET k 1");
+    for (change, is_lost) in [("GET k", false), ("SET k 1", true), ("SET other 1", false), ("DEL other k", true)] {
+        world.run("SET k 1");
+        world.watch("other_one k");
+        world.run(change);
+        let batch = world.job(1, Order::Run, &["SET done 1", "GET done"]).unwrap();
+        let job = &batch.jobs[0];
+        assert_eq!((job.refused, job.is_stale), (is_lost, is_lost), "{change}");
+        assert_eq!(batch.end_of(job) == job.replies_from, is_lost, "no call has a reply if none is run");
+        assert_eq!(world.read("done") == "$-1\r\n", is_lost);
+        assert_eq!(world.site.shard.watched.clients(), 0, "the watch has ended");
+        world.run("DEL done");
+    }
+}
+
+#[test]
+fn a_key_whose_time_passes_is_lost() {
+    let mut world = World::new();
+    world.run(&format!("SET k 1 PXAT {}", NOW.0 + 1));
+    world.watch("k");
+    let is_lost = |world: &World, now: i64| world.site.shard.has_changed_for(WATCHER, Millis(now));
+    assert_eq!((is_lost(&world, NOW.0), is_lost(&world, NOW.0 + 2)), (false, true));
+    world.site.upkeep(Millis(NOW.0 + 2), 64);
+    assert!(is_lost(&world, NOW.0), "it was removed");
+}
+
+#[test]
+fn what_is_lent_waits_and_is_told_of() {
+    for (line, is_lost) in [("RENAME a b", true), ("COPY a b", false), ("SINTERSTORE c b none", false)] {
+        let mut world = World::new();
+        world.run("SADD a 1");
+        world.watch("a");
+        let request = words(line);
+        let mut lent = Box::new(Batch::new(ShardId(0)));
+        lent.open_job(1, Owner(1), Order::Lend, Reach::Keys);
+        let keys: Vec<&[u8]> = (1..request.args().len()).map(|index| request.args().get(index)).collect();
+        lent.push_call(&call_of(&request), &Request::new(keys).args());
+        let mut lent = world.deliver(lent).unwrap();
+        // The transaction touches another key, but may not overtake who has what is watched in hand.
+        let waiting = world.job(2, Order::Run, &["SET done 1"]);
+        assert_eq!(waiting.is_none(), line.contains(" a "), "{line}");
+        let mut out = ReplyBuffer::default();
+        let World { site, workbench, .. } = &mut world;
+        workbench.run(site, NOW, false, &call_of(&request), &request.args(), &mut [&mut lent], &mut out);
+        lent.jobs[0].order = Order::Return;
+        let mut done = Vec::new();
+        world.site.deliver(NOW, lent, &mut done);
+        let job = waiting.or_else(|| done.into_iter().find(|batch| batch.jobs[0].order == Order::Run));
+        assert_eq!(job.unwrap().jobs[0].is_stale, is_lost, "{line}");
+        assert!(world.site.is_idle());
+    }
+}
+
+#[test]
+fn a_stale_job_that_locks_has_its_locks() {
+    for order in [Order::TryLock, Order::Lend, Order::RunAndKeep] {
+        let mut world = World::new();
+        world.watch("k");
+        world.run("SET k 1");
+        let lines = if order == Order::Lend { ["k"] } else { ["SET k 2"] };
+        let batch = world.job(1, order, &lines).unwrap();
+        assert!(batch.jobs[0].is_stale && batch.lent.is_empty(), "{order:?}");
+        assert_eq!(batch.jobs[0].refused, order != Order::TryLock, "{order:?}");
+        assert!(!world.site.is_idle(), "{order:?}");
+        world.site.release(NOW, Owner(1), &mut Vec::new());
+        assert!(world.site.is_idle() && world.read("k") == "$1\r\n1\r\n", "{order:?}");
+        assert_eq!(world.site.shard.watched.clients(), 1, "whoever goes on elsewhere ends the watch");
+    }
+}
+
+#[test]
+fn lent_keys_are_told_of_call_by_call() {
+    for line in include_str!("../../../tests/data/touches.txt").lines().filter(|line| !line.starts_with('#')) {
+        let line = format!(" {line} ");
+        let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
+        let [before, call, expected] = parts[..] else { continue };
+        let Ok(row) = table::resolve(&words(call).args()) else { continue };
+        let mut keys = 0;
+        row.visit_keys(&words(call).args(), |_, _| keys += 1);
+        let has_quotes = before.contains('"') || call.contains('"');
+        if keys < 2 || line.contains("1:") || call.contains(" DB ") || has_quotes || row.name.starts_with("eval") {
+            continue;
+        }
+        for name in ["a", "b", "c", "d"] {
+            let mut world = World::new();
+            before.split("; ").filter(|line| !line.is_empty()).for_each(|line| world.run(line));
+            world.watch(name);
+            world.gather(call, "a b c d");
+            let is_lost = world.site.shard.has_changed_for(WATCHER, NOW);
+            assert_eq!(is_lost, expected.split(' ').any(|touched| touched == name), "{before} | {call} | {name}");
+        }
+    }
+}
+
+#[test]
+fn a_watch_travels_with_all_data() {
+    let mut world = World::new();
+    let host = Shard::new(ShardId(0), ShardMap::new(1), 16, KeyHasher::new([1, 2, 3, 4]), 5);
+    let mut guest = Shard::guest(ShardId(0), &host, 6);
+    for (key, forgets) in [("k", false), ("other", false), ("k", true)] {
+        world.watch("k");
+        let loan = world.site.shard.lend();
+        guest.lay_out(loan, &host);
+        let touched = guest.hasher.clone().key(key.as_bytes());
+        guest.watched.touch(DbIndex(0), &touched, crate::keyspace::watched::Touch::Changed);
+        if forgets {
+            let mut batch = Box::new(Batch::new(ShardId(0)));
+            batch.unwatches.push(WATCHER);
+            world.deliver(batch);
+        }
+        world.site.shard.take_back(guest.pack_up().0);
+        assert_eq!(world.site.shard.has_changed_for(WATCHER, NOW), key == "k" && !forgets);
+        assert_eq!(world.site.shard.watched.clients(), usize::from(!forgets));
+        world.site.shard.forget_watcher(WATCHER);
+    }
+}

@@ -252,6 +252,7 @@ impl State {
     /// Does one piece of what was put off: the pages and pieces of commands over all connections. The others are served in
     /// between.
     pub fn work_later(&mut self) {
+        self.check_holds();
         if self.site.has_slow() {
             self.go_on_with_slow();
         }
