@@ -77,20 +77,27 @@ fn judge_rounds(workload: &Workload) {
 #[test]
 fn careless_servers_are_found_out() {
     let _alone = alone();
-    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1, lists: false };
-    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6, lists: false };
+    let single = Workload { keys: keys("c"), clients: 8, groups: 6, group_max: 1, lists: false, units: false };
+    let pipelines = Workload { keys: keys("c"), clients: 6, groups: 2, group_max: 6, lists: false, units: false };
     let faults = [
         (Fault::NoTransactions, &single),
         (Fault::NoTransactions, &pipelines),
         (Fault::NoProgramOrder, &pipelines),
         (Fault::StaleReads, &single),
     ];
+    let units = Workload { keys: keys("c"), clients: 6, groups: 4, group_max: 2, lists: false, units: true };
+    let faults = faults.into_iter().chain([
+        (Fault::TornTransactions, &units),
+        (Fault::TornScripts, &units),
+        (Fault::BlindToWatches, &units),
+        (Fault::LateTransactions, &units),
+    ]);
     for (fault, workload) in faults {
         let address = careless::start(&workload.keys, CORES, fault).unwrap();
         let result = play_rounds(&address, workload, Duration::from_secs(20));
         assert!(result.is_err(), "{fault:?} was not found in {result:?} rounds");
     }
-    for workload in [&single, &pipelines] {
+    for workload in [&single, &pipelines, &units] {
         let address = careless::start(&workload.keys, CORES, Fault::None).unwrap();
         play_rounds(&address, workload, Duration::from_secs(1)).unwrap();
     }
@@ -98,22 +105,43 @@ fn careless_servers_are_found_out() {
 
 #[test]
 fn single_requests() {
-    judge_rounds(&Workload { keys: keys("s"), clients: 8, groups: 6, group_max: 1, lists: false });
+    judge_rounds(&Workload { keys: keys("s"), clients: 8, groups: 6, group_max: 1, lists: false, units: false });
 }
 
 #[test]
 fn pipelines() {
-    judge_rounds(&Workload { keys: keys("p"), clients: 6, groups: 2, group_max: 6, lists: false });
+    judge_rounds(&Workload { keys: keys("p"), clients: 6, groups: 2, group_max: 6, lists: false, units: false });
 }
 
 #[test]
 fn long_pipelines_of_few_clients() {
-    judge_rounds(&Workload { keys: keys("l"), clients: 3, groups: 2, group_max: 12, lists: false });
+    judge_rounds(&Workload { keys: keys("l"), clients: 3, groups: 2, group_max: 12, lists: false, units: false });
 }
 
 #[test]
 fn lists_and_those_who_wait_for_them() {
-    judge_rounds(&Workload { keys: keys("w"), clients: 6, groups: 5, group_max: 2, lists: true });
+    judge_rounds(&Workload { keys: keys("w"), clients: 6, groups: 5, group_max: 2, lists: true, units: false });
+}
+
+#[test]
+fn transactions_and_scripts() {
+    judge_rounds(&Workload { keys: keys("u"), clients: 6, groups: 4, group_max: 2, lists: false, units: true });
+}
+
+#[test]
+fn pipelines_of_transactions_and_scripts() {
+    judge_rounds(&Workload { keys: keys("v"), clients: 4, groups: 2, group_max: 6, lists: false, units: true });
+}
+
+#[test]
+fn transactions_and_scripts_over_lists_that_others_wait_for() {
+    judge_rounds(&Workload { keys: keys("x"), clients: 6, groups: 4, group_max: 2, lists: true, units: true });
+}
+
+#[test]
+fn transactions_and_scripts_over_two_cores() {
+    let keys = [(0, 0), (3, 0), (0, 1_000)].map(|(core, start)| key_on_core("y", core, CORES, start)).to_vec();
+    judge_rounds(&Workload { keys, clients: 6, groups: 4, group_max: 2, lists: false, units: true });
 }
 
 #[test]
@@ -121,7 +149,7 @@ fn two_keys_of_one_core_and_two_of_another() {
     let mut keys = vec![key_on_core("t", 0, CORES, 0), key_on_core("t", 3, CORES, 0)];
     keys.push(key_on_core("t", 0, CORES, 1_000));
     keys.push(key_on_core("t", 3, CORES, 1_000));
-    judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3, lists: false });
+    judge_rounds(&Workload { keys, clients: 6, groups: 3, group_max: 3, lists: false, units: false });
 }
 
 /// Something that goes on until it is told to stop.

@@ -149,6 +149,7 @@ impl RunArgs {
             warm_up: self.warm_up,
             cpus: self.cpus.clone().map(|cpus| cpus.0),
             seed: self.seed,
+            first_key: 0,
         }
     }
 

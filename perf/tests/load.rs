@@ -43,6 +43,8 @@ fn serve(server: Server) -> (SocketAddr, Arc<Server>) {
 
 /// Answers until the client leaves.
 fn client(server: &Server, stream: TcpStream) {
+    // Each reply is a write of its own, which should not wait for the client to acknowledge the one before.
+    stream.set_nodelay(true).unwrap();
     let mut out = stream.try_clone().unwrap();
     let mut reader = BufReader::with_capacity(1 << 16, stream);
     while let Some(words) = request(&mut reader) {
@@ -140,6 +142,23 @@ fn mixes_large_values_and_order_arrive_whole() {
     let large = Workload { value: ValueSize::Fixed(100_000), ..with_keys("set", 200, Distribution::Sequential) };
     run(address, &large, &Plan { threads: 2, connections: 8, pipeline: 3, requests: Some(200), ..Plan::default() });
     assert_eq!(server.keys.lock().unwrap().len(), 200);
+}
+
+#[test]
+fn a_request_of_several_commands_is_one_with_one_latency() {
+    for (connections, pipeline) in [(1, 1), (4, 1), (3, 7)] {
+        let (address, server) = serve(Server::default());
+        let then = ["GET {again}", "MGET {again} {again}", "EXEC"].map(str::to_owned).to_vec();
+        let commands = vec![WeightedCommand { then, ..WeightedCommand::new("MULTI {number}") }];
+        let workload = Workload { commands, ..with_keys("get", 50, Distribution::Sequential) };
+        let plan = Plan { connections, pipeline, requests: Some(500), first_key: 7, ..Plan::default() };
+        let report = run(address, &workload, &plan);
+        assert_eq!((report.requests, report.nulls, report.unanswered), (500, 1000, 0));
+        assert_eq!(report.latency.len(), 500);
+        assert_eq!(server.requests.load(Ordering::Relaxed), 2000);
+        // A number was drawn once for each request.
+        assert_eq!(report.next_key, 507);
+    }
 }
 
 #[test]

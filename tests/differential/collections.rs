@@ -4,14 +4,11 @@
 use crate::Pair;
 use crate::agree::{Mode, shortened, special};
 use crate::commands::templates;
+use crate::rounds::{Difference, rounds, shown};
 use crate::template::Template;
 use crate::words::Words;
 use ringkey_tests::client::encoded;
-use ringkey_tests::reply::escaped;
-use ringkey_tests::rng::Rng;
 use ringkey_tests::{Client, Reply};
-use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Batches in a round, which begins with empty servers; commands in a batch.
@@ -36,55 +33,48 @@ const LIMITS: &[(&str, &[&str])] = &[
     ("zset-max-listpack-value", &["0", "1", "4", "11", "64", "64"]),
 ];
 
+/// So many clients watch a key each.
+const WATCHERS: usize = 6;
+
 /// A round on its way.
 struct Round<'a> {
     clients: [Client; 2],
+    /// Clients who watch keys while commands are carried out one by one, of ours and of the reference.
+    watchers: Option<[Vec<Client>; 2]>,
     templates: &'a [Template],
     words: &'a mut Words,
     history: Vec<Vec<String>>,
     compared: u64,
 }
 
-/// A difference: the command's name, and everything about it.
-type Difference = (String, String);
-
 /// Compares for so long, and returns how many commands were compared.
 pub fn compare(pair: &Pair, seed: u64, time: Duration) -> u64 {
+    compare_rounds(pair, seed, time, false)
+}
+
+/// The same, and after each command also which keys it has changed for those who watch them.
+pub fn compare_watched(pair: &Pair, seed: u64, time: Duration) -> u64 {
+    compare_rounds(pair, seed, time, true)
+}
+
+fn compare_rounds(pair: &Pair, seed: u64, time: Duration, watches: bool) -> u64 {
     let templates = known_templates(&mut pair.clients()[0]);
-    let keep_going = std::env::var_os("RINGKEY_KEEP_GOING").is_some();
-    let mut words = Words { rng: Rng::new(seed), millis: 1 };
-    let end = Instant::now() + time;
-    let mut compared = 0;
-    let mut differences: BTreeMap<String, (usize, String)> = BTreeMap::new();
-    while Instant::now() < end {
+    rounds(seed, time, |words, end| {
         let mut round = Round {
             clients: pair.clients(),
+            watchers: watches.then(|| pair.groups(WATCHERS)),
             templates: &templates,
-            words: &mut words,
+            words,
             history: Vec::new(),
             compared: 0,
         };
         let found = round.play(end);
-        compared += round.compared;
-        if let Err((name, text)) = found {
-            if !keep_going {
-                differences.insert(name, (1, text));
-                break;
-            }
-            if !differences.contains_key(&name) {
-                // Told at once: the run may be ended before its time.
-                let _ = writeln!(std::io::stderr(), "seed {seed}: {text}\n");
-            }
-            differences.entry(name).or_insert((0, text)).0 += 1;
-        }
-    }
-    let texts: Vec<String> = differences.values().map(|(times, text)| format!("{times} times: {text}")).collect();
-    assert!(texts.is_empty(), "seed {seed}, after {compared} commands:\n{}", texts.join("\n\n"));
-    compared
+        (round.compared, found)
+    })
 }
 
 /// The templates of commands that ours has.
-fn known_templates(ours: &mut Client) -> Vec<Template> {
+pub fn known_templates(ours: &mut Client) -> Vec<Template> {
     let mut all = templates();
     if let Ok(start) = std::env::var("RINGKEY_COMMANDS") {
         all.retain(|template| template.name.starts_with(&start));
@@ -150,16 +140,70 @@ impl Round<'_> {
     /// Some commands, those that can be sent together with others so.
     fn batch(&mut self) -> Result<(), Difference> {
         let batch: Vec<Vec<String>> = (0..1 + self.words.rng.below(BATCH)).map(|_| self.command()).collect();
-        for run in batch.chunk_by(|a, b| Mode::of(a).is_plain() && Mode::of(b).is_plain()) {
+        let is_watched = self.watchers.is_some();
+        for run in batch.chunk_by(|a, b| !is_watched && Mode::of(a).is_plain() && Mode::of(b).is_plain()) {
             let mode = Mode::of(&run[0]);
+            let watched = self.begin_watching(&run[0]);
             if mode.is_plain() {
                 self.together(run)?;
             } else {
                 special(mode, &run[0], &mut self.clients).map_err(|what| self.difference(&run[0], &what))?;
                 self.done(&run[0]);
             }
+            self.compare_watched(&run[0], &watched)?;
         }
         Ok(())
+    }
+
+    /// Each of those who watch begins to, most of them a key of the command. The keys, one for each.
+    fn begin_watching(&mut self, args: &[String]) -> Vec<&'static str> {
+        let Some(watchers) = &mut self.watchers else { return Vec::new() };
+        let (mut keys, mut others): (Vec<&str>, Vec<&str>) =
+            Words::all_keys().partition(|key| args.iter().any(|arg| arg == key));
+        while keys.len() < WATCHERS {
+            keys.push(others.swap_remove(self.words.rng.below(others.len())));
+        }
+        for group in watchers {
+            for (watcher, key) in group.iter_mut().zip(&keys) {
+                watcher.send(&encoded(&["WATCH", key])).unwrap();
+            }
+            group.iter_mut().for_each(|watcher| assert_eq!(watcher.read_reply().unwrap().lines(), ["+OK"]));
+        }
+        keys.truncate(WATCHERS);
+        keys
+    }
+
+    /// Whose transaction is carried out, after a command? Some touch the key they watch, some another, some nothing.
+    fn compare_watched(&mut self, args: &[String], watched: &[&'static str]) -> Result<(), Difference> {
+        let Some(watchers) = &mut self.watchers else { return Ok(()) };
+        let read: Vec<Option<&str>> = watched
+            .iter()
+            .map(|key| {
+                let other = *self.words.rng.pick(watched);
+                *self.words.rng.pick(&[None, Some(*key), Some(other)])
+            })
+            .collect();
+        let changed = watchers.each_mut().map(|group| {
+            for (watcher, key) in group.iter_mut().zip(&read) {
+                let calls: &[Vec<&str>] = &match key {
+                    None => vec![vec!["MULTI"], vec!["EXEC"]],
+                    Some(key) => vec![vec!["MULTI"], vec!["TYPE", key], vec!["EXEC"]],
+                };
+                watcher.send(&calls.iter().flat_map(|call| encoded(call)).collect::<Vec<u8>>()).unwrap();
+            }
+            let replies = group.iter_mut().zip(&read).map(|(watcher, key)| {
+                let last = if key.is_some() { 2 } else { 1 };
+                (0..=last).map(|_| watcher.read_reply().unwrap()).last().is_some_and(|reply| reply.is_null())
+            });
+            replies.zip(watched).filter(|(is_changed, _)| *is_changed).map(|(_, key)| *key).collect::<Vec<_>>()
+        });
+        match changed {
+            [ours, theirs] if ours == theirs => Ok(()),
+            [ours, theirs] => {
+                let what = format!("of the watched keys {watched:?} it has changed {ours:?}, should have {theirs:?}");
+                Err(self.difference(args, &what))
+            }
+        }
     }
 
     fn done(&mut self, args: &[String]) {
@@ -206,22 +250,15 @@ impl Round<'_> {
 
     /// What there is to say about a difference: the commands before it that have words in common with it, and limits.
     fn difference(&self, args: &[String], what: &str) -> Difference {
-        let shown = |args: &Vec<String>| {
-            let words = args.iter().map(|arg| match arg.len() {
-                0..200 => format!("\"{}\"", escaped(arg.as_bytes())),
-                length => format!("\"{}..\" ({length} bytes)", escaped(&arg.as_bytes()[..20])),
-            });
-            words.collect::<Vec<_>>().join(" ")
-        };
         let keys: Vec<&str> = Words::all_keys().filter(|key| args.iter().any(|arg| arg == key)).collect();
         let related =
             |before: &&Vec<String>| before[0] == "CONFIG" || before.iter().any(|arg| keys.contains(&arg.as_str()));
-        let before: Vec<String> = self.history.iter().filter(related).map(shown).collect();
+        let before: Vec<String> = self.history.iter().filter(related).map(|args| shown(args)).collect();
         let skipped = before.len().saturating_sub(SHOWN);
         let name = args[..args.len().min(if args[0] == "OBJECT" { 2 } else { 1 })].join(" ").to_uppercase();
         let text = format!(
             "{}\n{what}\nbefore it, about the same keys ({skipped} more before these):\n{}",
-            shown(&args.to_vec()),
+            shown(args),
             before[skipped..].join("\n")
         );
         (name, text)

@@ -3,11 +3,14 @@
 //!
 //! - `strings`: strings, keys and their expiry;
 //! - `collections`: lists, sets, hashes, sorted sets and streams under limits that change, so that encodings do; its commands
-//!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ;
-//! - `places`: searches of all shapes among random places.
+//!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ.
+//!   With clients that watch keys, also which of these a command has changed for them;
+//! - `places`: searches of all shapes among random places;
+//! - `transactions`: MULTI, WATCH and EXEC around commands of all families, with a second connection that comes between;
+//! - `scripts`: scripts of such commands, and what Lua makes of their replies.
 //!
 //! `RINGKEY_SECONDS` makes it longer, `RINGKEY_SEED` repeats a run exactly, `RINGKEY_KEEP_GOING` does not end at the first
-//! difference between collections but tells all that are found, one for each command. `RINGKEY_COMMANDS=X` takes only commands on
+//! difference (`rounds`) but tells all that are found, one for each command. `RINGKEY_COMMANDS=X` takes only commands on
 //! collections whose names begin so.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -16,8 +19,11 @@ mod agree;
 mod collections;
 mod commands;
 mod places;
+mod rounds;
+mod scripts;
 mod strings;
 mod template;
+mod transactions;
 mod words;
 
 use ringkey_tests::server::{Kind, Setup, peer, skip};
@@ -49,6 +55,11 @@ impl Pair {
     /// A new client of ours, and one of the reference.
     pub fn clients(&self) -> [Client; 2] {
         [self.ours.client(), self.reference.client()]
+    }
+
+    /// So many of each.
+    pub fn groups(&self, count: usize) -> [Vec<Client>; 2] {
+        [&self.ours, &self.reference].map(|server| (0..count).map(|_| server.client()).collect())
     }
 }
 
@@ -84,6 +95,16 @@ fn collections_on_four_cores() {
 }
 
 #[test]
+fn watched_keys_on_one_core() {
+    judge(1, "watched keys", 8.0, collections::compare_watched);
+}
+
+#[test]
+fn watched_keys_on_four_cores() {
+    judge(4, "watched keys", 8.0, collections::compare_watched);
+}
+
+#[test]
 fn places_on_one_core() {
     judge(1, "places", 6.0, places::compare);
 }
@@ -91,4 +112,24 @@ fn places_on_one_core() {
 #[test]
 fn places_on_four_cores() {
     judge(4, "places", 6.0, places::compare);
+}
+
+#[test]
+fn transactions_on_one_core() {
+    judge(1, "transactions", 8.0, transactions::compare);
+}
+
+#[test]
+fn transactions_on_four_cores() {
+    judge(4, "transactions", 8.0, transactions::compare);
+}
+
+#[test]
+fn scripts_on_one_core() {
+    judge(1, "scripts", 8.0, scripts::compare);
+}
+
+#[test]
+fn scripts_on_four_cores() {
+    judge(4, "scripts", 8.0, scripts::compare);
 }

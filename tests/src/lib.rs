@@ -8,6 +8,7 @@
 pub mod careless;
 pub mod client;
 pub mod linear;
+pub mod operations;
 pub mod program;
 pub mod reply;
 pub mod rng;
@@ -16,6 +17,7 @@ pub mod running;
 pub mod server;
 pub mod slot;
 pub mod transcript;
+pub mod units;
 
 pub use client::{Address, Client};
 pub use reply::Reply;

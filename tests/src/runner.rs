@@ -1,9 +1,10 @@
 //! Plays rounds of concurrent operations against a server and writes down what happened.
 
 use crate::client::{Address, Client, encoded};
-use crate::linear::{Event, History, Key, Op};
-use crate::reply::Reply;
+use crate::linear::{Event, History};
+use crate::operations::{Key, Op};
 use crate::rng::Rng;
+use crate::units::{How, SCRIPTS, one_key};
 use std::sync::Barrier;
 use std::time::Instant;
 
@@ -23,20 +24,55 @@ pub struct Workload {
     pub group_max: usize,
     /// Mostly lists, and clients that wait for them.
     pub lists: bool,
+    /// Mostly transactions, with and without WATCH, and scripts.
+    pub units: bool,
 }
+
+/// The longest unit.
+const UNIT_MAX: usize = 4;
 
 impl Workload {
     /// A script for each client. Values are unique in a round, so that a reply tells whose write it saw.
     pub fn scripts(&self, rng: &mut Rng) -> Vec<Script> {
         let mut value = 0;
-        let mut script = || {
+        let mut script = |client: usize| {
+            let mut watches = false;
             let mut group = || {
                 let length = 1 + rng.below(self.group_max);
-                (0..length).map(|_| self.op(rng, &mut value)).collect()
+                (0..length).map(|_| self.step(client, &mut watches, rng, &mut value)).collect()
             };
-            (0..self.groups).map(|_| group()).collect()
+            let mut groups: Script = (0..self.groups).map(|_| group()).collect();
+            // The next round begins with nothing watched.
+            groups.extend(watches.then(|| vec![self.unit(How::Exec(client), rng, &mut value)]));
+            groups
         };
-        (0..self.clients).map(|_| script()).collect()
+        (0..self.clients).map(&mut script).collect()
+    }
+
+    /// An operation or a unit of them.
+    fn step(&self, client: usize, watches: &mut bool, rng: &mut Rng, value: &mut u32) -> Op {
+        if !self.units || rng.chance(25) {
+            return self.op(rng, value);
+        }
+        if !*watches && rng.chance(25) {
+            *watches = true;
+            let keys = if rng.chance(50) { vec![rng.below(self.keys.len())] } else { self.several(rng) };
+            return Op::Watch(client, keys);
+        }
+        let is_exec = rng.chance(if *watches { 70 } else { 40 });
+        *watches &= !is_exec;
+        self.unit(if is_exec { How::Exec(client) } else { *rng.pick(SCRIPTS) }, rng, value)
+    }
+
+    /// Some operations as one; now and then all about one key.
+    fn unit(&self, how: How, rng: &mut Rng, value: &mut u32) -> Op {
+        let count = 1 + rng.below(UNIT_MAX);
+        let only = rng.chance(25).then(|| rng.below(self.keys.len()));
+        let ops = (0..count).filter_map(|_| {
+            let op = self.op(rng, value);
+            only.map_or(Some(op.clone()), |key| one_key(op, key))
+        });
+        Op::Unit(how, ops.collect())
     }
 
     fn op(&self, rng: &mut Rng, value: &mut u32) -> Op {
@@ -130,16 +166,24 @@ impl Runner {
 
 fn play(client: &mut Client, script: &Script, keys: &[String], start: Instant) -> Vec<Event> {
     let mut events = Vec::new();
-    for group in script {
-        let bytes: Vec<u8> = group.iter().flat_map(|op| encoded(&op.args(keys))).collect();
+    for (number, group) in script.iter().enumerate() {
+        let requests: Vec<Vec<Vec<String>>> = group.iter().map(|op| op.requests(keys)).collect();
+        let mut bytes: Vec<u8> = requests.iter().flatten().flat_map(|words| encoded(words)).collect();
         let invoked = start.elapsed();
+        // Now and then what comes first is sent alone, so that a transaction waits for its EXEC.
+        if number % 2 == 1 && requests.len() == 1 && requests[0].len() > 1 {
+            let rest = bytes.split_off(bytes.len() - encoded(&["EXEC"]).len());
+            client.send(&bytes).expect("the server takes requests");
+            std::thread::yield_now();
+            bytes = rest;
+        }
         client.send(&bytes).expect("the server takes requests");
-        for op in group {
-            let reply = match (op, client.read_reply().expect("the server answers")) {
-                // The element says whose it was.
-                (Op::BLPop(..), Reply::Array(mut pair)) => pair.pop().expect("a key and an element"),
-                (_, reply) => reply,
-            };
+        for (op, requests) in group.iter().zip(&requests) {
+            for words in &requests[1..] {
+                let reply = client.read_reply().expect("the server answers");
+                assert!(Op::is_queued(&reply), "before {}: {reply}", words.join(" "));
+            }
+            let reply = op.told(client.read_reply().expect("the server answers"));
             events.push(Event { op: op.clone(), reply, invoked, responded: start.elapsed() });
         }
     }

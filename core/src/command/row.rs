@@ -294,13 +294,6 @@ pub enum Admin {
     LatencyHistory,
     LatencyLatest,
     LatencyReset,
-    ScriptDebug,
-    ScriptExists,
-    ScriptFlush,
-    ScriptHelp,
-    ScriptKill,
-    ScriptLoad,
-    ScriptShow,
     FunctionDelete,
     FunctionDump,
     FunctionFlush,
@@ -310,6 +303,13 @@ pub enum Admin {
     FunctionLoad,
     FunctionRestore,
     FunctionStats,
+    ScriptDebug,
+    ScriptExists,
+    ScriptFlush,
+    ScriptHelp,
+    ScriptKill,
+    ScriptLoad,
+    ScriptShow,
 }
 
 /// A set of flags that have words on the wire: constants, both directions, nothing else.

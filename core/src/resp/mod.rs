@@ -5,5 +5,5 @@ pub mod reply;
 pub mod request;
 
 pub use error::{CommandError, ErrorCounts};
-pub use reply::{Protocol, Reply, ReplyBuffer};
+pub use reply::{Protocol, Reply, ReplyBuffer, SharedPart};
 pub use request::{Args, Request, RequestLimits, RequestParser, Span};

@@ -16,6 +16,9 @@ use std::hash::{Hash, Hasher};
 pub struct Sha([u8; 40]);
 
 impl Sha {
+    /// How many digits there are.
+    pub const LEN: usize = 40;
+
     /// The name of the script with this source.
     pub fn of(body: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -5,7 +5,7 @@ use super::hand_over;
 use super::outside;
 use super::record::Raw;
 use super::suite::{Case, ClientKind, Measure};
-use crate::client::Client;
+use crate::client::{Client, Reply};
 use crate::error::PerfError;
 use crate::load::{self, Plan, Target};
 use crate::machine::stolen_seconds;
@@ -80,7 +80,7 @@ fn fill_ourselves(server: &Server, case: &Case) -> Result<(), PerfError> {
 
 fn key_count(server: &Server) -> Result<u64, PerfError> {
     match server.client()?.command(&["DBSIZE"])? {
-        crate::client::Reply::Integer(count) => Ok(u64::try_from(count).unwrap_or(0)),
+        Reply::Integer(count) => Ok(u64::try_from(count).unwrap_or(0)),
         other => Err(PerfError::Other(format!("DBSIZE gave {other:?}"))),
     }
 }
@@ -135,15 +135,23 @@ impl Before {
     }
 }
 
-/// The workload with what this server says for `{dump:KEY}`.
-fn with_dumps(server: &Server, workload: &Workload) -> Result<Workload, PerfError> {
-    let mut workload = workload.clone();
-    for key in load::dumped_keys(&workload)? {
-        let dump = match server.client()?.command(&["DUMP", &key])? {
-            crate::client::Reply::Bulk(Some(dump)) => dump,
-            other => return Err(PerfError::Other(format!("DUMP {key} gave {other:?}"))),
+/// The workload with what this server says for `{dump:KEY}` and `{script:NAME}`; the scripts are loaded by that.
+fn with_answers(server: &Server, case: &Case) -> Result<Workload, PerfError> {
+    let mut workload = case.workload.clone();
+    for question in load::questions(&workload)? {
+        let reply = match question.split_once(':') {
+            Some(("script", name)) => {
+                let no_such = || PerfError::Other(format!("{}: no script is called {name}", case.name));
+                let source = case.scripts.get(name).ok_or_else(no_such)?;
+                server.client()?.command(&["SCRIPT", "LOAD", source])?
+            }
+            Some((_, key)) => server.client()?.command(&["DUMP", key])?,
+            None => continue,
         };
-        workload.dumps.push((key, dump));
+        match reply {
+            Reply::Bulk(Some(answer)) => workload.answers.push((question, answer)),
+            other => return Err(PerfError::Other(format!("{question} gave {other:?}"))),
+        }
     }
     Ok(workload)
 }
@@ -161,7 +169,7 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         ..Plan::default()
     };
     let target = target(server);
-    let workload = &with_dumps(server, &case.workload)?;
+    let workload = &with_answers(server, case)?;
     let warm_up = Plan {
         duration: Some(warm_up_of(case)),
         requests: case.requests.map(|requests| requests / WARM_UP_PART),
@@ -169,7 +177,9 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         seed: !plan.seed,
         ..plan.clone()
     };
-    load::run(&target, workload, &warm_up, &mut |_| {})?;
+    let warmed_up = load::run(&target, workload, &warm_up, &mut |_| {})?;
+    // In order they go on.
+    let plan = Plan { first_key: warmed_up.next_key, ..plan };
     let before = Before::read(server)?;
     let report = load::run(&target, workload, &plan, &mut |_| {})?;
     let (mut raw, _) = before.until_now(server)?;

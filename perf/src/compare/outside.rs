@@ -98,6 +98,9 @@ fn command(workload: &Workload, cluster: bool) -> Result<Vec<String>, PerfError>
     if *distribution != Distribution::Uniform || !matches!(workload.value, ValueSize::Fixed(_)) {
         return cannot("valkey-benchmark draws keys uniformly, and all values have one size");
     }
+    if workload.commands.iter().any(|command| !command.then.is_empty()) {
+        return cannot("valkey-benchmark knows no requests of several commands");
+    }
     let tag = if cluster { "{tag}:" } else { "" };
     let key = format!("{prefix}{tag}__rand_int__");
     let mut words = Vec::new();

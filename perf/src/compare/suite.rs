@@ -19,6 +19,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("figures", include_str!("../../suites/figures.toml")),
     ("collections", include_str!("../../suites/collections.toml")),
     ("types", include_str!("../../suites/types.toml")),
+    ("atomic", include_str!("../../suites/atomic.toml")),
     ("strings", include_str!("../../suites/strings.toml")),
     ("cores", include_str!("../../suites/cores.toml")),
     ("smoke", include_str!("../../suites/smoke.toml")),
@@ -52,6 +53,8 @@ pub struct Case {
     pub measure: Measure,
     /// What is sent.
     pub workload: Workload,
+    /// The scripts of the suite, by name.
+    pub scripts: BTreeMap<String, String>,
     /// Requests under way on each connection.
     pub pipeline: usize,
     /// Connections.
@@ -163,6 +166,9 @@ struct SuiteText {
     /// Fillings by name, for cases to share.
     #[serde(default)]
     fills: Fills,
+    /// Scripts by name; each is loaded before a case in which `{script:NAME}` is.
+    #[serde(default)]
+    scripts: BTreeMap<String, String>,
     #[serde(rename = "case")]
     cases: Vec<CaseText>,
     #[serde(rename = "mean", default)]
@@ -248,7 +254,7 @@ impl Suite {
         let read: SuiteText = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let mut cases = Vec::new();
         for case in &read.cases {
-            cases.extend(case.write_out(read.seconds, &read.fills).map_err(wrong)?);
+            cases.extend(case.write_out(read.seconds, &read.fills, &read.scripts).map_err(wrong)?);
         }
         let suite = Self {
             name: read.name,
@@ -284,6 +290,11 @@ impl Suite {
                 return Err(format!("{name}: is to be filled again, but with nothing"));
             }
             crate::load::check(&case.workload).map_err(|error| error.to_string())?;
+            let questions = crate::load::questions(&case.workload).map_err(|error| error.to_string())?;
+            let mut scripts = questions.iter().filter_map(|question| question.strip_prefix("script:"));
+            if let Some(script) = scripts.find(|script| !case.scripts.contains_key(*script)) {
+                return Err(format!("{name}: no script is called {script}"));
+            }
         }
         let matches = |mean: &&Mean| self.cases.iter().any(|case| begins(&case.name, &mean.cases));
         match self.means.iter().find(|mean| !matches(mean)) {
@@ -322,7 +333,7 @@ impl Suite {
 }
 
 impl CaseText {
-    fn write_out(&self, seconds: f64, fills: &Fills) -> Result<Vec<Case>, String> {
+    fn write_out(&self, seconds: f64, fills: &Fills, scripts: &BTreeMap<String, String>) -> Result<Vec<Case>, String> {
         let fill = self.filling(fills)?;
         let commands = self.command.as_ref().map_or_else(|| vec![String::new()], OneOrMore::all);
         let pipelines = self.pipeline.as_ref().map_or_else(|| vec![1], OneOrMore::all);
@@ -342,7 +353,7 @@ impl CaseText {
                         name += &format!("-p{pipeline}");
                     }
                     let case = self.case(name, command, pipeline, value, seconds)?;
-                    cases.push(Case { fill: fill.clone(), ..case });
+                    cases.push(Case { fill: fill.clone(), scripts: scripts.clone(), ..case });
                 }
             }
         }
@@ -381,6 +392,7 @@ impl CaseText {
             about: self.about.clone(),
             measure: self.measure,
             workload,
+            scripts: BTreeMap::new(),
             pipeline,
             connections: self.connections.unwrap_or(50),
             client_threads: self.client_threads.unwrap_or(1),
@@ -436,9 +448,14 @@ impl Case {
     /// The commands, a long one cut.
     pub fn commands(&self) -> String {
         let short = |command: &WeightedCommand| {
-            let words: Vec<&str> = command.command.split(' ').take(4).collect();
-            let more = if command.command.split(' ').count() > words.len() { " .." } else { "" };
-            format!("{}{more}", words.join(" "))
+            let all: Vec<&str> = command.command.split(' ').collect();
+            let words = &all[..all.len().min(4)];
+            let more = if all.len() > words.len() { " .." } else { "" };
+            let then = match command.then.len() {
+                0 => String::new(),
+                count => format!(" and {count} more at once"),
+            };
+            format!("{}{more}{then}", words.join(" "))
         };
         self.workload.commands.iter().map(short).collect::<Vec<_>>().join("; ")
     }
@@ -671,6 +688,43 @@ mod tests {
             let case = suite.cases.iter().find(|case| case.name == row).unwrap_or_else(|| panic!("{row}"));
             assert!(!case.targets.is_empty(), "{row}");
         }
+    }
+
+    #[test]
+    fn every_row_of_transactions_and_scripts_is_there() {
+        let suite = Suite::load("atomic").unwrap();
+        let case = |name: &str| suite.cases.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("{name}"));
+        for (name, server, figure, ours) in [
+            ("transaction-one-tag", "valkey", Figure::ServerCpu, (Judged::Ratio, false, 0.9)),
+            ("transaction-spread", "valkey-free", Figure::ServerCpu, (Judged::Ratio, false, 1.3)),
+            ("limiter-one-core", "valkey", Figure::Throughput, (Judged::Ratio, true, 1.2)),
+            ("release-one-core", "valkey", Figure::Throughput, (Judged::Ratio, true, 1.2)),
+            ("limiter-two-cores", "valkey-io2", Figure::Throughput, (Judged::Ratio, true, 1.3)),
+            ("release-two-cores", "valkey-io2", Figure::Throughput, (Judged::Ratio, true, 1.3)),
+        ] {
+            let case = case(name);
+            assert_eq!((case.baseline.as_str(), case.connections), (server, 50), "{name}");
+            assert_eq!(case.targets[0].figure, figure, "{name}");
+            assert_eq!(case.targets[0].bounds().collect::<Vec<_>>(), [ours], "{name}");
+        }
+        for name in ["transaction-one-tag", "transaction-spread"] {
+            assert_eq!(case(name).workload.commands[0].commands().count(), 7);
+        }
+        // A lock that is released is not there a second time.
+        let release = case("release-one-core");
+        let warm_up_and_run = release.requests.unwrap() * 6 / 5;
+        assert!(release.refill && warm_up_and_run <= release.workload.keys.count);
+        assert_eq!(release.workload.keys.count, release.fill[0].elements);
+    }
+
+    #[test]
+    fn scripts_are_named() {
+        let script = "[scripts]\nnothing = \"return 0\"\n";
+        let text = TEXT
+            .replace("SET {key} {value}", "EVALSHA {script:nothing} 0")
+            .replace("[servers.a]", &format!("{script}[servers.a]"));
+        assert_eq!(parse(&text).unwrap().cases[2].scripts["nothing"], "return 0");
+        assert!(parse(&text.replace("nothing =", "something =")).is_err());
     }
 
     #[test]

@@ -13,11 +13,13 @@ pub(super) struct Filler<'a> {
     program: &'a Program,
     router: &'a Router,
     rng: SmallRng,
+    /// The number that was drawn last.
+    drawn: u64,
 }
 
 impl<'a> Filler<'a> {
     pub(super) fn new(program: &'a Program, router: &'a Router, seed: u64) -> Self {
-        Self { program, router, rng: SmallRng::seed_from_u64(seed) }
+        Self { program, router, rng: SmallRng::seed_from_u64(seed), drawn: 0 }
     }
 
     /// Writes what never changes; once for each buffer, which holds `capacity` requests.
@@ -91,9 +93,12 @@ impl<'a> Filler<'a> {
         let order = self.router.order(node);
         for hole in &chunk.holes {
             loop {
-                write_digits(&mut place[hole.digits.clone()], self.program.drawer.draw(&mut self.rng, order));
+                if !hole.again {
+                    self.drawn = self.program.drawer.draw(&mut self.rng, order);
+                }
+                write_digits(&mut place[hole.digits.clone()], self.drawn);
                 match &hole.key {
-                    Some(key) if !self.router.owns(node, &place[key.clone()]) => {}
+                    Some(key) if !hole.again && !self.router.owns(node, &place[key.clone()]) => {}
                     _ => break,
                 }
             }
@@ -140,7 +145,7 @@ mod tests {
 
     fn render(workload: &Workload, count: usize) -> String {
         let program = Program::compile(workload, 0).unwrap();
-        let router = Router::new(&[], workload, &program).unwrap();
+        let router = Router::new(&[], workload, &program, 0).unwrap();
         let mut filler = Filler::new(&program, &router, 7);
         let mut buffer = vec![0; program.max_len * count];
         filler.prepare(&mut buffer, count);
@@ -172,6 +177,24 @@ mod tests {
             seen.insert(request[..5].to_owned());
         }
         assert!(seen.len() > 15, "{seen:?}");
+    }
+
+    #[test]
+    fn a_number_comes_again() {
+        let then = vec!["SET {{again}}:b {value}".to_owned(), "GET {number}".to_owned()];
+        let commands = vec![WeightedCommand { then, ..WeightedCommand::new("GET {{number}}:a") }];
+        let keys = Keys { count: 1_000_000, ..Keys::default() };
+        let sizes = [ValueSize::Fixed(3), ValueSize::Uniform { min: 1, max: 9 }];
+        for value in sizes {
+            let text =
+                render(&Workload { commands: commands.clone(), keys: keys.clone(), value, ..Workload::default() }, 9);
+            let numbers = |end: &str| -> Vec<String> {
+                let lines = text.lines().filter_map(|line| line.strip_suffix(end));
+                lines.map(|line| line.trim_matches(['{', '}']).to_owned()).filter(|line| line.len() == 12).collect()
+            };
+            assert_eq!((numbers(":a").len(), numbers(":a")), (9, numbers(":b")));
+            assert!(numbers("").len() == 9 && numbers("") != numbers(":a"));
+        }
     }
 
     #[test]

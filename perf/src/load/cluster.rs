@@ -6,7 +6,7 @@ use super::template::Program;
 use crate::PerfError;
 use crate::workload::{Distribution, Workload};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const SLOTS: usize = 16_384;
 
@@ -78,10 +78,12 @@ pub(super) struct Router {
 }
 
 impl Router {
+    /// Sequential keys begin with `first`.
+    ///
     /// # Errors
     /// If a node would have nothing to do, because no key of the workload belongs to it.
-    pub(super) fn new(nodes: &[Node], workload: &Workload, program: &Program) -> Result<Self, PerfError> {
-        let orders = (0..nodes.len().max(1)).map(|_| AtomicU64::new(0)).collect();
+    pub(super) fn new(nodes: &[Node], workload: &Workload, program: &Program, first: u64) -> Result<Self, PerfError> {
+        let orders = (0..nodes.len().max(1)).map(|_| AtomicU64::new(first)).collect();
         let mut router = Self { owners: Vec::new(), orders };
         if nodes.len() < 2 {
             return Ok(router);
@@ -151,6 +153,11 @@ impl Router {
     pub(super) fn order(&self, node: u16) -> &AtomicU64 {
         &self.orders[usize::from(node)]
     }
+
+    /// The sequential key that comes next, on the node that is farthest.
+    pub(super) fn next_key(&self) -> u64 {
+        self.orders.iter().map(|order| order.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
 }
 
 /// The slot of a key; if it has a hash tag, the tag's.
@@ -205,7 +212,7 @@ mod tests {
     }
 
     fn router(workload: &Workload) -> Result<Router, PerfError> {
-        Router::new(&halves(), workload, &Program::compile(workload, 0)?)
+        Router::new(&halves(), workload, &Program::compile(workload, 0)?, 0)
     }
 
     #[test]

@@ -123,6 +123,7 @@ fn empty(name: String) -> Report {
         client_cpu: Duration::ZERO,
         bytes_sent: 0,
         bytes_received: 0,
+        next_key: 0,
         encoded: Vec::new(),
     }
 }

@@ -21,7 +21,7 @@ mod ring;
 mod template;
 mod worker;
 
-pub(crate) use template::{dumped_keys, quote};
+pub(crate) use template::{questions, quote};
 
 use crate::PerfError;
 use crate::report::Report;
@@ -75,6 +75,8 @@ pub struct Plan {
     pub cpus: Option<Vec<usize>>,
     /// The same seed draws the same keys.
     pub seed: u64,
+    /// Where sequential keys begin.
+    pub first_key: u64,
 }
 
 impl Default for Plan {
@@ -90,6 +92,7 @@ impl Default for Plan {
             warm_up: Duration::ZERO,
             cpus: None,
             seed: 0,
+            first_key: 0,
         }
     }
 }
@@ -176,7 +179,7 @@ pub fn run(
     if nodes.len() > plan.connections {
         return Err(PerfError::Cluster(format!("{} nodes need as many connections", nodes.len())));
     }
-    let router = cluster::Router::new(&nodes, workload, &program)?;
+    let router = cluster::Router::new(&nodes, workload, &program, plan.first_key)?;
     let shares = dial::deal(target, &nodes, plan)?;
     let (sender, receiver) = mpsc::channel();
     let mut collector = collector::Collector::new(workload.name.clone(), plan);
@@ -208,7 +211,7 @@ pub fn run(
         let joined = threads.into_iter().map(|thread| thread.join().expect("a thread of the load panicked"));
         joined.collect::<Result<Vec<_>, _>>()
     });
-    Ok(collector.finish(outcome?))
+    Ok(Report { next_key: router.next_key(), ..collector.finish(outcome?) })
 }
 
 fn begin(plan: &Plan) -> Common {

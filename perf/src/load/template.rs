@@ -2,7 +2,7 @@
 
 use super::keys::Drawer;
 use crate::PerfError;
-use crate::workload::{ValueSize, Workload};
+use crate::workload::{ValueSize, WeightedCommand, Workload};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::ops::Range;
@@ -17,6 +17,8 @@ pub(super) struct Hole {
     pub digits: Range<usize>,
     /// The word that it is part of, if that word is a key, which then must belong to the node of the connection.
     pub key: Option<Range<usize>>,
+    /// Is it the number of the hole before it, once more?
+    pub again: bool,
 }
 
 /// A run of bytes of fixed length.
@@ -26,6 +28,20 @@ pub(super) struct Chunk {
     pub bytes: Vec<u8>,
     /// The holes.
     pub holes: Vec<Hole>,
+}
+
+impl Chunk {
+    /// Adds what comes right behind it.
+    fn append(&mut self, more: Self) {
+        let start = self.bytes.len();
+        let moved = |range: Range<usize>| range.start + start..range.end + start;
+        self.bytes.extend(more.bytes);
+        self.holes.extend(more.holes.into_iter().map(|hole| Hole {
+            digits: moved(hole.digits),
+            key: hole.key.map(moved),
+            again: hole.again,
+        }));
+    }
 }
 
 /// A piece of a request.
@@ -62,7 +78,8 @@ impl Template {
                 Segment::Sized { .. } => None,
             };
             let holes = chunk.into_iter().flat_map(|chunk| chunk.holes.iter().map(move |hole| (chunk, hole)));
-            holes.filter(|(_, hole)| hole.key.is_some())
+            // What repeats a number has no say in which it is.
+            holes.filter(|(_, hole)| hole.key.is_some() && !hole.again)
         })
     }
 }
@@ -84,6 +101,8 @@ pub(super) struct Program {
     pub body: Vec<u8>,
     /// The longest request.
     pub max_len: usize,
+    /// Replies to each request: one, or several if it is several commands.
+    pub replies: u64,
 }
 
 impl Program {
@@ -95,8 +114,12 @@ impl Program {
         let body = body(workload.value.max(), seed);
         let compiler = Compiler::new(workload, &body).map_err(wrong)?;
         let templates: Result<Vec<_>, String> =
-            workload.commands.iter().map(|command| compiler.command(&command.command)).collect();
+            workload.commands.iter().map(|command| compiler.request(command.commands())).collect();
         let templates = templates.map_err(wrong)?;
+        let replies = workload.commands.first().map_or(1, |command| command.commands().count());
+        if workload.commands.iter().any(|command| command.commands().count() != replies) {
+            return Err(wrong("requests of a mix are of as many commands each".into()));
+        }
         let weights = summed(workload.commands.iter().map(|command| command.weight));
         if weights.last().is_none_or(|sum| *sum == 0) {
             return Err(wrong("there is no command with a weight above 0".into()));
@@ -110,7 +133,8 @@ impl Program {
             return Err(wrong("there is no size of values with a weight above 0".into()));
         }
         let max_len = templates.iter().map(|template| template.max_len).max().unwrap_or(0);
-        Ok(Self { templates, weights, drawer, value: workload.value.clone(), size_weights, body, max_len })
+        let (value, replies) = (workload.value.clone(), replies as u64);
+        Ok(Self { templates, weights, drawer, value, size_weights, body, max_len, replies })
     }
 
     /// The only command, if all requests are of one length: then a send buffer is rendered once and only holes change.
@@ -143,7 +167,7 @@ fn body(len: usize, seed: u64) -> Vec<u8> {
 
 struct Compiler<'a> {
     prefix: &'a [u8],
-    dumps: &'a [(String, Vec<u8>)],
+    answers: &'a [(String, Vec<u8>)],
     /// Digits of a key.
     key_digits: usize,
     /// Digits that can be other than zero.
@@ -162,14 +186,16 @@ enum Part<'a> {
     Number,
     /// The last so many digits of a number.
     Digits(usize),
+    /// The number that was drawn last, again.
+    Again,
     Value,
-    /// What DUMP says of a key.
-    Dump(&'a str),
+    /// What the server says: `dump:KEY`, `script:NAME`.
+    Answer(&'a str),
 }
 
 impl Part<'_> {
     fn is_drawn(self) -> bool {
-        matches!(self, Self::Key | Self::Number | Self::Digits(_))
+        matches!(self, Self::Key | Self::Number | Self::Digits(_) | Self::Again)
     }
 }
 
@@ -187,7 +213,31 @@ impl<'a> Compiler<'a> {
         let fixed_value = matches!(workload.value, ValueSize::Fixed(_));
         let max_value = workload.value.max();
         let prefix = keys.prefix.as_bytes();
-        Ok(Self { prefix, dumps: &workload.dumps, key_digits, changing, body, fixed_value, max_value })
+        Ok(Self { prefix, answers: &workload.answers, key_digits, changing, body, fixed_value, max_value })
+    }
+
+    /// Commands that are sent at once.
+    fn request<'c>(&self, commands: impl Iterator<Item = &'c str>) -> Result<Template, String> {
+        let mut request = Template { segments: Vec::new(), max_len: 0, fixed_key: None };
+        for command in commands {
+            let Template { segments, max_len, fixed_key } = self.command(command)?;
+            request.max_len += max_len;
+            request.fixed_key = request.fixed_key.or(fixed_key);
+            for segment in segments {
+                match (request.segments.last_mut(), segment) {
+                    (Some(Segment::Chunk(before)), Segment::Chunk(chunk)) => before.append(chunk),
+                    (_, segment) => request.segments.push(segment),
+                }
+            }
+        }
+        let mut chunks = request.segments.iter().filter_map(|segment| match segment {
+            Segment::Chunk(chunk) => chunk.holes.first(),
+            Segment::Sized { .. } => None,
+        });
+        match chunks.next().is_some_and(|hole| hole.again) {
+            true => Err("{again} without a number before it".into()),
+            false => Ok(request),
+        }
     }
 
     fn command(&self, command: &str) -> Result<Template, String> {
@@ -232,12 +282,12 @@ impl<'a> Compiler<'a> {
             match part {
                 Part::Text(literal) => text.extend(literal.bytes()),
                 Part::Value => text.extend(self.body),
-                Part::Dump(key) => {
+                Part::Answer(question) => {
                     // Before a server has been asked it is empty.
-                    let dump = self.dumps.iter().find(|(name, _)| name == key);
-                    text.extend(dump.map(|(_, payload)| payload.as_slice()).unwrap_or_default());
+                    let answer = self.answers.iter().find(|(asked, _)| asked == question);
+                    text.extend(answer.map(|(_, answer)| answer.as_slice()).unwrap_or_default());
                 }
-                Part::Key | Part::Number | Part::Digits(_) => {
+                Part::Key | Part::Number | Part::Digits(_) | Part::Again => {
                     let (digits, changing) = match part {
                         Part::Key => {
                             text.extend(self.prefix);
@@ -247,7 +297,7 @@ impl<'a> Compiler<'a> {
                         _ => (NUMBER_DIGITS, self.changing),
                     };
                     text.resize(text.len() + digits, b'0');
-                    holes.push(text.len() - changing..text.len());
+                    holes.push((text.len() - changing..text.len(), *part == Part::Again));
                 }
             }
         }
@@ -256,9 +306,10 @@ impl<'a> Compiler<'a> {
         chunk.bytes.extend(&text);
         chunk.bytes.extend(b"\r\n");
         let key = is_key.then(|| start..start + text.len());
-        chunk.holes.extend(
-            holes.into_iter().map(|hole| Hole { digits: start + hole.start..start + hole.end, key: key.clone() }),
-        );
+        chunk.holes.extend(holes.into_iter().map(|(hole, again)| {
+            let digits = start + hole.start..start + hole.end;
+            Hole { digits, key: key.clone(), again }
+        }));
         text
     }
 }
@@ -270,7 +321,7 @@ fn sized(parts: &[Part<'_>]) -> Result<Segment, String> {
         match part {
             Part::Text(literal) => around[values.min(1)].extend(literal.bytes()),
             Part::Value => values += 1,
-            Part::Key | Part::Number | Part::Digits(_) | Part::Dump(_) => values = 2,
+            Part::Key | Part::Number | Part::Digits(_) | Part::Again | Part::Answer(_) => values = 2,
         }
     }
     if values > 1 {
@@ -313,6 +364,7 @@ fn placeholder(text: &str) -> Option<(usize, Part<'_>)> {
     const NAMES: &[(&str, Part<'static>)] = &[
         ("{key}", Part::Key),
         ("{number}", Part::Number),
+        ("{again}", Part::Again),
         ("{value}", Part::Value),
         ("__rand_int__", Part::Number),
         ("__data__", Part::Value),
@@ -321,28 +373,29 @@ fn placeholder(text: &str) -> Option<(usize, Part<'_>)> {
         return Some((name.len(), *part));
     }
     let inner = text.strip_prefix('{')?;
-    let (name, argument) = inner[..inner.find('}')?].split_once(':')?;
+    let inner = &inner[..inner.find('}')?];
+    let (name, argument) = inner.split_once(':')?;
     let part = match name {
         "digits" => Part::Digits(argument.parse().ok().filter(|digits| (1..=NUMBER_DIGITS).contains(digits))?),
-        "dump" => Part::Dump(argument),
+        "dump" | "script" => Part::Answer(inner),
         _ => return None,
     };
-    Some((name.len() + argument.len() + 3, part))
+    Some((inner.len() + 2, part))
 }
 
-/// The keys of which the commands of a workload have the dump.
-pub(crate) fn dumped_keys(workload: &Workload) -> Result<Vec<String>, PerfError> {
+/// What the server is to be asked for the commands of a workload: `dump:KEY`, `script:NAME`.
+pub(crate) fn questions(workload: &Workload) -> Result<Vec<String>, PerfError> {
     let wrong = |why: String| PerfError::Workload { name: workload.name.clone(), why };
-    let mut keys = Vec::new();
-    for command in &workload.commands {
-        for word in split(&command.command).map_err(wrong)? {
-            keys.extend(parse(&word).map_err(wrong)?.iter().filter_map(|part| match part {
-                Part::Dump(key) => Some((*key).to_owned()),
+    let mut questions = Vec::new();
+    for command in workload.commands.iter().flat_map(WeightedCommand::commands) {
+        for word in split(command).map_err(wrong)? {
+            questions.extend(parse(&word).map_err(wrong)?.iter().filter_map(|part| match part {
+                Part::Answer(question) => Some((*question).to_owned()),
                 _ => None,
             }));
         }
     }
-    Ok(keys)
+    Ok(questions)
 }
 
 /// Parts a command into words: blanks part them; `'` and `"` quote, and within `"` a backslash takes the next
@@ -386,7 +439,7 @@ pub(crate) fn quote(words: &[String]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::workload::{Keys, WeightedCommand};
+    use crate::workload::Keys;
 
     fn compile(command: &str, value: ValueSize) -> Result<Program, PerfError> {
         let keys = Keys { count: 1000, ..Keys::default() };
@@ -401,7 +454,7 @@ mod tests {
         let value = std::str::from_utf8(&program.body).unwrap();
         let expected = format!("*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000000\r\n$3\r\n{value}\r\n");
         assert_eq!(std::str::from_utf8(&chunk.bytes).unwrap(), expected);
-        assert_eq!(chunk.holes, [Hole { digits: 31..34, key: Some(18..34) }]);
+        assert_eq!(chunk.holes, [Hole { digits: 31..34, key: Some(18..34), again: false }]);
     }
 
     #[test]
@@ -420,15 +473,37 @@ mod tests {
         let keys = Keys { count: 1000, ..Keys::default() };
         let commands = vec![WeightedCommand::new("X {t}1{digits:1}.{digits:4} {dump:big} {digits:13}{dump}")];
         let mut workload = Workload { commands, keys, ..Workload::default() };
-        assert_eq!(dumped_keys(&workload).unwrap(), ["big"]);
-        workload.dumps = vec![("big".to_owned(), vec![0, 255])];
+        assert_eq!(questions(&workload).unwrap(), ["dump:big"]);
+        workload.answers = vec![("dump:big".to_owned(), vec![0, 255])];
         let program = Program::compile(&workload, 0).unwrap();
         let chunk = program.only_chunk().unwrap();
         assert_eq!(chunk.bytes, b"*4\r\n$1\r\nX\r\n$10\r\n{t}10.0000\r\n$2\r\n\0\xff\r\n$17\r\n{digits:13}{dump}\r\n");
-        assert_eq!(
-            chunk.holes,
-            [Hole { digits: 20..21, key: Some(16..26) }, Hole { digits: 22..26, key: Some(16..26) }]
-        );
+        assert_eq!(chunk.holes, [20..21, 22..26].map(|digits| Hole { digits, key: Some(16..26), again: false }));
+    }
+
+    #[test]
+    fn a_request_may_be_several_commands() {
+        let then = ["SET {{number}}:a {value}", "SET {{again}}:b {script:x}", "EXEC"].map(str::to_owned).to_vec();
+        let transaction = WeightedCommand { then, ..WeightedCommand::new("MULTI") };
+        let keys = Keys { count: 1000, ..Keys::default() };
+        let commands = vec![transaction.clone()];
+        let answers = vec![("script:x".to_owned(), b"sha".to_vec())];
+        let workload = Workload { commands, keys, answers, ..Workload::default() };
+        assert_eq!(questions(&workload).unwrap(), ["script:x"]);
+        let program = Program::compile(&workload, 0).unwrap();
+        let chunk = program.only_chunk().unwrap();
+        let text = std::str::from_utf8(&chunk.bytes).unwrap();
+        assert_eq!(text.matches("$16\r\n{000000000000}:").count(), 2, "{text}");
+        assert!(text.starts_with("*1\r\n$5\r\nMULTI\r\n*3") && text.ends_with("$3\r\nsha\r\n*1\r\n$4\r\nEXEC\r\n"));
+        assert_eq!((program.replies, program.max_len), (4, chunk.bytes.len()));
+        let [drawn, again] = &chunk.holes[..] else { panic!("{:?}", chunk.holes) };
+        assert!(!drawn.again && again.again && chunk.bytes[again.digits.end] == b'}');
+        assert_eq!(program.templates[0].keys_with_holes().count(), 1);
+        // Replies are counted to requests, so all have as many; and a number can come again only if it has come.
+        let mixed = Workload { commands: vec![transaction, WeightedCommand::new("PING")], ..workload.clone() };
+        assert!(Program::compile(&mixed, 0).is_err());
+        let first = Workload { commands: vec![WeightedCommand::new("GET {again}{number}")], ..workload };
+        assert!(Program::compile(&first, 0).is_err());
     }
 
     #[test]

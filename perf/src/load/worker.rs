@@ -48,8 +48,10 @@ struct Connection {
     scanner: Scanner,
     node: u16,
     address: SocketAddr,
-    /// Replies that are to come.
+    /// Requests that are to be answered.
     in_flight: u64,
+    /// Replies that have come to the next of them, if it is several commands.
+    part: u64,
     /// Requests of the batch under way.
     batch: u64,
     /// When the batch was submitted.
@@ -104,6 +106,7 @@ impl<'a> Worker<'a> {
                     node: line.node,
                     address: line.address,
                     in_flight: 0,
+                    part: 0,
                     batch: 0,
                     since: 0,
                     first: 0,
@@ -325,6 +328,18 @@ impl<'a> Worker<'a> {
 
     fn answered(&mut self, run: &mut Run<'_>, slot: usize, replies: u64, now: u64) -> Result<(), PerfError> {
         let connection = &mut self.connections[slot];
+        let replies = match self.seat.program.replies {
+            1 => replies,
+            each => {
+                let sum = connection.part + replies;
+                connection.part = sum % each;
+                sum / each
+            }
+        };
+        if replies == 0 {
+            run.heard = now;
+            return Ok(());
+        }
         if replies > connection.in_flight {
             let why = format!("{replies} replies to {} requests", connection.in_flight);
             return Err(PerfError::Protocol { address: connection.address, why });

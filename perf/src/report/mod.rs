@@ -74,6 +74,8 @@ pub struct Report {
     pub bytes_sent: u64,
     /// Bytes of replies.
     pub bytes_received: u64,
+    /// The sequential key that would have come next: another run may begin there.
+    pub next_key: u64,
     /// The histograms behind `series`, for the HdrHistogram log: start in milliseconds and the histogram in the V2
     /// encoding, which is some hundred bytes where the histogram itself is hundreds of kilobytes.
     pub(crate) encoded: Vec<(u64, Vec<u8>)>,
@@ -161,6 +163,7 @@ pub(crate) mod tests {
             client_cpu: Duration::from_micros(30),
             bytes_sent: 90,
             bytes_received: 15,
+            next_key: 0,
             encoded,
         }
     }

@@ -25,9 +25,9 @@ pub struct Workload {
     pub keys: Keys,
     /// How large `{value}` is.
     pub value: ValueSize,
-    /// What `{dump:KEY}` stands for, by key: the server's own answer to DUMP, asked for before a run.
+    /// What `{dump:KEY}` and `{script:NAME}` stand for, by those texts: what the server itself says, asked before a run.
     #[serde(skip)]
-    pub dumps: Vec<(String, Vec<u8>)>,
+    pub answers: Vec<(String, Vec<u8>)>,
 }
 
 impl Default for Workload {
@@ -38,12 +38,12 @@ impl Default for Workload {
             commands: vec![WeightedCommand::new("GET {key}")],
             keys: Keys::default(),
             value: ValueSize::default(),
-            dumps: Vec::new(),
+            answers: Vec::new(),
         }
     }
 }
 
-/// A command of the mix.
+/// A command of the mix, or several that are sent at once and count as one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedCommand {
@@ -52,8 +52,13 @@ pub struct WeightedCommand {
     pub weight: u32,
     /// Words parted by blanks, quoted where they contain some. `{key}` stands for a key, `{value}` for a value and
     /// `{number}` for twelve digits drawn as keys are, `{digits:4}` for the last four of them; each occurrence is drawn anew.
-    /// `{dump:KEY}` stands for what DUMP says of a key.
+    /// `{again}` stands for the twelve digits of the number that was drawn before it. `{dump:KEY}` stands for what DUMP says
+    /// of a key, `{script:NAME}` for what SCRIPT LOAD says of a script.
     pub command: String,
+    /// Commands that follow right behind it, as those of a transaction do. The request is answered when the last of
+    /// them is. All requests of a mix are of as many commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<String>,
 }
 
 fn one() -> u32 {
@@ -63,7 +68,12 @@ fn one() -> u32 {
 impl WeightedCommand {
     /// A command of weight 1.
     pub fn new(command: &str) -> Self {
-        Self { weight: 1, command: command.into() }
+        Self { weight: 1, command: command.into(), then: Vec::new() }
+    }
+
+    /// All its commands, in the order in which they are sent.
+    pub fn commands(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.command).chain(&self.then).map(String::as_str)
     }
 }
 

@@ -4,6 +4,7 @@
 //! all cores see every change whole and from the same moment on. A core looks at the epoch when it is about to call a
 //! function; where that has moved, it takes the set of now, and compiles what it calls.
 
+pub mod fcall;
 pub mod load;
 
 use super::registry::{FunctionFigures, Registry};

@@ -1,17 +1,64 @@
 //! Scripts and functions: one interpreter of Lua 5.1 a core.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `registry` | what all cores share: sources, what runs |
+//! | `nature` | where a script is to run |
+//! | `eval` | EVAL and EVALSHA: from words to a compiled script |
+//! | `functions` | libraries of functions, and FCALL |
+//! | `vm` | the interpreter of a core, and its invariants |
+//! | `sandbox` | what scripts see of Lua, and that they cannot change it |
+//! | `memory` | the memory of an interpreter |
+//! | `run` | runs: each on a stack of its own |
+//! | `std` | the libraries beyond Lua's own |
+//! | `call` | the table `server` |
+//! | `convert` | replies to values of Lua and back |
 
-mod compile;
+pub mod call;
+pub mod convert;
+pub mod eval;
 pub mod functions;
+pub mod memory;
 pub mod nature;
 pub mod registry;
+pub mod run;
+pub mod sandbox;
 pub mod std;
+#[cfg(test)]
+mod tests;
+pub mod vm;
 
-pub use compile::check;
+pub use eval::check;
 pub use nature::{Nature, nature_of, note_elsewhere};
-use ringkey_core::script::Scripting;
+use ringkey_core::commands::Context;
+use ringkey_core::outcome::Outcome;
+use ringkey_core::resp::{Args, CommandError, Reply};
+use ringkey_core::script::{Entry, Scripting};
 
 /// What handlers call.
-pub static SCRIPTING: Scripting = Scripting { run: Scripting::ABSENT.run, answer: Scripting::ABSENT.answer };
+pub static SCRIPTING: Scripting = Scripting { run, answer: Scripting::ABSENT.answer };
+
+/// Begins a script or a function, or goes on with the one of the same client that was interrupted.
+fn run(
+    context: &mut Context<'_>,
+    entry: Entry,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let mark = reply.buffer().mark();
+    if run::is_suspended(context.client)
+        && let Some(ended) = run::resume(context, reply)
+    {
+        return match ended {
+            run::Ended::Done(outcome) => eval::finish(outcome, mark.bytes, reply),
+            run::Ended::Suspended | run::Ended::Elsewhere => Ok(Outcome::unchanged()),
+        };
+    }
+    match entry {
+        Entry::Eval | Entry::EvalRo | Entry::EvalSha | Entry::EvalShaRo => eval::run(context, entry, args, reply),
+        Entry::Fcall | Entry::FcallRo => functions::fcall::run(context, entry, args, reply),
+    }
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

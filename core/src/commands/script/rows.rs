@@ -27,6 +27,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::eval),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -52,6 +53,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::eval_ro),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -76,6 +78,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::evalsha),
         touches: Touches::Told,
         ..Command::DEFAULT
     },
@@ -101,6 +104,7 @@ pub static ROWS: &[Command] = &[
             Argument::key("key", 0).optional().multiple(),
             Argument::string("arg").optional().multiple(),
         ],
+        run: Run::OnShard(super::evalsha_ro),
         touches: Touches::Told,
         ..Command::DEFAULT
     },

@@ -6,7 +6,7 @@
 
 use super::super::run::{self, Ended, Passing, Program};
 use super::super::vm::{self, Vm};
-use super::super::{eval, registry, sandbox};
+use super::super::{convert, eval, registry, sandbox};
 use super::load::{self, Constant};
 use mlua::ffi::{self, lua_State};
 use ringkey_core::commands::Context;
@@ -233,19 +233,20 @@ unsafe extern "C-unwind" fn install(state: *mut lua_State) -> c_int {
         }
         ffi::lua_rawgeti_(state, ffi::LUA_REGISTRYINDEX, set_up.globals);
         ffi::lua_pushcclosure(state, set_environment, 0);
-        ffi::lua_pushcclosure(state, write_log, 0);
         ffi::lua_createtable(state, 0, 16);
-        for (name, value) in load::constants() {
+        for (name, value) in load::CONSTANTS {
             ffi::lua_pushlstring_(state, name.as_ptr().cast(), name.len());
-            match value {
+            match *value {
                 Constant::Text(text) => ffi::lua_pushlstring_(state, text.as_ptr().cast(), text.len()),
                 Constant::Number(number) => ffi::lua_pushnumber(state, f64::from(number)),
             }
             ffi::lua_rawset(state, -3);
         }
+        ffi::lua_pushnil(state);
         ffi::lua_pushvalue(state, 2);
-        sandbox::globals_of_functions(state);
-        ffi::lua_call(state, 5, 1);
+        sandbox::functions::globals_of_functions(state);
+        ffi::lua_pushcclosure(state, guarded, 0);
+        ffi::lua_call(state, 6, 1);
         set_up.runner = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
         0
     }
@@ -258,19 +259,29 @@ unsafe extern "C-unwind" fn set_environment(state: *mut lua_State) -> c_int {
     0
 }
 
-/// Writes a text to the log.
-unsafe extern "C-unwind" fn write_log(state: *mut lua_State) -> c_int {
-    // SAFETY: only the runner has it, which gives a number and a string; the latter stays on the stack meanwhile, and nothing
-    // here jumps.
+/// Makes of a function and a condition, both of the runner, a function that registers. It is one of C, so that an error has
+/// the place in the library that called it.
+unsafe extern "C-unwind" fn guarded(state: *mut lua_State) -> c_int {
+    // SAFETY: only the runner has it, which gives two functions.
+    unsafe { ffi::lua_pushcclosure(state, register, 2) };
+    1
+}
+
+unsafe extern "C-unwind" fn register(state: *mut lua_State) -> c_int {
+    // SAFETY: there is room for two values more; what the arguments are is for the runner's function to see.
     unsafe {
-        let (level, mut len) = (ffi::lua_tonumber(state, 1), 0);
-        let text = ffi::lua_tolstring(state, 2, &mut len);
-        if !text.is_null() {
-            let text = std::slice::from_raw_parts(text.cast(), len);
-            load::write_log(level as u32, &String::from_utf8_lossy(text));
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
+        ffi::lua_call(state, 0, 1);
+        if ffi::lua_toboolean(state, -1) == 0 {
+            convert::push_error_of(state, b"server.register_function can only be called on FUNCTION LOAD command");
+            ffi::lua_error(state);
         }
+        ffi::lua_settop(state, -2);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+        ffi::lua_insert(state, 1);
+        ffi::lua_call(state, ffi::lua_gettop(state) - 1, 0);
+        0
     }
-    0
 }
 
 /// Which words are keys.

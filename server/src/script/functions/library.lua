@@ -1,10 +1,11 @@
 -- Runs the code of libraries of functions, at FUNCTION LOAD and again in the interpreter of each core that calls one.
 --
--- Gets: the globals of Lua; setfenv; write(level, text), which logs; the constants of `server`, by name; and what
--- functions find as globals when they are called (nil where none ever is). Returns a function of a source that returns
--- what was registered as a list, or nil and why not.
+-- Gets: the globals of Lua; setfenv; the constants of `server`, by name; then, where no function is ever called,
+-- write(level, text), which logs; elsewhere nil, what functions find as globals when they are called, and
+-- guarded(function, condition), which makes a function that may only be called under this condition.
+-- Returns a function of a source that returns what was registered as a list, or nil and why not.
 
-local lua, setfenv, write, constants, globals = ...
+local lua, setfenv, constants, write, globals, guarded = ...
 
 local error, loadstring, next, pcall, select, setmetatable, tonumber, tostring, type =
   lua.error, lua.loadstring, lua.next, lua.pcall, lua.select, lua.setmetatable, lua.tonumber, lua.tostring, lua.type
@@ -73,7 +74,6 @@ local function named(arguments)
 end
 
 local function register_function(...)
-  if not registered then refuse('server.register_function can only be called on FUNCTION LOAD command') end
   local count = select('#', ...)
   local found
   if count == 1 then
@@ -103,6 +103,11 @@ local function log(...)
     if type(word) == 'string' or type(word) == 'number' then words[#words + 1] = word end
   end
   write(level, concat(words, ' '))
+end
+
+if globals then
+  register_function = guarded(register_function, function() return registered ~= nil end)
+  log = globals.server.log
 end
 
 local function change()

@@ -2,7 +2,7 @@
 //! Nothing of the server is within its reach but the log.
 
 use crate::clock;
-use mlua::{HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use mlua::{HookTriggers, Lua, LuaOptions, StdLib, Table, VmState};
 use ringkey_core::resp::CommandError;
 use ringkey_core::script::library::Registered;
 use ringkey_core::script::source::ScriptFlags;
@@ -39,23 +39,17 @@ const BOUNDED_REPETITION: &str = "local max = ...
 const INSTRUCTIONS_PER_LOOK: u32 = 100_000;
 
 /// What libraries find in `server` besides functions.
-pub fn constants() -> impl Iterator<Item = (&'static str, Constant)> {
-    let texts = [
-        ("SERVER_NAME", "valkey"),
-        ("REDIS_VERSION", crate::REDIS_VERSION),
-        ("VALKEY_VERSION", crate::COMPATIBLE_VERSION),
-    ];
-    let numbers = [
-        ("REDIS_VERSION_NUM", version_number(crate::REDIS_VERSION)),
-        ("VALKEY_VERSION_NUM", version_number(crate::COMPATIBLE_VERSION)),
-        ("LOG_DEBUG", 0),
-        ("LOG_VERBOSE", 1),
-        ("LOG_NOTICE", 2),
-        ("LOG_WARNING", 3),
-    ];
-    let texts = texts.into_iter().map(|(name, value)| (name, Constant::Text(value)));
-    texts.chain(numbers.into_iter().map(|(name, value)| (name, Constant::Number(value))))
-}
+pub const CONSTANTS: &[(&str, Constant)] = &[
+    ("SERVER_NAME", Constant::Text(crate::SERVER_NAME)),
+    ("REDIS_VERSION", Constant::Text(crate::REDIS_VERSION)),
+    ("VALKEY_VERSION", Constant::Text(crate::COMPATIBLE_VERSION)),
+    ("REDIS_VERSION_NUM", Constant::Number(version_number(crate::REDIS_VERSION))),
+    ("VALKEY_VERSION_NUM", Constant::Number(version_number(crate::COMPATIBLE_VERSION))),
+    ("LOG_DEBUG", Constant::Number(0)),
+    ("LOG_VERBOSE", Constant::Number(1)),
+    ("LOG_NOTICE", Constant::Number(2)),
+    ("LOG_WARNING", Constant::Number(3)),
+];
 
 /// A constant of `server`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +61,20 @@ pub enum Constant {
 }
 
 /// A version as one number, a byte for each of its parts.
-fn version_number(version: &str) -> u32 {
-    version.split('.').fold(0, |number, part| number << 8 | part.parse::<u32>().unwrap_or(0) & 0xff)
+const fn version_number(version: &str) -> u32 {
+    let (bytes, mut at, mut part, mut number) = (version.as_bytes(), 0, 0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'.' => (number, part) = (number << 8 | part, 0),
+            digit => part = part * 10 + (digit - b'0') as u32,
+        }
+        at += 1;
+    }
+    number << 8 | part
 }
 
 /// Writes what a library logs.
-pub fn write_log(level: u32, text: &str) {
+fn write_log(level: u32, text: &str) {
     match level {
         0 => log::trace!("{text}"),
         1 => log::debug!("{text}"),
@@ -103,10 +105,10 @@ pub fn run(code: &[u8], limit: Duration) -> Result<Vec<Registered>, CommandError
 fn run_in(is_late: &Arc<AtomicBool>, code: &[u8], limit: Duration) -> mlua::Result<Result<Vec<Registered>, String>> {
     let lua = Lua::new_with(StdLib::STRING | StdLib::TABLE, LuaOptions::new().catch_rust_panics(false))?;
     let constants_table = lua.create_table()?;
-    for (name, value) in constants() {
-        match value {
-            Constant::Text(text) => constants_table.set(name, text)?,
-            Constant::Number(number) => constants_table.set(name, number)?,
+    for (name, value) in CONSTANTS {
+        match *value {
+            Constant::Text(text) => constants_table.set(*name, text)?,
+            Constant::Number(number) => constants_table.set(*name, number)?,
         }
     }
     let write = lua.create_function(|_, (level, text): (u32, mlua::String)| {
@@ -116,7 +118,7 @@ fn run_in(is_late: &Arc<AtomicBool>, code: &[u8], limit: Duration) -> mlua::Resu
     lua.load(BOUNDED_REPETITION).call::<()>(MEMORY_MAX)?;
     let (runner, globals) = (lua.load(RUNNER).set_name(RUNNER_NAME.to_string_lossy()), lua.globals());
     let environment: mlua::Function = globals.get("setfenv")?;
-    let runner: mlua::Function = runner.call((globals, environment, write, constants_table, Value::Nil))?;
+    let runner: mlua::Function = runner.call((globals, environment, constants_table, write))?;
     lua.set_memory_limit(MEMORY_MAX)?;
     let (began, is_late) = (clock::ticks(), Arc::clone(is_late));
     let limit = clock::ticks_of(limit.as_nanos() as u64);

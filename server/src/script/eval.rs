@@ -1,0 +1,240 @@
+//! EVAL and EVALSHA: from the words of a call to a compiled script.
+
+use super::registry::{self, Origin, Script, ShaMap};
+use super::run::{self, Ended, Passing, Program};
+use super::vm;
+use ringkey_core::commands::Context;
+use ringkey_core::commands::within::Unit;
+use ringkey_core::number::parse_integer;
+use ringkey_core::outcome::{Outcome, Propagate};
+use ringkey_core::resp::{Args, CommandError, Protocol, Reply};
+use ringkey_core::script::Entry;
+use ringkey_core::script::source::{ScriptFlags, Sha};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::sync::Arc;
+
+/// Sources that are longer are hashed each time.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// So many sources are remembered with their names.
+const BODIES_MAX: usize = 1024;
+
+/// A script that this core has compiled.
+#[derive(Clone)]
+struct Compiled {
+    script: Arc<Script>,
+    function: c_int,
+}
+
+/// What this core has compiled.
+struct Cache {
+    epoch: u64,
+    by_sha: ShaMap<Compiled>,
+    /// The names of sources, so that these need not be hashed by SHA1 each time.
+    by_body: HashMap<Box<[u8]>, Sha, ahash::RandomState>,
+    last: Option<Compiled>,
+}
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::new(Cache::new());
+}
+
+fn no_script() -> CommandError {
+    CommandError::Coded("NOSCRIPT", "No matching script.".into())
+}
+
+impl Cache {
+    fn new() -> Self {
+        let seed = || fastrand::u64(..);
+        let hasher = ahash::RandomState::with_seeds(seed(), seed(), seed(), seed());
+        Self { epoch: 0, by_sha: ShaMap::default(), by_body: HashMap::with_hasher(hasher), last: None }
+    }
+
+    /// Drops what is no longer in the registry, if anything has changed there.
+    #[inline]
+    fn refresh(&mut self) {
+        let epoch = registry::epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.drop_gone();
+        }
+    }
+
+    #[cold]
+    fn drop_gone(&mut self) {
+        self.last = None;
+        self.by_body.clear();
+        self.by_sha.retain(|_, compiled| {
+            let is_gone = compiled.script.is_gone();
+            if is_gone {
+                vm::forget(compiled.function);
+            }
+            !is_gone
+        });
+    }
+
+    /// The script of this name, if this core has compiled it and it still exists.
+    #[inline]
+    fn known(&mut self, sha: &Sha) -> Option<&Compiled> {
+        if !self.last.as_ref().is_some_and(|last| last.script.sha == *sha) {
+            self.last = Some(self.by_sha.get(sha)?.clone());
+        }
+        let last = self.last.as_ref().filter(|last| !last.script.is_gone());
+        if last.is_none() {
+            self.last = None;
+            if let Some(gone) = self.by_sha.remove(sha) {
+                vm::forget(gone.function);
+            }
+            return None;
+        }
+        self.last.as_ref()
+    }
+
+    fn by_sha(&mut self, word: &[u8]) -> Result<Compiled, CommandError> {
+        let sha = Sha::parse(word).ok_or_else(no_script)?;
+        if let Some(known) = self.known(&sha) {
+            return Ok(known.clone());
+        }
+        let script = registry::find(&sha).ok_or_else(no_script)?;
+        self.compile(script)
+    }
+
+    fn by_body(&mut self, body: &[u8]) -> Result<Compiled, CommandError> {
+        let sha = match self.by_body.get(body) {
+            Some(sha) => *sha,
+            None => self.name_of(body),
+        };
+        if let Some(known) = self.known(&sha) {
+            return Ok(known.clone());
+        }
+        if let Some(script) = registry::find(&sha) {
+            return self.compile(script);
+        }
+        let script = Script::new(sha, body)?;
+        let function = compile(&script)?;
+        let script = registry::insert(script, Origin::Eval);
+        Ok(self.keep(Compiled { script, function }))
+    }
+
+    #[cold]
+    fn name_of(&mut self, body: &[u8]) -> Sha {
+        let sha = Sha::of(body);
+        if body.len() <= BODY_BYTES_MAX {
+            if self.by_body.len() >= BODIES_MAX {
+                self.by_body.clear();
+            }
+            self.by_body.insert(body.into(), sha);
+        }
+        sha
+    }
+
+    fn compile(&mut self, script: Arc<Script>) -> Result<Compiled, CommandError> {
+        let function = compile(&script)?;
+        Ok(self.keep(Compiled { script, function }))
+    }
+
+    fn keep(&mut self, compiled: Compiled) -> Compiled {
+        if let Some(old) = self.by_sha.insert(compiled.script.sha, compiled.clone()) {
+            vm::forget(old.function);
+        }
+        compiled
+    }
+}
+
+fn compile(script: &Script) -> Result<c_int, CommandError> {
+    vm::compile(script.code(), c"@user_script").map_err(|message| {
+        CommandError::owned(format!("Error compiling script (new function): {}", String::from_utf8_lossy(&message)))
+    })
+}
+
+/// Compiles a source to see whether that can be done, and what is to be said if not (SCRIPT LOAD).
+///
+/// # Errors
+/// It cannot.
+pub fn check(script: &Script) -> Result<(), CommandError> {
+    let function = compile(script)?;
+    vm::forget(function);
+    Ok(())
+}
+
+/// Which words are keys.
+fn keys(args: &Args<'_>) -> Result<std::ops::Range<usize>, CommandError> {
+    const FIRST: usize = 3;
+    let count = parse_integer(args.get(2)).ok_or(CommandError::NotAnInteger)?;
+    if count > (args.len() - FIRST) as i64 {
+        return Err(CommandError::text("Number of keys can't be greater than number of args"));
+    }
+    let count = usize::try_from(count).map_err(|_| CommandError::text("Number of keys can't be negative"))?;
+    Ok(FIRST..FIRST + count)
+}
+
+/// What the calls of a script may do.
+fn unit(context: &Context<'_>, script: &Script, entry: Entry) -> Result<Unit, CommandError> {
+    let flags = script.flags;
+    if script.has_shebang {
+        if context.rules.is_clustered && flags.has(ScriptFlags::NO_CLUSTER) {
+            return Err(CommandError::text("Can not run script on cluster, 'no-cluster' flag is set."));
+        }
+        if entry.is_read_only() && !flags.has(ScriptFlags::NO_WRITES) {
+            return Err(CommandError::text("Can not execute a script with write flag using *_ro command."));
+        }
+    }
+    let mut unit = Unit::new(context.db, Protocol::Resp2);
+    unit.is_script = true;
+    unit.reads_only = entry.is_read_only() || flags.has(ScriptFlags::NO_WRITES);
+    unit.allows_oom = flags.has(ScriptFlags::ALLOW_OOM);
+    unit.allows_several_slots = !script.has_shebang || flags.has(ScriptFlags::ALLOW_CROSS_SLOT_KEYS);
+    unit.is_proven = script.is_proven;
+    Ok(unit)
+}
+
+/// Runs the script of a call.
+///
+/// # Errors
+/// The words are not understood, there is no such script, it cannot be compiled, or it failed without having changed anything.
+pub fn run(
+    context: &mut Context<'_>,
+    entry: Entry,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let by_name = matches!(entry, Entry::EvalSha | Entry::EvalShaRo);
+    if by_name && args.get(1).len() != Sha::LEN {
+        return Err(no_script());
+    }
+    let keys = keys(args)?;
+    let compiled = CACHE.with_borrow_mut(|cache| {
+        cache.refresh();
+        match by_name {
+            true => cache.by_sha(args.get(1)),
+            false => cache.by_body(args.get(1)),
+        }
+    })?;
+    compiled.script.touch();
+    let unit = unit(context, &compiled.script, entry)?;
+    let (name, passing) = (compiled.script.sha.as_bytes(), Passing::Globals);
+    let program = Program { function: compiled.function, passing, name, keys };
+    let mark = reply.buffer().mark();
+    match run::begin(context, &program, unit, args, reply)? {
+        Ended::Done(outcome) => finish(outcome, mark.bytes, reply),
+        Ended::Suspended | Ended::Elsewhere => Ok(Outcome::unchanged()),
+    }
+}
+
+/// An error that leaves nothing behind is one of the command itself, and is counted as such.
+pub fn finish(outcome: Outcome, from: usize, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let buffer = reply.buffer();
+    if buffer.bytes.get(from) != Some(&b'-') || outcome.changes > 0 || !matches!(outcome.propagate, Propagate::Nothing)
+    {
+        return Ok(outcome);
+    }
+    let line = &buffer.bytes[from + 1..buffer.bytes.len() - 2];
+    let Some(text) = line.strip_prefix(b"ERR ").and_then(|text| str::from_utf8(text).ok()) else {
+        return Ok(outcome);
+    };
+    let error = CommandError::owned(text);
+    buffer.bytes.truncate(from);
+    Err(error)
+}
