@@ -15,7 +15,6 @@
 //! | `convert` | replies to values of Lua and back |
 
 pub mod call;
-mod compile;
 pub mod convert;
 pub mod eval;
 pub mod functions;
@@ -29,7 +28,7 @@ pub mod std;
 mod tests;
 pub mod vm;
 
-pub use compile::check;
+pub use eval::check;
 pub use nature::{Nature, nature_of, note_elsewhere};
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
