@@ -13,7 +13,8 @@ mod tests;
 mod undo;
 
 use super::Context;
-use crate::command::{Admin, Command, Flags, Group, KeyFlags, Names, Run, Spread, table};
+use crate::command::keys::KeyFlags;
+use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
 use crate::keyspace::watched::Touched;
 use crate::outcome::{EffectCall, Outcome, Propagate};
