@@ -414,9 +414,11 @@ mod tests {
                     continue;
                 }
                 let rest: Vec<_> = model.iter().filter(|(one, _)| *one != name).cloned().collect();
-                let collides = |function: &&&str| rest.iter().flat_map(|one| &one.1).any(|other| other.eq_ignore_ascii_case(function));
+                let collides = |function: &&&str| {
+                    rest.iter().flat_map(|one| &one.1).any(|other| other.eq_ignore_ascii_case(function))
+                };
                 let is_free = rest.len() == model.len() || step == 2;
-                let fits = is_free && wanted.iter().find(collides).is_none();
+                let fits = is_free && !wanted.iter().any(|function| collides(&function));
                 match all.with(library(name, &wanted), step == 2) {
                     Ok(changed) => {
                         prop_assert!(fits);
