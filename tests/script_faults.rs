@@ -108,16 +108,18 @@ fn who_wants_nothing_of_an_endless_script_goes_on() {
         return;
     }
     on_one_and_four_cores(&setup(), |server| {
-        let mut client = begin(server, "while true do end", &["held"]);
         let mut other = server.client();
+        if info(&mut other, "cores") == 1 {
+            // There it holds all that there is.
+            return;
+        }
+        let mut client = begin(server, "while true do end", &["held"]);
         assert_eq!(other.run("PING").lines(), ["+PONG"]);
         assert!(other.run("CLIENT ID").integer() > 0);
         let core = ringkey_tests::slot::core_of(b"held", CORES);
         let elsewhere = key_on_core("free", (core + 1) % CORES, CORES, 0);
-        if info(&mut other, "cores") > 1 {
-            assert_eq!(other.command(&["SET", &elsewhere, "1"]).lines(), ["+OK"]);
-            assert_eq!(eval(&mut other, "return redis.call('GET', KEYS[1])", &[&elsewhere]).text(), "1");
-        }
+        assert_eq!(other.command(&["SET", &elsewhere, "1"]).lines(), ["+OK"]);
+        assert_eq!(eval(&mut other, "return redis.call('GET', KEYS[1])", &[&elsewhere]).text(), "1");
         assert_eq!(other.run("SCRIPT KILL").lines(), ["+OK"]);
         error_of(&client.read_reply().unwrap());
     });
@@ -216,7 +218,6 @@ fn huge_strings_are_refused() {
             "local s = 'x' while true do s = s .. s end",
             "local t = {} for i = 1, 1e9 do t[i] = string.rep('x', 1e6) .. i end return #t",
             "local t = {} while true do t = {t, {}, {}} end",
-            "return #string.rep('x', 2^40)",
             "return #table.concat({string.rep('x', 2^28), string.rep('y', 2^28), string.rep('z', 2^28)}, ',', 1, 3) > 0 \
              and #string.rep(string.rep('x', 2^20), 2^20)",
         ] {

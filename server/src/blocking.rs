@@ -10,7 +10,7 @@ use crate::observe::calls::{Measure, request_bytes};
 use crate::observe::crash;
 use crate::session::{Closing, GatheredCall, Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
-use ringkey_core::command::{Command, Undo, Wait, table};
+use ringkey_core::command::{Command, Group, Undo, Wait, table};
 use ringkey_core::commands::within::exec;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer, Request};
@@ -92,6 +92,8 @@ pub struct Returnable {
 pub enum Ran {
     /// It is over.
     Over,
+    /// The same, and what the flight has brought may serve others before it goes home.
+    Stays,
     /// It waits for keys.
     Waits(Box<Blocked>),
     /// It touches keys that were not brought, and has been undone.
@@ -459,12 +461,16 @@ impl State {
             // Before the entries are back, so that the shards do not poke in vain.
             self.unwatch(blocked);
         }
-        flight.give_back(&mut self.steps);
+        let stays = flight.lends_everything() && call.row.group == Group::Scripting;
+        if !stays {
+            flight.give_back(&mut self.steps);
+        }
         if std::ptr::eq(call.row, &exec::UNIT) {
             self.unit_gathered(index, Some(&out));
             return Ran::Over;
         }
-        let Some(mut session) = self.sessions[index as usize].take() else { return Ran::Over };
+        let over = if stays { Ran::Stays } else { Ran::Over };
+        let Some(mut session) = self.sessions[index as usize].take() else { return over };
         let before = session.output.pending.mark();
         session.append_replies(&out, Mark::default(), out.mark());
         if let Some(blocked) = &blocked {
@@ -475,7 +481,7 @@ impl State {
         session.tracked.request = request;
         self.conclude(&mut session, call.row, ticks, out.len(), tally.error.is_some());
         self.sessions[index as usize] = Some(session);
-        Ran::Over
+        over
     }
 
     /// Runs a call over what its flight has brought: entries, or all that the shards have. Tells also whether it waits.

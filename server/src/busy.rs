@@ -8,6 +8,7 @@ use crate::state::State;
 use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
 use ringkey_core::keyspace::slot::KeyHash;
 use ringkey_core::resp::{Args, CommandError};
+use ringkey_core::txn::locks::Owner;
 use ringkey_core::units::{Millis, ShardId};
 
 /// What a core knows of scripts that hold shards.
@@ -17,6 +18,8 @@ pub struct Holds {
     pub any: bool,
     /// Since when a script has had the data of all shards here.
     pub everything_since: Option<Millis>,
+    /// Since when one has had keys of several shards here, and the owner of their locks.
+    pub keys_since: Option<(Millis, Owner)>,
     told: Hold,
     /// What each core has told.
     of: Vec<Hold>,
@@ -32,16 +35,34 @@ impl State {
         let cores = self.mesh.cores();
         if mine != self.holds.told {
             self.holds.told = mine;
-            cores.tell_hold(self.me.index(), mine);
+            cores.tell_hold(self.me.index(), mine, self.holds.keys_since.map_or(0, |(_, owner)| owner.0));
         }
         let any = cores.holds() > 0;
         if any {
             self.holds.of = (0..cores.count()).map(|core| cores.hold(core)).collect();
+            if self.site.waiting() > 0 {
+                self.turn_away(mine);
+            }
         }
         if any != self.holds.any {
             self.holds.any = any;
             self.straighten_flags();
         }
+    }
+
+    /// Those who wait here for the shard began to before it was known that a script holds it.
+    fn turn_away(&mut self, mine: Hold) {
+        let mut done = std::mem::take(&mut self.done);
+        if mine == Hold::Shard || self.holds.of.contains(&Hold::Everything) {
+            self.site.turn_away(self.now, None, &busy(), &mut done);
+        }
+        for core in 0..self.holds.of.len() {
+            if self.holds.of[core] == Hold::Keys {
+                let owner = Owner(self.mesh.cores().hold_owner(core));
+                self.site.turn_away(self.now, Some(owner), &busy(), &mut done);
+            }
+        }
+        self.send_done(done);
     }
 
     /// What a script has held here for too long.
@@ -55,6 +76,7 @@ impl State {
         match is_long(self.site.slow_since()) {
             true if self.map.shards() == 1 => Hold::Everything,
             true => Hold::Shard,
+            false if is_long(self.holds.keys_since.map(|(since, _)| since)) => Hold::Keys,
             false => Hold::Nothing,
         }
     }
@@ -69,8 +91,8 @@ impl State {
         args: &Args<'_>,
     ) -> Result<(), CommandError> {
         let of = &self.holds.of;
-        let is_held = |shard: ShardId| of.get(shard.index()).is_some_and(|hold| *hold != Hold::Nothing);
-        let everything = of.contains(&Hold::Everything) || of.iter().all(|hold| *hold != Hold::Nothing);
+        let is_held = |shard: ShardId| of.get(shard.index()) == Some(&Hold::Shard);
+        let everything = of.contains(&Hold::Everything) || of.iter().all(|hold| *hold == Hold::Shard);
         let needs_all = || {
             let of_all = matches!(row.spread, Spread::EveryShard { .. })
                 || matches!(row.run, Run::Admin(Admin::RandomKey | Admin::Scan | Admin::SwapDb));
@@ -90,18 +112,20 @@ impl State {
                 }
             };
         match is_refused {
-            true => Err(registry::with(|registry| {
-                registry::busy(registry.running().iter().any(|running| running.is_function))
-            })),
+            true => Err(busy()),
             false => Ok(()),
         }
     }
 }
 
+fn busy() -> CommandError {
+    registry::with(|registry| registry::busy(registry.running().iter().any(|running| running.is_function)))
+}
+
 impl Holds {
     fn told_nothing_slow(&mut self, is_idle: bool) {
         if is_idle {
-            self.everything_since = None;
+            (self.everything_since, self.keys_since) = (None, None);
         }
     }
 }

@@ -454,6 +454,7 @@ impl State {
         let owner = self.new_owner();
         let call = new_call(row, session, parsed.key);
         let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
+        batch.jobs.last_mut().expect("it was opened just now").may_be_turned_away = true;
         batch.push_call(&call, &session.args_of(parsed, input));
         self.send_off(session, parsed, row, input);
         session.pending = Pending::Remote;
@@ -497,7 +498,8 @@ impl State {
         if let [shard] = shards.as_slice() {
             let shard = *shard;
             let owner = self.new_owner();
-            self.open_remote_job(shard, session.ticket(), owner, Order::Run);
+            let batch = self.open_remote_job(shard, session.ticket(), owner, Order::Run);
+            batch.jobs.last_mut().expect("it was opened just now").may_be_turned_away = true;
             for (at, row) in rows.iter().enumerate() {
                 let parsed = session.parsed[first + at];
                 let call = new_call(row, session, parsed.key);

@@ -1,19 +1,83 @@
 //! Calls that run at home over what other shards lend: the entries of their keys, or all data.
 
 use crate::blocking::Blocked;
+use crate::clock;
 use crate::dispatch::new_call;
 use crate::session::{GatheredCall, Pending, Session};
-use crate::state::State;
-use ringkey_core::command::Command;
+use crate::state::{Later, State};
+use ringkey_core::command::{Command, Group};
 use ringkey_core::commands::within::exec;
-use ringkey_core::resp::Request;
+use ringkey_core::resp::reply::Mark;
+use ringkey_core::resp::{ReplyBuffer, Request};
 use ringkey_core::txn::batch::{Call, Order, PutOff, Reach};
 use ringkey_core::txn::flight::{Flight, Shape};
 use ringkey_core::txn::locks::{Mode, Owner};
 use ringkey_core::units::{DbIndex, ShardId};
 use smallvec::SmallVec;
 
+/// So many scripts run over the data of all shards before that goes home.
+const HELD_CALLS_MAX: u32 = 64;
+
+/// And for so long, in nanoseconds.
+const HELD_NANOS_MAX: u64 = 1_000_000;
+
+/// The data of all shards between two scripts that run over it. Bringing it together costs far more than most scripts do, and
+/// who calls one that needs it calls many.
+pub struct Holding {
+    flight: Box<Flight>,
+    since: u64,
+    calls: u32,
+}
+
+impl Holding {
+    /// Is it time to give the data back?
+    pub fn is_over(&self) -> bool {
+        self.calls >= HELD_CALLS_MAX || clock::nanos_of(clock::ticks().saturating_sub(self.since)) >= HELD_NANOS_MAX
+    }
+}
+
 impl State {
+    /// A script has run over the data of all shards: others may follow before it goes home.
+    pub fn hold_everything(&mut self, flight: Box<Flight>) {
+        debug_assert!(self.holding.is_none(), "there is only one flight that has everything");
+        self.holding = Some(Holding { flight, since: clock::ticks(), calls: 1 });
+    }
+
+    /// Gives the data of all shards back.
+    pub fn let_go(&mut self) {
+        let Some(Holding { mut flight, .. }) = self.holding.take() else { return };
+        flight.give_back(&mut self.steps);
+        self.carry_out_steps(&mut flight);
+        flight.into_batches().for_each(|batch| self.recycle(batch));
+    }
+
+    /// Runs a script over the data of all shards, which is here.
+    fn run_over_held(&mut self, session: &mut Session, row: &'static Command, request: Request) {
+        let Some(mut holding) = self.holding.take() else { return };
+        let call = new_call(row, session, None);
+        let mut out = ReplyBuffer::default();
+        self.site.watch.start();
+        let mut lent = holding.flight.lent_batches();
+        let tally = self.assembly.run(&mut self.site, self.now, &call, &request.args(), &mut lent, &mut out);
+        drop(lent);
+        let ticks = self.site.watch.lap();
+        if tally.put_off == Some(PutOff::Suspended) {
+            let gathered = Box::new(GatheredCall { request, call, blocked: None });
+            session.pending = Pending::Flight(holding.flight, Some(gathered));
+            self.holds.everything_since.get_or_insert(self.now);
+            return self.later.push_back(Later::Script(session.index));
+        }
+        holding.calls += 1;
+        self.holding = Some(holding);
+        session.append_replies(&out, Mark::default(), out.mark());
+        session.tracked.request = request;
+        self.conclude(session, row, ticks, out.len(), tally.error.is_some());
+        for (row, count) in session.tracked.under_way.drain(..) {
+            self.paths.answered(row, u64::from(count), session.tracked.arrived);
+        }
+        self.ready.push_back(session.index);
+    }
+
     /// Has the entries of all keys lent to this core and runs the command over them. If it finds nothing then and may block, it
     /// goes back to `blocked`.
     pub fn gather(
@@ -70,7 +134,7 @@ impl State {
                 let mut batch = self.take_batch();
                 batch.open_job(session.ticket(), owner, Order::Run, Reach::Keys);
                 batch.push_call(call, &request.args());
-                self.site.suspend(batch);
+                self.site.suspend(self.now, batch);
                 session.pending = Pending::Remote;
             }
         }
@@ -78,6 +142,9 @@ impl State {
 
     /// Has all that the shards have lent to this core and runs the command over it, whatever keys it touches.
     pub fn gather_everything(&mut self, session: &mut Session, row: &'static Command, request: Request) {
+        if row.group == Group::Scripting && self.holding.as_ref().is_some_and(|holding| !holding.is_over()) {
+            return self.run_over_held(session, row, request);
+        }
         let shards: Vec<ShardId> = (0..self.map.shards()).map(ShardId).collect();
         let mut flight = self.new_flight(session, Shape::Gather, Reach::Whole(Mode::Exclusive), &shards);
         if std::ptr::eq(row, &exec::UNIT) {

@@ -10,6 +10,7 @@ use crate::batch_wait::BatchWait;
 use crate::busy::Holds;
 use crate::census::Census;
 use crate::clock;
+use crate::gather::Holding;
 use crate::listen::Listener;
 use crate::long_reply::Source;
 use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, Question};
@@ -219,7 +220,7 @@ pub struct State {
     /// Batches that have come home, and from where.
     homecoming: VecDeque<(usize, Box<Batch>)>,
     pool: Vec<Box<Batch>>,
-    done: Vec<Box<Batch>>,
+    pub(crate) done: Vec<Box<Batch>>,
     /// Batches sent to other cores that are to come home.
     pub away: usize,
     /// Lists of parsed requests that no session needs now: those used last are still in the caches.
@@ -293,6 +294,8 @@ pub struct State {
     pub watching: usize,
     /// What scripts hold for long.
     pub holds: Holds,
+    /// The data of all shards, while one script after the other runs over it.
+    pub holding: Option<Holding>,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -431,6 +434,7 @@ impl State {
             after_eviction: Vec::new(),
             watching: 0,
             holds: Holds::default(),
+            holding: None,
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -666,6 +670,9 @@ impl State {
                 self.site.take_served(&mut done);
                 self.send_done(done);
             }
+            if self.holding.as_ref().is_some_and(Holding::is_over) {
+                self.let_go();
+            }
             if let Some(batch) = self.inbound.pop_front() {
                 self.deliver(batch);
             } else if let Some((from, batch)) = self.homecoming.pop_front() {
@@ -674,6 +681,8 @@ impl State {
                 self.heed(self.me.index(), notice);
             } else if let Some(index) = self.ready.pop_front() {
                 self.resume(index);
+            } else if self.holding.is_some() {
+                self.let_go();
             } else {
                 return;
             }
@@ -706,7 +715,7 @@ impl State {
 
     // Batches travel between cores as pointers and are reused.
     #[allow(clippy::vec_box)]
-    fn send_done(&mut self, mut done: Vec<Box<Batch>>) {
+    pub(crate) fn send_done(&mut self, mut done: Vec<Box<Batch>>) {
         loop {
             done.drain(..).for_each(|batch| self.send_home(batch));
             let Some(owner) = self.admitted.pop_front() else { break };

@@ -5,7 +5,7 @@
 //! shard, and holds calls in program order.
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
-use crate::command::{Command, Fixed, Flags};
+use crate::command::{Command, Fixed, Flags, Group};
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
@@ -110,7 +110,9 @@ pub type LockRequests = SmallVec<[LockRequest; 16]>;
 /// The lock that a command needs on one key: exclusive if it writes.
 #[inline]
 pub fn lock_of(row: &Command, hash: KeyHash) -> LockRequest {
-    let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+    // What a script does is not known, unless its command says that it only reads.
+    let may_write = row.flags.has(Flags::WRITE) || (row.group == Group::Scripting && !row.flags.has(Flags::READONLY));
+    let mode = if may_write { Mode::Exclusive } else { Mode::Shared };
     LockRequest { fingerprint: Fingerprint(hash.hash), mode }
 }
 
@@ -141,6 +143,8 @@ pub struct Job {
     pub blocking: Blocking,
     /// The call that was put off, and why: neither it nor those behind it were run to the end.
     pub put_off: Option<(u32, PutOff)>,
+    /// May it be answered with an error instead of being run, if it would have to wait for too long? Not what is a part of something.
+    pub may_be_turned_away: bool,
     /// Do its calls take effect together? Then nobody else is served between them.
     pub is_unit: bool,
     /// The client whose watched keys are looked at before anything is run or lent: the job is stale if one has changed.
@@ -290,6 +294,7 @@ impl Batch {
             part_ticks,
             blocking,
             put_off,
+            may_be_turned_away: false,
             is_unit: false,
             watcher: 0,
         });
@@ -421,6 +426,7 @@ impl Batch {
         alone.is_extra = true;
         alone.open_job(job.ticket, job.owner, job.order, job.reach);
         alone.jobs[0].blocking = job.blocking;
+        alone.jobs[0].may_be_turned_away = job.may_be_turned_away;
         (alone.jobs[0].is_unit, alone.jobs[0].watcher) = (job.is_unit, job.watcher);
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));

@@ -440,7 +440,7 @@ impl Site {
         }
         if let Some((at, PutOff::Suspended)) = batch.jobs[index].put_off {
             let alone = batch.split_off_call(index, at);
-            self.suspend(alone);
+            self.suspend(now, alone);
         }
     }
 

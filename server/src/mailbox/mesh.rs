@@ -9,7 +9,9 @@ use super::ring::{Receiver, Sender, ring};
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 
 /// Letters that a ring holds.
 const RING_CAPACITY: usize = 512;
@@ -36,6 +38,8 @@ struct Seat {
     largest_client: AtomicUsize,
     /// What a script has held here for long, as a number.
     hold: AtomicU8,
+    /// The owner of the locks, where it holds keys.
+    hold_owner: AtomicU64,
 }
 
 /// What a script holds for longer than others are to wait.
@@ -44,6 +48,8 @@ pub enum Hold {
     /// Nothing.
     #[default]
     Nothing,
+    /// Keys of several shards, which are lent to its core.
+    Keys,
     /// The shard of the core on which it runs.
     Shard,
     /// All shards.
@@ -52,7 +58,8 @@ pub enum Hold {
 
 impl Cores {
     /// Tells what a script holds on a core; it is told when that changes.
-    pub fn tell_hold(&self, index: usize, hold: Hold) {
+    pub fn tell_hold(&self, index: usize, hold: Hold, owner: u64) {
+        self.seats[index].hold_owner.store(owner, Ordering::Release);
         let before = self.seats[index].hold.swap(hold as u8, Ordering::AcqRel);
         match (before, hold) {
             (0, Hold::Nothing) => {}
@@ -76,9 +83,15 @@ impl Cores {
     pub fn hold(&self, index: usize) -> Hold {
         match self.seats[index].hold.load(Ordering::Acquire) {
             0 => Hold::Nothing,
-            1 => Hold::Shard,
+            1 => Hold::Keys,
+            2 => Hold::Shard,
             _ => Hold::Everything,
         }
+    }
+
+    /// The owner of the locks on the keys that a script on a core holds.
+    pub fn hold_owner(&self, index: usize) -> u64 {
+        self.seats[index].hold_owner.load(Ordering::Acquire)
     }
 
     /// Seats for `count` cores.

@@ -153,7 +153,12 @@ unsafe fn carry_out(state: *mut lua_State) -> bool {
             match perform(vm, run) {
                 Within::Done { .. } => break,
                 Within::Elsewhere => (*run).leave(run::Leave::Elsewhere),
-                Within::Locked => run::wait(vm, state),
+                Within::Locked => {
+                    // While it waits others may call: it takes its words along.
+                    std::mem::swap(&mut (*vm).buffers, &mut (*run).buffers);
+                    run::wait(vm, state);
+                    std::mem::swap(&mut (*vm).buffers, &mut (*run).buffers);
+                }
             }
             run::go_on(state);
         }

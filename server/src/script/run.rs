@@ -12,6 +12,7 @@
 //! is alive where Lua is called.
 #![allow(unsafe_code)]
 
+use super::call::Buffers;
 use super::convert::{self, Fields};
 use super::registry::{self, Running};
 use super::sandbox::raise;
@@ -119,6 +120,8 @@ pub struct Run {
     pub running: Option<Arc<Running>>,
     /// Who is to hear of its writes: what `set_repl` was given.
     pub propagate_to: i32,
+    /// The words of its call while that waits for a lock.
+    pub buffers: Buffers,
     leave: Option<Leave>,
     function: c_int,
     passing: Passing,
@@ -136,6 +139,7 @@ impl Run {
             unit: Unit::new(ringkey_core::units::DbIndex(0), ringkey_core::resp::Protocol::Resp2),
             running: None,
             propagate_to: 0,
+            buffers: Buffers::default(),
             leave: None,
             function: 0,
             passing: Passing::Globals,

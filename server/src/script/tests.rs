@@ -1,3 +1,5 @@
+//! Scripts over the data of one shard.
+
 #![allow(clippy::unwrap_used)]
 
 use super::SCRIPTING;

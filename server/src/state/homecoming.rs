@@ -87,16 +87,19 @@ impl State {
             session.pending = Pending::Flight(flight, gathered);
             return;
         }
-        let (mut waiting, mut again) = (None, None);
+        let (mut waiting, mut again, mut stays) = (None, None, false);
         match gathered {
             Some(gathered) => match self.run_gathered(&mut flight, *gathered, index) {
                 Ran::Over => {}
+                Ran::Stays => stays = true,
                 Ran::Waits(blocked) => waiting = Some(blocked),
                 Ran::Elsewhere(gathered) => again = Some(gathered),
                 Ran::Suspended(gathered) => {
                     let session = self.sessions[index as usize].as_mut().expect("it was found just now");
                     if flight.lends_everything() {
                         self.holds.everything_since.get_or_insert(self.now);
+                    } else {
+                        self.holds.keys_since.get_or_insert((self.now, flight.owner()));
                     }
                     session.pending = Pending::Flight(flight, Some(gathered));
                     return self.later.push_back(Later::Script(index));
@@ -116,9 +119,11 @@ impl State {
                 }
             }
         }
-        self.carry_out_steps(&mut flight);
-        for batch in flight.into_batches() {
-            self.recycle(batch);
+        if stays {
+            self.hold_everything(flight);
+        } else {
+            self.carry_out_steps(&mut flight);
+            flight.into_batches().for_each(|batch| self.recycle(batch));
         }
         if let Some(blocked) = waiting {
             return self.wait_on(index, blocked);

@@ -111,17 +111,24 @@ impl Context<'_> {
     fn answer_scan(&mut self, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
         let cursor = Cursor::from_raw(parse_cursor(args.get(1))?);
         let options = ScanOptions::parse(args)?;
-        let first = self.shard.map.shard_of(cursor.slot());
-        self.go_to_shard(first);
-        let mut keys = Vec::new();
-        let next = scan_page(self, cursor, &options, &mut keys);
-        let raw = match next {
-            Some(next) => next.to_raw(),
-            None if first.0 + 1 < self.shard.map.shards() => {
-                Cursor::at_slot(Slot(self.shard.map.slots_of(ShardId(first.0 + 1)).start)).to_raw()
+        let wanted = options.page.count;
+        let (mut keys, mut next) = (Vec::new(), Some(cursor));
+        // The next shard where one has ended, until there are enough.
+        while let Some(cursor) = next.take() {
+            let shard = self.shard.map.shard_of(cursor.slot());
+            self.go_to_shard(shard);
+            next = scan_page(self, cursor, &options, &mut keys);
+            if next.is_some() {
+                break;
             }
-            None => 0,
-        };
+            if shard.0 + 1 < self.shard.map.shards() {
+                next = Some(Cursor::at_slot(Slot(self.shard.map.slots_of(ShardId(shard.0 + 1)).start)));
+            }
+            if keys.len() >= wanted {
+                break;
+            }
+        }
+        let raw = next.map_or(0, Cursor::to_raw);
         reply.array(2);
         reply.bulk(itoa::Buffer::new().format(raw).as_bytes());
         reply.array(keys.len());

@@ -6,7 +6,7 @@
 
 use super::{Site, context_of, run_in};
 use crate::commands::within::Here;
-use crate::resp::{Args, ReplyBuffer};
+use crate::resp::{Args, CommandError, Reply, ReplyBuffer};
 use crate::txn::batch::{Batch, Call, PutOff};
 use crate::txn::locks::Mode;
 use crate::txn::locks::{Grant, Owner, Scope};
@@ -77,10 +77,10 @@ impl Site {
 
     /// Keeps a script that was interrupted just now, with its call alone in a batch: it is gone on with, and goes home among those
     /// that were served.
-    pub fn suspend(&mut self, batch: Box<Batch>) {
+    pub fn suspend(&mut self, now: Millis, batch: Box<Batch>) {
         let owner = Owner(SLOW | batch.calls[0].client);
         let has_shard = self.locks.acquire(owner, Scope::Whole(Mode::Exclusive)) == Grant::Granted;
-        self.slow.push(Slow { batch, owner, has_shard, since: Millis(0), ticks: 0 });
+        self.slow.push(Slow { batch, owner, has_shard, since: now, ticks: 0 });
     }
 
     /// Are there scripts to be gone on with?
@@ -92,6 +92,35 @@ impl Site {
     /// Since when has a script taken long here?
     pub fn slow_since(&self) -> Option<Millis> {
         self.slow.iter().map(|slow| slow.since).min()
+    }
+
+    /// Answers those who wait here for a lock, and may be answered so, with an error: a script has held the shard for too long, or
+    /// the keys that this holder has locked.
+    pub fn turn_away(&mut self, now: Millis, holder: Option<Owner>, error: &CommandError, done: &mut Vec<Box<Batch>>) {
+        let waits_for = |batch: &Batch, holder| {
+            let requests = batch.lock_requests(&batch.jobs[0], false, |key| self.shard.key(key).hash);
+            self.locks.is_held(&requests, None) && !self.locks.is_held(&requests, Some(holder))
+        };
+        let may_be =
+            |batch: &Batch| batch.jobs[0].may_be_turned_away && holder.is_none_or(|holder| waits_for(batch, holder));
+        let owners: SmallVec<[Owner; 8]> =
+            self.waiting.iter().filter(|(_, batch)| may_be(batch)).map(|(owner, _)| *owner).collect();
+        for owner in owners {
+            let Some(mut batch) = self.waiting.remove(&owner) else { continue };
+            let Batch { calls, replies, ends, jobs, .. } = &mut *batch;
+            (jobs[0].replies_from, jobs[0].put_off) = (replies.mark(), None);
+            ends.clear();
+            for call in calls {
+                Reply::new(replies, call.protocol).error(error);
+                self.errors.note(error.code());
+                self.watch.reject(call.row);
+                ends.push(replies.mark());
+            }
+            batch.is_answer = true;
+            self.served.push(batch);
+            self.end_locks(now, owner, done);
+        }
+        done.append(&mut self.served);
     }
 
     pub(super) fn is_slow(&mut self, owner: Owner) -> bool {
@@ -106,8 +135,10 @@ impl Site {
     pub fn go_on(&mut self, now: Millis, done: &mut Vec<Box<Batch>>) {
         for _ in 0..self.slow.len() {
             let mut slow = self.slow.remove(0);
-            if slow.since == Millis(0) {
-                slow.since = now;
+            if !slow.has_shard {
+                // Whoever came before it may not see it half done.
+                self.slow.push(slow);
+                continue;
             }
             let Slow { batch, owner, .. } = &mut slow;
             let (call, owner) = (batch.calls[0].clone(), *owner);
