@@ -50,6 +50,8 @@ pub struct Site {
     late_watches: Vec<Box<Batch>>,
     /// Scripts that take long.
     slow: Vec<Slow>,
+    /// Is one of them gone on with?
+    is_going_on: bool,
     /// Was the last call put off?
     has_put_off: Option<PutOff>,
     /// Whose locks are no obstacle, because what it did here is done.
@@ -86,6 +88,7 @@ impl Site {
             late_watches: Vec::new(),
             has_put_off: None,
             slow: Vec::new(),
+            is_going_on: false,
             acting: None,
             is_in_unit: false,
             changes: 0,
@@ -297,7 +300,8 @@ impl Site {
                 _ => self.try_job(now, &mut batch, 0),
             };
             self.acting = None;
-            if runs {
+            // A script that was interrupted keeps what it has.
+            if runs && !self.is_slow(owner) {
                 self.locks.release(owner, &mut granted);
             }
             if waits {
@@ -332,8 +336,15 @@ impl Site {
                 requests
             }
         };
+        let has_script = || {
+            let calls = &batch.calls[batch.jobs[index].calls.0 as usize..batch.jobs[index].calls.1 as usize];
+            calls.iter().any(|call| call.row.group == Group::Scripting)
+        };
         let scope = match reach {
             Reach::Whole(mode) => Scope::Whole(mode),
+            // A script that must wait for its turn gets the whole shard then: others wait behind it, and it may touch more than it
+            // names.
+            Reach::Keys if order == Order::Run && watcher == 0 && has_script() => Scope::Whole(Mode::Exclusive),
             Reach::Keys => Scope::Keys(&requests),
         };
         match order {

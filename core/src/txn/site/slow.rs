@@ -38,7 +38,7 @@ impl Site {
         if !self.locks.is_idle() {
             call.row.visit_keys(args, |index, _| named.push(self.shard.key(args.get(index)).hash.hash));
         }
-        let (put_off, ticks) = self.run_as_unit(now, call, args, &named, None, out);
+        let (put_off, ticks) = self.run_as_unit(now, call, args, &named, self.acting, out);
         if let Some(put_off) = put_off {
             self.note_put_off(put_off);
         }
@@ -57,6 +57,7 @@ impl Site {
         owner: Option<Owner>,
         out: &mut ReplyBuffer,
     ) -> (Option<PutOff>, u64) {
+        let is_again = self.is_going_on;
         let began = self.watch.ticks();
         let mut context = context_of(&mut self.shard, &self.rules, now, call);
         context.here = match self.locks.is_idle() {
@@ -68,7 +69,7 @@ impl Site {
         let tally = run_in(&mut context, call, args, out);
         self.tally(tally);
         let ticks = self.watch.ticks().saturating_sub(began);
-        if tally.put_off.is_none() && !call.is_part && owner.is_none() {
+        if tally.put_off.is_none() && !call.is_part && !is_again {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
         self.watch.start();
@@ -78,8 +79,14 @@ impl Site {
     /// Keeps a script that was interrupted just now, with its call alone in a batch: it is gone on with, and goes home among those
     /// that were served.
     pub fn suspend(&mut self, now: Millis, batch: Box<Batch>) {
-        let owner = Owner(SLOW | batch.calls[0].client);
-        let has_shard = self.locks.acquire(owner, Scope::Whole(Mode::Exclusive)) == Grant::Granted;
+        let (owner, has_shard) = match batch.jobs[0].owner {
+            // It had to wait for its turn and has had the whole shard from its beginning.
+            owner if self.acting == Some(owner) => (owner, true),
+            _ => {
+                let owner = Owner(SLOW | batch.calls[0].client);
+                (owner, self.locks.acquire(owner, Scope::Whole(Mode::Exclusive)) == Grant::Granted)
+            }
+        };
         self.slow.push(Slow { batch, owner, has_shard, since: now, ticks: 0 });
     }
 
@@ -124,11 +131,8 @@ impl Site {
     }
 
     pub(super) fn is_slow(&mut self, owner: Owner) -> bool {
-        if owner.0 & SLOW == 0 {
-            return false;
-        }
-        self.slow.iter_mut().filter(|slow| slow.owner == owner).for_each(|slow| slow.has_shard = true);
-        true
+        let slow = self.slow.iter_mut().find(|slow| slow.owner == owner);
+        slow.map(|slow| slow.has_shard = true).is_some()
     }
 
     /// Goes on with scripts for a while. Those that end go home; what waited for them is carried out.
@@ -146,7 +150,9 @@ impl Site {
             let args = batch.args(&call);
             let mut named: SmallVec<[u64; 8]> = SmallVec::new();
             call.row.visit_keys(&args, |index, _| named.push(self.shard.key(args.get(index)).hash.hash));
+            self.is_going_on = true;
             let (put_off, ticks) = self.run_as_unit(now, &call, &args, &named, Some(owner), &mut out);
+            self.is_going_on = false;
             slow.ticks += ticks;
             slow.batch.replies = out;
             match put_off {
