@@ -885,10 +885,12 @@ impl State {
     pub fn apply_rules(&mut self) {
         let (list_plain_from, skips_checksum) =
             (self.site.rules.limits.list_plain_from, self.site.rules.skips_checksum);
+        let lets_scripts = self.site.rules.lets_scripts;
         self.site.rules = Tuning::rules(&self.settings);
         self.site.rules.names = self.names;
         self.site.rules.limits.list_plain_from = list_plain_from;
         self.site.rules.skips_checksum = skips_checksum;
+        self.site.rules.lets_scripts = lets_scripts;
         if self.paused.pause.is_some() && self.site.rules.hold == Hold::No {
             self.site.rules.hold = Hold::Paused;
         }

@@ -129,6 +129,7 @@ impl Tuning {
             compresses: settings.bool(Setting::Rdbcompression),
             any_version: settings.choice(Setting::RdbVersionCheck) == "relaxed",
             skips_checksum: false,
+            lets_scripts: false,
             is_clustered: settings.bool(Setting::ClusterEnabled),
             hold: if settings.bool(Setting::ImportMode) { Hold::Importing } else { Hold::No },
             access: match settings.choice(Setting::MaxMemoryPolicy).contains("lfu") {

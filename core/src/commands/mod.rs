@@ -46,6 +46,8 @@ pub struct Rules {
     pub any_version: bool,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: is any checksum of a payload right?
     pub skips_checksum: bool,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: may scripts call what is kept from them?
+    pub lets_scripts: bool,
     /// Is this a node of a cluster? Then all keys of a call are of one slot.
     pub is_clustered: bool,
     /// Who carries scripts out.
@@ -86,6 +88,7 @@ impl Default for Rules {
             access: AccessRule::default(),
             hold: Hold::No,
             is_clustered: false,
+            lets_scripts: false,
             scripting: Scripting::ABSENT,
             names: Names::unchanged(),
             codec: Codec::ABSENT,
@@ -181,6 +184,8 @@ pub struct Context<'a> {
     pub watch: Option<&'a mut Watch>,
     /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
     pub unit_ends: Vec<Mark>,
+    /// Is it called by a script? Then replies may not depend on the order of sets.
+    pub is_in_script: bool,
     /// May the call be interrupted if it takes long?
     pub may_suspend: bool,
     /// Why the call has not ended and has written nothing.
@@ -213,6 +218,7 @@ impl<'a> Context<'a> {
             here: Here::Shard,
             watch: None,
             unit_ends: Vec::new(),
+            is_in_script: false,
             may_suspend: false,
             unfinished: None,
             expired: Vec::new(),

@@ -12,7 +12,7 @@ mod spread;
 mod tests;
 mod undo;
 
-use super::Context;
+use super::{Context, Rules};
 use crate::command::keys::KeyFlags;
 use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
@@ -161,7 +161,7 @@ impl Context<'_> {
 
     /// Carries out one call of a unit and appends its reply, which may be an error.
     pub fn call_within(&mut self, unit: &mut Unit, args: &Args<'_>, out: &mut ReplyBuffer) -> Within {
-        match resolve(self.rules.names, args).and_then(|row| check(unit, row).map(|()| row)) {
+        match resolve(self.rules.names, args).and_then(|row| check(self.rules, unit, row).map(|()| row)) {
             Ok(row) => self.run_within(unit, row, args, out),
             Err(error) => fail(unit, &error, out),
         }
@@ -221,6 +221,7 @@ impl Context<'_> {
         let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
         let (may_block, may_put_off) = (self.may_block, self.may_put_off);
         (self.may_block, self.may_put_off) = (false, false);
+        let was_in_script = std::mem::replace(&mut self.is_in_script, unit.is_script);
         let (outcome, result) = match &self.elsewhere {
             Some(_) if of_all => self.run_on_all(row, args, unit.protocol, out),
             Some(_) => self.run_where_keys_are(row, args, &keys, unit.protocol, out),
@@ -232,6 +233,7 @@ impl Context<'_> {
         }
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);
+        self.is_in_script = was_in_script;
         self.waits = false;
         if writes && self.elsewhere.is_none() && self.shard.waiting.minded_keys() > 0 {
             keys.iter().for_each(|key| self.shard.waiting.note_gone(unit.db, key));
@@ -334,8 +336,8 @@ fn resolve(names: &Names, args: &Args<'_>) -> Result<&'static Command, CommandEr
     }
 }
 
-fn check(unit: &Unit, row: &Command) -> Result<(), CommandError> {
-    if unit.is_script && row.flags.has(Flags::NOSCRIPT) {
+fn check(rules: &Rules, unit: &Unit, row: &Command) -> Result<(), CommandError> {
+    if unit.is_script && row.flags.has(Flags::NOSCRIPT) && !rules.lets_scripts {
         return Err(NOT_FROM_SCRIPT);
     }
     // A script within a script, or a transaction: its rows are all marked so, in case a new one is not.

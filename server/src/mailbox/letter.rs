@@ -134,6 +134,7 @@ impl Question {
                 | DebugOrder::ActiveExpire(_)
                 | DebugOrder::PauseCron(_)
                 | DebugOrder::ListPlainFrom(_)
+                | DebugOrder::LetScripts(_)
                 | DebugOrder::SkipChecksums(_)
                 | DebugOrder::ReplyRoom(_) => None,
             },
@@ -194,6 +195,8 @@ pub enum DebugOrder {
     ListPlainFrom(usize),
     /// Any checksum of a payload is right, or again only the right one.
     SkipChecksums(bool),
+    /// May scripts call what is kept from them?
+    LetScripts(bool),
     /// Create keys.
     Populate {
         /// In this database.

@@ -78,7 +78,7 @@ impl Cache {
     /// The script of this name, if this core has compiled it and it still exists.
     #[inline]
     fn known(&mut self, sha: &Sha) -> Option<&Compiled> {
-        if !self.last.as_ref().is_some_and(|last| last.script.sha == *sha) {
+        if self.last.as_ref().is_none_or(|last| last.script.sha != *sha) {
             self.last = Some(self.by_sha.get(sha)?.clone());
         }
         let last = self.last.as_ref().filter(|last| !last.script.is_gone());

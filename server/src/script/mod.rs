@@ -30,13 +30,31 @@ pub mod vm;
 
 pub use eval::check;
 pub use nature::{Nature, nature_of, note_elsewhere};
+use ringkey_core::command::Admin;
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::script::{Entry, Scripting};
 
 /// What handlers call.
-pub static SCRIPTING: Scripting = Scripting { run, answer: Scripting::ABSENT.answer };
+pub static SCRIPTING: Scripting = Scripting { run, answer };
+
+/// Answers commands of the process for which no other core is needed; most are not for scripts.
+fn answer(context: &mut Context<'_>, admin: Admin, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    match (admin, args.len()) {
+        (Admin::Debug, 3) if args.get(1).eq_ignore_ascii_case(b"protocol") => {
+            crate::admin::debug::protocol::write(reply, args.get(2))
+        }
+        (Admin::Debug, 3) if args.get(1).eq_ignore_ascii_case(b"sleep") => {
+            let seconds = ::std::str::from_utf8(args.get(2)).ok().and_then(|text| text.parse::<f64>().ok());
+            let seconds = seconds.filter(|seconds| seconds.is_finite()).unwrap_or(0.0).clamp(0.0, 86_400.0);
+            ::std::thread::sleep(::std::time::Duration::from_secs_f64(seconds));
+            reply.ok();
+            Ok(())
+        }
+        _ => (Scripting::ABSENT.answer)(context, admin, args, reply),
+    }
+}
 
 /// Begins a script or a function, or goes on with the one of the same client that was interrupted.
 fn run(

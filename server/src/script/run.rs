@@ -250,6 +250,9 @@ unsafe fn end(state: *mut lua_State) -> ! {
 }
 
 /// What Lua calls every [`STEPS_PER_LOOK`] steps.
+///
+/// # Safety
+/// Only Lua calls it.
 pub unsafe extern "C-unwind" fn interrupt(state: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: see the head of the module.
     unsafe {
@@ -317,6 +320,9 @@ unsafe fn push_words(state: *mut lua_State, args: &Args<'_>, words: Range<usize>
 }
 
 /// Runs the script of the run under way, from handing over its arguments to writing its reply.
+///
+/// # Safety
+/// Only Lua calls it.
 pub unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
     // SAFETY: see the head of the module.
     unsafe {
@@ -354,6 +360,9 @@ pub unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
 }
 
 /// Makes of any error a table with its text and the place in the script that was running.
+///
+/// # Safety
+/// Only Lua calls it.
 pub unsafe extern "C-unwind" fn handle_error(state: *mut lua_State) -> c_int {
     // SAFETY: see the head of the module.
     unsafe {
@@ -418,6 +427,9 @@ unsafe fn field<'a>(state: *mut lua_State, name: *const c_char) -> Option<&'a [u
 }
 
 /// Writes the reply for an error that ended a script.
+///
+/// # Safety
+/// Only Lua calls it.
 pub unsafe extern "C-unwind" fn explain(state: *mut lua_State) -> c_int {
     // SAFETY: see the head of the module.
     unsafe {
@@ -577,7 +589,7 @@ pub fn begin(
 pub fn is_suspended(client: u64) -> bool {
     let vm = vm::current();
     // SAFETY: the interpreter is this thread's, and the reference is not held.
-    unsafe { (&(*vm).suspended).iter().any(|(other, _)| *other == client) }
+    unsafe { (*vm).suspended.iter().any(|(other, _)| *other == client) }
 }
 
 /// Goes on with the interrupted run of the context's client.

@@ -255,6 +255,10 @@ impl State {
         self.check_holds();
         if self.site.has_slow() {
             self.go_on_with_slow();
+            if !self.site.has_slow() {
+                // Whoever it held up is served at once.
+                self.check_holds();
+            }
         }
         match self.later.pop_front() {
             None => {}

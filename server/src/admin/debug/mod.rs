@@ -2,7 +2,7 @@
 
 mod groups;
 mod orders;
-mod protocol;
+pub mod protocol;
 mod tables;
 
 pub use groups::write_groups;
@@ -78,6 +78,8 @@ const HELP: &[&str] = &[
     "    Access memory that may not be accessed: the server ends with a report.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume the removal of expired keys in the background.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Whether scripts may call commands that are kept from them.",
     "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
     "    Believe any checksum of a payload of RESTORE, or again only the right one.",
     "SLEEP <seconds>",
@@ -156,6 +158,7 @@ fn on_all_cores(
         (b"set-active-expire", 3) => (DebugOrder::ActiveExpire(args.get(2) != b"0"), Then::Ok),
         (b"pause-cron", 3) => (DebugOrder::PauseCron(args.get(2) != b"0"), Then::Ok),
         (b"quicklist-packed-threshold", 3) => (DebugOrder::ListPlainFrom(parse_plain_from(args)?), Then::Ok),
+        (b"set-disable-deny-scripts", 3) => (DebugOrder::LetScripts(args.get(2) != b"0"), Then::Ok),
         (b"set-skip-checksum-validation", 3) => (DebugOrder::SkipChecksums(args.get(2) != b"0"), Then::Ok),
         (b"populate", 3..=5) => (parse_populate(session, args)?, Then::Ok),
         (b"client-eviction", 2) if state.tuning.client_memory_max == 0 => {

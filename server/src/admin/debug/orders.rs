@@ -22,6 +22,7 @@ pub fn carry_out(state: &mut State, order: &DebugOrder) -> Answer {
         DebugOrder::ActiveExpire(active) => shard.active_expire = *active,
         DebugOrder::ReplyRoom(rule) => state.room_rule = *rule,
         DebugOrder::ListPlainFrom(len) => state.site.rules.limits.list_plain_from = *len,
+        DebugOrder::LetScripts(lets) => state.site.rules.lets_scripts = *lets,
         DebugOrder::SkipChecksums(skips) => state.site.rules.skips_checksum = *skips,
         DebugOrder::PauseCron(paused) => state.is_cron_paused = *paused,
         DebugOrder::Populate { db, count, prefix, size } => {

@@ -8,7 +8,14 @@ use ringkey_core::resp::{CommandError, Reply};
 /// # Errors
 /// There is no such type.
 pub fn protocol(session: &mut Session, kind: &[u8]) -> Result<(), CommandError> {
-    let mut reply = Reply::new(&mut session.output.pending, session.protocol);
+    write(&mut Reply::new(&mut session.output.pending, session.protocol), kind)
+}
+
+/// The same for whoever has a reply to write.
+///
+/// # Errors
+/// There is no such type.
+pub fn write(reply: &mut Reply<'_>, kind: &[u8]) -> Result<(), CommandError> {
     match kind.to_ascii_lowercase().as_slice() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.integer(12345),

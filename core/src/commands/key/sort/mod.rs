@@ -79,9 +79,10 @@ fn find<'a>(ctx: &mut Context<'_>, args: &Args<'_>, mut options: Options<'a>) ->
     let mut elements = Texts::default();
     let mut len = 0;
     let mut is_complete = true;
+    let must_be_certain = options.store.is_some() || ctx.is_in_script;
     if let Some(entry) = ctx.read(&key) {
         let source = Source::of(&entry).ok_or(CommandError::WrongType)?;
-        if options.is_unsorted && options.store.is_some() && matches!(source, Source::Set(_)) {
+        if options.is_unsorted && must_be_certain && matches!(source, Source::Set(_)) {
             // What is stored must not depend on how a set happens to lie in memory.
             (options.is_unsorted, options.is_alpha, options.by) = (false, true, None);
         }
