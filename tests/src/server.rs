@@ -16,7 +16,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// How much of the log a failing test shows.
-const LOG_SHOWN_BYTES: usize = 8 * 1024;
+const LOG_SHOWN_BYTES: usize = 64 * 1024;
 
 /// Whose program is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -307,7 +307,8 @@ impl Context<'_> {
             }
             Here::Lent(lent) => {
                 let is_lent = |key: &Key<'_>, db| lent.binary_search(&(db, key.hash.hash)).is_ok();
-                let other = other_database(row, args);
+                // A database that does not exist has no keys: the handler says so.
+                let other = other_database(row, args).filter(|db| db.0 < self.shard.database_count());
                 let all = keys.iter().all(|key| is_lent(key, db) && other.is_none_or(|other| is_lent(key, other)));
                 (!all).then_some(Within::Elsewhere)
             }
