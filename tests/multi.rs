@@ -60,7 +60,7 @@ fn clients_that_vanish_leave_all_of_a_transaction_or_nothing() {
             client.send(&bytes[..len]).unwrap();
             drop(client);
             let found = common_value(asker.run(&read));
-            assert!(found == value as i64 || found < value as i64, "a value from the future");
+            assert!(found <= value as i64, "a value from the future");
         }
         wait_until("all clients are gone", || info(&mut asker, "connected_clients") == 1);
         let last = common_value(asker.run(&read));

@@ -272,7 +272,7 @@ fn calls_over_all_data_have_their_place_in_the_order() {
 /// The same, where about a third of what clients ask for are transactions.
 fn run_with_units(seed: u64, sum: &mut Tally) -> Verdict {
     let mut lot = Lot::new(seed, 0);
-    lot.has_lists = seed % 2 == 0;
+    lot.has_lists = seed.is_multiple_of(2);
     lot.keys = 2 + lot.below(6);
     let shards = 1 + lot.below(8);
     let names = lot.names(shards);
