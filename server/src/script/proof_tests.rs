@@ -177,5 +177,5 @@ fn what_is_proven_touches_declared_keys_only() {
     }
     let figures =
         format!("{compiled} programs, {strayed} with other keys; {proven} proven, which called {calls} commands");
-    assert!(compiled > PROGRAMS / 2 && strayed > 200 && proven > 200 && calls > 200, "{figures}");
+    assert!(compiled > PROGRAMS / 2 && strayed > 100 && proven > 100 && calls > 100, "{figures}");
 }
