@@ -345,6 +345,8 @@ impl Site {
             // A script that must wait for its turn gets the whole shard then: others wait behind it, and it may touch more than it
             // names.
             Reach::Keys if order == Order::Run && watcher == 0 && has_script() => Scope::Whole(Mode::Exclusive),
+            // With the data, what its client watches is away: nobody knows which keys it is to lock.
+            Reach::Keys if watcher != 0 && self.shard.is_lent() => Scope::Whole(Mode::Exclusive),
             Reach::Keys => Scope::Keys(&requests),
         };
         match order {

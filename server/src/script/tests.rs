@@ -161,7 +161,7 @@ fn errors_tell_their_place() {
         ("return {pcall(redis.call, 'get')}", "*2 $-1 $52 ERR Wrong number of args calling command from script"),
         ("return {xpcall(function() error('x') end, function(e) return 'handled ' .. e end)}", "*2 $-1 $24 handled user_script:1: x"),
         ("return {pcall(error, {err='a b'})}", "*2 $-1 $3 a b"),
-        ("return select(2, loadstring(string.dump(function() end)))", "$64 [string \"\x1bLuaQ\"]:1: unexpected symbol near 'char(27)'"),
+        ("return select(2, loadstring(string.dump(function() end)))", "$53 [string \"\x1bLuaQ\"]:1: unexpected symbol near 'char(27)'"),
     ]);
 }
 
