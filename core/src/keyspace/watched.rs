@@ -1,7 +1,7 @@
 //! Which clients watch which keys of a shard (WATCH), and whose keys have changed since.
 //!
 //! Where nobody watches, all this costs one look at an empty table after a call that has changed something. A client
-//! one of whose keys has changed needs to be known for that alone: its keys are forgotten.
+//! one of whose keys has changed needs to be known for that alone: its other keys are forgotten.
 
 use super::slot::{Key, KeyHash};
 use crate::units::DbIndex;
@@ -39,7 +39,8 @@ struct WatchedKey {
 #[derive(Debug, Default)]
 struct Client {
     has_changed: bool,
-    /// Its keys, by database and hash.
+    /// Its keys, by database and hash. Once one has changed, that one: whoever changed it may still have it locked, and then
+    /// nobody may know of the change yet.
     keys: SmallVec<[(DbIndex, u64); 2]>,
 }
 
@@ -161,7 +162,7 @@ impl Watched {
         })
     }
 
-    /// The hashes of all keys that a client watches.
+    /// The hashes of all keys that a client watches, or of the one that has changed.
     pub fn hashes_of(&self, client: u64) -> impl Iterator<Item = u64> {
         self.clients.get(&client).into_iter().flat_map(|client| client.keys.iter().map(|(_, hash)| *hash))
     }
@@ -191,14 +192,15 @@ impl Watched {
             }
             watcher.was_expired = false;
         }
-        self.note_changed(&changed);
+        self.note_changed(&changed, Some((db, key.hash.hash)));
     }
 
-    fn note_changed(&mut self, changed: &[u64]) {
+    /// A key of these clients has changed: `key`, or some of a database that nobody else has any part of.
+    fn note_changed(&mut self, changed: &[u64], key: Option<(DbIndex, u64)>) {
         for client in changed {
             let Some(known) = self.clients.get_mut(client) else { continue };
             known.has_changed = true;
-            let keys = std::mem::take(&mut known.keys);
+            let keys = std::mem::replace(&mut known.keys, key.into_iter().collect());
             self.let_go(*client, &keys);
         }
     }
@@ -228,7 +230,7 @@ impl Watched {
                 }
             }
         }
-        self.note_changed(&changed);
+        self.note_changed(&changed, None);
     }
 
     /// What becomes of keys from now on may be undone: it is kept until [`Watched::take_held`], and nobody hears of it.
@@ -304,6 +306,7 @@ mod tests {
         assert_eq!((watched.keys(), watched.keys_of(1).count()), (3, 0), "the rest matters no more");
         watched.watch(1, DB, &key(b"a"), false);
         assert_eq!(watched.keys_of(1).count(), 0);
+        assert_eq!(watched.hashes_of(1).collect::<Vec<_>>(), [key(b"a").hash.hash], "it may still be locked");
         watched.forget(1);
         watched.watch(1, DB, &key(b"a"), false);
         assert!(!watched.has_changed(1) && watched.keys_of(1).count() == 1, "it starts afresh");

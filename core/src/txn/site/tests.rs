@@ -8,7 +8,7 @@ use crate::commands::within::exec;
 use crate::keyspace::{KeyHasher, Shard, ShardMap};
 use crate::resp::{Protocol, ReplyBuffer, Request};
 use crate::txn::batch::{Batch, Call, Order, Reach};
-use crate::txn::locks::Owner;
+use crate::txn::locks::{Mode, Owner};
 use crate::units::{DbIndex, Millis, ShardId};
 
 const NOW: Millis = Millis(1_000_000);
@@ -253,6 +253,44 @@ fn a_unit_over_what_is_lent_is_told_of() {
         lent.jobs[0].order = Order::Return;
         world.deliver(lent);
         assert_eq!(world.site.shard.has_changed_for(WATCHER, NOW), is_lost, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_change_is_not_known_before_whoever_made_it_has_ended() {
+    let mut world = World::new();
+    world.watch("k other");
+    let mut batch = Box::new(Batch::new(ShardId(0)));
+    batch.open_job(1, Owner(1), Order::RunAndKeep, Reach::Keys);
+    let request = words("SET k 1");
+    batch.push_call(&call_of(&request), &request.args());
+    assert!(world.deliver(batch).is_some(), "a part of it has run");
+    for order in [Order::Lend, Order::Run] {
+        assert!(world.job(2, order, &["GET unrelated"]).is_none(), "{order:?}");
+        world.site.release(NOW, Owner(2), &mut Vec::new());
+    }
+    let mut done = Vec::new();
+    assert!(world.job(3, Order::Lend, &[]).is_none());
+    world.site.release(NOW, Owner(1), &mut done);
+    assert!(done.pop().unwrap().jobs[0].is_stale);
+}
+
+#[test]
+fn what_is_watched_is_locked_although_it_was_away() {
+    for order in [Order::Lend, Order::Run] {
+        let mut world = World::new();
+        world.watch("k");
+        let mut whole = Box::new(Batch::new(ShardId(0)));
+        whole.open_job(1, Owner(1), Order::Lend, Reach::Whole(Mode::Exclusive));
+        let mut whole = world.deliver(whole).unwrap();
+        assert!(world.job(2, order, &[]).is_none(), "the data is away");
+        whole.jobs[0].order = Order::Return;
+        let mut done = Vec::new();
+        world.site.deliver(NOW, whole, &mut done);
+        let job = done.iter().find(|batch| batch.jobs[0].owner == Owner(2)).unwrap();
+        assert!(!job.jobs[0].is_stale);
+        let write = world.job(3, Order::Lend, &["k"]);
+        assert_eq!(write.is_none(), order == Order::Lend, "{order:?}");
     }
 }
 
