@@ -270,6 +270,7 @@ impl State {
             Ok(Plan::On(_)) => self.begin_stretch(session, input),
             Ok(Plan::Alone) => self.carry_out_alone(session, row, parsed, input),
             Ok(Plan::Roving) => {
+                crate::script::note_call(row, &args);
                 let request = session.take_request(parsed, input);
                 session.note_command(row);
                 self.statistics.commands += 1;

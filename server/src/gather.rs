@@ -6,6 +6,7 @@ use crate::dispatch::new_call;
 use crate::session::{GatheredCall, Pending, Session};
 use crate::state::{Later, State};
 use ringkey_core::command::{Command, Group};
+use ringkey_core::commands::key::other_database;
 use ringkey_core::commands::within::exec;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{ReplyBuffer, Request};
@@ -100,12 +101,8 @@ impl State {
         let mut flight =
             Box::new(Flight::new(owner, session.ticket(), shape, Reach::Keys, &shards, || self.take_batch()));
         let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[session.db]);
-        if let Some(other) = ringkey_core::commands::key::other_database(row, &args)
-            && other != session.db
-            && other.0 < self.site.shard.database_count()
-        {
-            databases.push(other);
-        }
+        databases
+            .extend(other_database(row, &args, self.site.shard.database_count()).filter(|other| *other != session.db));
         let mut call = new_call(row, session, None);
         for shard in &shards {
             let words: Vec<&[u8]> = keys.iter().filter(|key| key.0 == *shard).map(|key| args.get(key.1)).collect();

@@ -12,8 +12,9 @@ use crate::observe::crash;
 use crate::script::Nature;
 use crate::session::{Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
-use ringkey_core::command::{Admin, Command, Flags, Run, Spread};
-use ringkey_core::commands::within::{self, exec};
+use ringkey_core::command::{Admin, Command, Flags, Group, Run, Spread};
+use ringkey_core::commands::key::other_database;
+use ringkey_core::commands::within::exec;
 use ringkey_core::keyspace::slot::{KeyHash, slot_of};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::reply::Mark;
@@ -680,8 +681,12 @@ impl State {
     /// shards lend: the entries of its keys, or all that they have.
     fn exec_over_several(&mut self, session: &mut Session, multi: &Multi, class: Class, watched: &[ShardId]) {
         let mut request = exec::request();
-        for (call, _) in multi.data_calls() {
-            exec::push(&mut request, call.row, call.db, &multi.queue.args(call));
+        for (call, target) in multi.data_calls() {
+            let args = multi.queue.args(call);
+            if target == Target::Everywhere && call.row.group == Group::Scripting {
+                crate::script::note_call(call.row, &args);
+            }
+            exec::push(&mut request, call.row, call.db, &args);
         }
         if class == Class::Everything {
             return self.gather_everything(session, &exec::UNIT, request);
@@ -689,7 +694,7 @@ impl State {
         let mut places = Vec::new();
         for (call, _) in multi.data_calls() {
             let args = multi.queue.args(call);
-            let other = within::other_database(call.row, &args).filter(|db| db.0 < self.site.shard.database_count());
+            let other = other_database(call.row, &args, self.site.shard.database_count());
             call.row.visit_keys(&args, |index, _| {
                 let name = args.get(index);
                 for db in std::iter::once(call.db).chain(other) {

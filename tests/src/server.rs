@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// How much of the log a failing test shows.
+/// How much of the log a failing test shows: the report of a crash, which comes last, has its cause at its head.
 const LOG_SHOWN_BYTES: usize = 64 * 1024;
 
 /// Whose program is started.

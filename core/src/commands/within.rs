@@ -12,6 +12,7 @@ mod spread;
 mod tests;
 mod undo;
 
+use super::key::other_database;
 use super::{Context, Rules};
 use crate::command::keys::KeyFlags;
 use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
@@ -307,21 +308,11 @@ impl Context<'_> {
             }
             Here::Lent(lent) => {
                 let is_lent = |key: &Key<'_>, db| lent.binary_search(&(db, key.hash.hash)).is_ok();
-                // A database that does not exist has no keys: the handler says so.
-                let other = other_database(row, args).filter(|db| db.0 < self.shard.database_count());
+                let other = other_database(row, args, self.shard.database_count());
                 let all = keys.iter().all(|key| is_lent(key, db) && other.is_none_or(|other| is_lent(key, other)));
                 (!all).then_some(Within::Elsewhere)
             }
         }
-    }
-}
-
-/// The other database whose keys a call touches, if any.
-pub fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
-    match row.name {
-        "copy" => super::key::other_database(row, args),
-        "move" => crate::number::parse_integer(args.get(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex),
-        _ => None,
     }
 }
 

@@ -836,7 +836,8 @@ impl World {
         shards.dedup();
         let mut flight = self.flight(client, owner, Shape::Gather, Reach::Keys, &shards);
         let call = Call { first_key: None, ..self.call(client, row, &args) };
-        let other = ringkey_core::commands::key::other_database(row, &args).filter(|db| *db != call.db);
+        let other =
+            ringkey_core::commands::key::other_database(row, &args, DATABASES as u32).filter(|db| *db != call.db);
         for shard in &shards {
             let words = Request::new(keys.iter().filter(|key| key.0 == *shard).map(|key| key.1));
             for db in std::iter::once(call.db).chain(other) {

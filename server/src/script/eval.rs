@@ -13,6 +13,7 @@ use ringkey_core::script::source::{ScriptFlags, Sha};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_int;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Sources that are longer are hashed each time.
@@ -102,10 +103,7 @@ impl Cache {
     }
 
     fn by_body(&mut self, body: &[u8]) -> Result<Compiled, CommandError> {
-        let sha = match self.by_body.get(body) {
-            Some(sha) => *sha,
-            None => self.name_of(body),
-        };
+        let sha = self.sha_of(body);
         if let Some(known) = self.known(&sha) {
             return Ok(known.clone());
         }
@@ -116,6 +114,13 @@ impl Cache {
         let function = compile(&script)?;
         let script = registry::insert(script, Origin::Eval);
         Ok(self.keep(Compiled { script, function }))
+    }
+
+    fn sha_of(&mut self, body: &[u8]) -> Sha {
+        match self.by_body.get(body) {
+            Some(sha) => *sha,
+            None => self.name_of(body),
+        }
     }
 
     #[cold]
@@ -143,6 +148,11 @@ impl Cache {
     }
 }
 
+/// The name of a source.
+pub fn sha_of(body: &[u8]) -> Sha {
+    CACHE.with_borrow_mut(|cache| cache.sha_of(body))
+}
+
 fn compile(script: &Script) -> Result<c_int, CommandError> {
     vm::compile(script.code(), c"@user_script").map_err(|message| {
         CommandError::owned(format!("Error compiling script (new function): {}", String::from_utf8_lossy(&message)))
@@ -159,10 +169,13 @@ pub fn check(script: &Script) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Which words are keys.
-fn keys(args: &Args<'_>) -> Result<std::ops::Range<usize>, CommandError> {
+/// Which words of a call of a script or a function are keys; `not_a_number` is said if their number is none.
+///
+/// # Errors
+/// There are not so many words.
+pub fn keys(args: &Args<'_>, not_a_number: CommandError) -> Result<Range<usize>, CommandError> {
     const FIRST: usize = 3;
-    let count = parse_integer(args.get(2)).ok_or(CommandError::NotAnInteger)?;
+    let count = parse_integer(args.get(2)).ok_or(not_a_number)?;
     if count > (args.len() - FIRST) as i64 {
         return Err(CommandError::text("Number of keys can't be greater than number of args"));
     }
@@ -170,10 +183,12 @@ fn keys(args: &Args<'_>) -> Result<std::ops::Range<usize>, CommandError> {
     Ok(FIRST..FIRST + count)
 }
 
-/// What the calls of a script may do.
-fn unit(context: &Context<'_>, script: &Script, entry: Entry) -> Result<Unit, CommandError> {
-    let flags = script.flags;
-    if script.has_shebang {
+/// What the calls of a script or a function may do. A script without flags may do what was allowed before there were any.
+///
+/// # Errors
+/// Its flags do not go with this server, or with how it was called.
+pub fn unit(context: &Context<'_>, flags: Option<ScriptFlags>, entry: Entry) -> Result<Unit, CommandError> {
+    if let Some(flags) = flags {
         if context.rules.is_clustered && flags.has(ScriptFlags::NO_CLUSTER) {
             return Err(CommandError::text("Can not run script on cluster, 'no-cluster' flag is set."));
         }
@@ -181,12 +196,12 @@ fn unit(context: &Context<'_>, script: &Script, entry: Entry) -> Result<Unit, Co
             return Err(CommandError::text("Can not execute a script with write flag using *_ro command."));
         }
     }
+    let has = |flag| flags.is_some_and(|flags| flags.has(flag));
     let mut unit = Unit::new(context.db, Protocol::Resp2);
     unit.is_script = true;
-    unit.reads_only = entry.is_read_only() || flags.has(ScriptFlags::NO_WRITES);
-    unit.allows_oom = flags.has(ScriptFlags::ALLOW_OOM);
-    unit.allows_several_slots = !script.has_shebang || flags.has(ScriptFlags::ALLOW_CROSS_SLOT_KEYS);
-    unit.is_proven = script.is_proven;
+    unit.reads_only = entry.is_read_only() || has(ScriptFlags::NO_WRITES);
+    unit.allows_oom = has(ScriptFlags::ALLOW_OOM);
+    unit.allows_several_slots = flags.is_none() || has(ScriptFlags::ALLOW_CROSS_SLOT_KEYS);
     Ok(unit)
 }
 
@@ -204,7 +219,7 @@ pub fn run(
     if by_name && args.get(1).len() != Sha::LEN {
         return Err(no_script());
     }
-    let keys = keys(args)?;
+    let keys = keys(args, CommandError::NotAnInteger)?;
     let compiled = CACHE.with_borrow_mut(|cache| {
         cache.refresh();
         match by_name {
@@ -213,18 +228,21 @@ pub fn run(
         }
     })?;
     compiled.script.touch();
-    let unit = unit(context, &compiled.script, entry)?;
+    let script = &compiled.script;
+    let mut unit = unit(context, script.has_shebang.then_some(script.flags), entry)?;
+    unit.is_proven = script.is_proven;
     let (name, passing) = (compiled.script.sha.as_bytes(), Passing::Globals);
     let program = Program { function: compiled.function, passing, name, keys };
     let mark = reply.buffer().mark();
-    match run::begin(context, &program, unit, args, reply)? {
-        Ended::Done(outcome) => finish(outcome, mark.bytes, reply),
-        Ended::Suspended | Ended::Elsewhere => Ok(Outcome::unchanged()),
-    }
+    finish(run::begin(context, &program, unit, args, reply)?, mark.bytes, reply)
 }
 
-/// An error that leaves nothing behind is one of the command itself, and is counted as such.
-pub fn finish(outcome: Outcome, from: usize, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+/// What a run leaves behind, whose reply begins at `from`.
+///
+/// # Errors
+/// It ended with an error and leaves nothing behind: that is one of the command itself, and is counted as such.
+pub fn finish(ended: Ended, from: usize, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let Ended::Done(outcome) = ended else { return Ok(Outcome::unchanged()) };
     let buffer = reply.buffer();
     if buffer.bytes.get(from) != Some(&b'-') || outcome.changes > 0 || !matches!(outcome.propagate, Propagate::Nothing)
     {

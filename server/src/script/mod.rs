@@ -29,7 +29,7 @@ mod tests;
 pub mod vm;
 
 pub use eval::check;
-pub use nature::{Nature, nature_of, note_elsewhere};
+pub use nature::{Nature, nature_of, note_call, note_elsewhere};
 use ringkey_core::command::Admin;
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
@@ -67,10 +67,7 @@ fn run(
     if run::is_suspended(context.client)
         && let Some(ended) = run::resume(context, reply)
     {
-        return match ended {
-            run::Ended::Done(outcome) => eval::finish(outcome, mark.bytes, reply),
-            run::Ended::Suspended | run::Ended::Elsewhere => Ok(Outcome::unchanged()),
-        };
+        return eval::finish(ended, mark.bytes, reply);
     }
     match entry {
         Entry::Eval | Entry::EvalRo | Entry::EvalSha | Entry::EvalShaRo => eval::run(context, entry, args, reply),

@@ -4,7 +4,8 @@
 //! all shards. The next calls of it go there at once, but not for ever: what happens now and then should not stop all cores each
 //! time. So it is tried again where its keys are, after ever more calls if it fails again.
 
-use super::registry::{self, Script};
+use super::eval;
+use super::registry::{self, Script, ShaMap};
 use ringkey_core::command::Command;
 use ringkey_core::resp::Args;
 use ringkey_core::script::source::Sha;
@@ -43,15 +44,16 @@ struct Habit {
 }
 
 impl Habit {
-    fn nature(&mut self) -> Nature {
-        if self.script.as_ref().is_some_and(|script| script.is_proven) {
-            return Nature::Bound;
+    fn nature(&self) -> Nature {
+        match &self.script {
+            Some(script) if script.is_proven => Nature::Bound,
+            _ if self.left > 0 => Nature::Roving,
+            _ => Nature::Unknown,
         }
-        if self.left > 0 {
-            self.left -= 1;
-            return Nature::Roving;
-        }
-        Nature::Unknown
+    }
+
+    fn note_call(&mut self) {
+        self.left = self.left.saturating_sub(1);
     }
 
     fn note_elsewhere(&mut self) {
@@ -63,7 +65,7 @@ impl Habit {
 #[derive(Debug, Default)]
 struct Habits {
     epoch: u64,
-    scripts: HashMap<Sha, Habit>,
+    scripts: ShaMap<Habit>,
     functions: HashMap<Box<[u8]>, Habit>,
 }
 
@@ -79,7 +81,7 @@ impl Habits {
         }
         let word = args.get(1);
         let sha = match row.name {
-            "eval" | "eval_ro" => Sha::of(word),
+            "eval" | "eval_ro" => eval::sha_of(word),
             "evalsha" | "evalsha_ro" => Sha::parse(word)?,
             _ => return Some(self.functions.entry(word.into()).or_default()),
         };
@@ -96,9 +98,18 @@ thread_local! {
     static HABITS: RefCell<Habits> = RefCell::default();
 }
 
-/// What is known of the script that a call of EVAL, EVALSHA or FCALL names. It is about to be called.
+/// What is known of the script that a call of EVAL, EVALSHA or FCALL names.
 pub fn nature_of(row: &Command, args: &Args<'_>) -> Nature {
-    HABITS.with_borrow_mut(|habits| habits.of(row, args).map_or(Nature::Unknown, Habit::nature))
+    HABITS.with_borrow_mut(|habits| habits.of(row, args).map_or(Nature::Unknown, |habit| habit.nature()))
+}
+
+/// A script that touches keys of other shards is about to be called over the data of all.
+pub fn note_call(row: &Command, args: &Args<'_>) {
+    HABITS.with_borrow_mut(|habits| {
+        if let Some(habit) = habits.of(row, args) {
+            habit.note_call();
+        }
+    });
 }
 
 /// The call of a script has touched keys of other shards that it did not name.
@@ -127,6 +138,7 @@ mod tests {
         for _ in 0..12 {
             let mut calls = 0;
             while habit.nature() == Nature::Roving {
+                habit.note_call();
                 calls += 1;
             }
             waits.push(calls);

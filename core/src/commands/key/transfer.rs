@@ -80,13 +80,16 @@ fn database_index(ctx: &Context<'_>, text: &[u8]) -> Result<DbIndex, CommandErro
     }
 }
 
-/// The other database that a call touches, if its words name one: the target of COPY.
-pub fn other_database(row: &Command, args: &Args<'_>) -> Option<DbIndex> {
-    if row.name != "copy" {
-        return None;
-    }
-    let at = (3..args.len()).find(|at| is(args.get(*at), "DB"))?;
-    u32::try_from(integer(args.iter_from(at + 1).next()?).ok()?).ok().map(DbIndex)
+/// The other of `databases` databases that a call touches, if its words name one: the target of COPY or MOVE. One that does
+/// not exist has no keys; the handler says so.
+pub fn other_database(row: &Command, args: &Args<'_>, databases: u32) -> Option<DbIndex> {
+    let at = match row.name {
+        "copy" => (3..args.len()).find(|at| is(args.get(*at), "DB"))? + 1,
+        "move" => 2,
+        _ => return None,
+    };
+    let index = u32::try_from(integer(args.iter_from(at).next()?).ok()?).ok()?;
+    (index < databases).then_some(DbIndex(index))
 }
 
 /// `COPY source destination [DB db] [REPLACE]`

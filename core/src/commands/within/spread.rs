@@ -1,9 +1,9 @@
 //! Calls of a unit to which the data of all shards is at hand: where the keys of one are on several shards, their entries are
 //! brought together for as long as it runs.
 
-use super::other_database;
 use crate::command::{Command, Group, Spread};
 use crate::commands::Context;
+use crate::commands::key::other_database;
 use crate::keyspace::Key;
 use crate::keyspace::watched::Touched;
 use crate::outcome::Outcome;
@@ -32,7 +32,7 @@ impl Context<'_> {
             return self.run_here(row, args, protocol, out);
         }
         let mut databases: SmallVec<[DbIndex; 2]> = SmallVec::from_slice(&[self.db]);
-        databases.extend(other_database(row, args).filter(|db| db.0 < self.shard.database_count() && *db != self.db));
+        databases.extend(other_database(row, args, self.shard.database_count()).filter(|db| *db != self.db));
         let mut places: SmallVec<[(DbIndex, &Key<'_>); 8]> = SmallVec::new();
         for key in keys {
             for db in &databases {

@@ -3,9 +3,10 @@
 //! Before the first write to a key its entry is copied. Small entries only: a unit that is to write to a large one before it is
 //! known to find all its keys here is begun anew at once.
 
-use super::{Unit, other_database};
+use super::Unit;
 use crate::command::Command;
 use crate::commands::Context;
+use crate::commands::key::other_database;
 use crate::keyspace::{EntryRef, Key, OwnedEntry, Value};
 use crate::resp::Args;
 use crate::units::DbIndex;
@@ -28,7 +29,7 @@ pub(super) struct Saved {
 impl Context<'_> {
     /// Saves the keys that a call is about to write to. `false`: it cannot be undone.
     pub(super) fn save(&mut self, unit: &mut Unit, row: &Command, args: &Args<'_>, keys: &[Key<'_>]) -> bool {
-        let other = other_database(row, args).filter(|db| db.0 < self.shard.database_count());
+        let other = other_database(row, args, self.shard.database_count());
         for key in keys {
             for db in std::iter::once(unit.db).chain(other) {
                 let is_known =

@@ -4,23 +4,20 @@
 //! the code keeps in local variables is each core's own, therefore.
 #![allow(unsafe_code)]
 
-use super::super::run::{self, Ended, Passing, Program};
+use super::super::run::{self, Passing, Program};
 use super::super::vm::{self, Vm};
 use super::super::{convert, eval, registry, sandbox};
 use super::load::{self, Constant};
 use mlua::ffi::{self, lua_State};
 use ringkey_core::commands::Context;
-use ringkey_core::commands::within::Unit;
-use ringkey_core::number::parse_integer;
 use ringkey_core::outcome::Outcome;
-use ringkey_core::resp::{Args, CommandError, Protocol, Reply};
+use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::script::Entry;
 use ringkey_core::script::library::{self, Libraries, Library};
 use ringkey_core::script::source::ScriptFlags;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_int;
-use std::ops::Range;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -285,33 +282,6 @@ unsafe extern "C-unwind" fn register(state: *mut lua_State) -> c_int {
     }
 }
 
-/// Which words are keys.
-fn keys(args: &Args<'_>) -> Result<Range<usize>, CommandError> {
-    const FIRST: usize = 3;
-    let count = parse_integer(args.get(2)).ok_or(CommandError::text("Bad number of keys provided"))?;
-    if count > (args.len() - FIRST) as i64 {
-        return Err(CommandError::text("Number of keys can't be greater than number of args"));
-    }
-    let count = usize::try_from(count).map_err(|_| CommandError::text("Number of keys can't be negative"))?;
-    Ok(FIRST..FIRST + count)
-}
-
-/// What the calls of a function may do.
-fn unit(context: &Context<'_>, flags: ScriptFlags, entry: Entry) -> Result<Unit, CommandError> {
-    if context.rules.is_clustered && flags.has(ScriptFlags::NO_CLUSTER) {
-        return Err(CommandError::text("Can not run script on cluster, 'no-cluster' flag is set."));
-    }
-    if entry.is_read_only() && !flags.has(ScriptFlags::NO_WRITES) {
-        return Err(CommandError::text("Can not execute a script with write flag using *_ro command."));
-    }
-    let mut unit = Unit::new(context.db, Protocol::Resp2);
-    unit.is_script = true;
-    unit.reads_only = flags.has(ScriptFlags::NO_WRITES);
-    unit.allows_oom = flags.has(ScriptFlags::ALLOW_OOM);
-    unit.allows_several_slots = flags.has(ScriptFlags::ALLOW_CROSS_SLOT_KEYS);
-    Ok(unit)
-}
-
 /// Runs the function of a call.
 ///
 /// # Errors
@@ -327,13 +297,11 @@ pub fn run(
         if !cache.has(args.get(1)) {
             return Err(MISSING);
         }
-        Ok((keys(args)?, cache.compiled(args.get(1))?))
+        let keys = eval::keys(args, CommandError::text("Bad number of keys provided"))?;
+        Ok((keys, cache.compiled(args.get(1))?))
     })?;
-    let unit = unit(context, compiled.flags, entry)?;
+    let unit = eval::unit(context, Some(compiled.flags), entry)?;
     let program = Program { function: compiled.function, passing: Passing::Arguments, name: &compiled.name, keys };
     let mark = reply.buffer().mark();
-    match run::begin(context, &program, unit, args, reply)? {
-        Ended::Done(outcome) => eval::finish(outcome, mark.bytes, reply),
-        Ended::Suspended | Ended::Elsewhere => Ok(Outcome::unchanged()),
-    }
+    eval::finish(run::begin(context, &program, unit, args, reply)?, mark.bytes, reply)
 }
