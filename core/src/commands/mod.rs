@@ -15,6 +15,7 @@ use crate::access::AccessRule;
 use crate::codec::Codec;
 use crate::command::keys::KeyFlags;
 use crate::command::{Command, Fixed, Handler, Names, Touches};
+use crate::keyspace::events::EventClass;
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
@@ -522,6 +523,19 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn touch_in(&mut self, db: DbIndex, key: &Key<'_>) {
         self.shard.watched.touch(db, key, Touch::Changed);
+    }
+
+    /// Something has become of a key of the database at hand, for those who subscribe to such events. To be told where Valkey
+    /// tells it.
+    #[inline]
+    pub fn notify(&mut self, class: EventClass, event: &'static str, key: &Key<'_>) {
+        self.shard.events.note(class, event, self.db, key.bytes);
+    }
+
+    /// The same for a key of any database.
+    #[inline]
+    pub fn notify_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &Key<'_>) {
+        self.shard.events.note(class, event, db, key.bytes);
     }
 
     /// After each call: tells those who watch its keys what it has changed.

@@ -9,6 +9,7 @@ pub mod database;
 pub mod dict;
 pub mod elements;
 pub mod entry;
+pub mod events;
 pub mod expiry;
 pub mod loan;
 pub mod pins;

@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::dict::Remains;
 use super::entry::EntryRef;
+use super::events::Events;
 use super::expiry::{Expired, Progress, expire_some};
 use super::pins::Pins;
 use super::slot::{Key, KeyHasher, ShardMap};
@@ -90,6 +91,8 @@ pub struct Shard {
     pub waiting: Waiting,
     /// Who watches keys.
     pub watched: Watched,
+    /// What has become of keys, for those who subscribe to it.
+    pub events: Events,
     /// Clients who stopped watching while the data was lent, and with it `watched`.
     pub(super) late_forgets: Vec<u64>,
     /// Keys that must stay for now.
@@ -130,6 +133,7 @@ impl Shard {
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
             watched: Watched::default(),
+            events: Events::default(),
             late_forgets: Vec::new(),
             pins: Pins::default(),
             refusals: Vec::new(),
