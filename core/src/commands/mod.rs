@@ -173,6 +173,8 @@ pub struct Context<'a> {
     pub may_block: bool,
     /// Does it?
     pub waits: bool,
+    /// Has the last change of a collection taken all that was in it, so that its key went?
+    pub emptied: bool,
     /// Which of its words are others while it waits.
     pub fixed: Option<Box<Fixed>>,
     /// May a long reply be put off, to be written piece by piece?
@@ -213,6 +215,7 @@ impl<'a> Context<'a> {
             no_touch: false,
             may_block: false,
             waits: false,
+            emptied: false,
             fixed: None,
             may_put_off: false,
             put_off: None,
@@ -483,6 +486,7 @@ impl<'a> Context<'a> {
             (result, entry.as_ref().is_bare())
         });
         let (result, is_bare) = changed.expect("the key has just been found");
+        self.emptied = is_bare;
         if is_bare && let Some(entry) = self.database().remove(key) {
             self.database().discard(entry);
         }
@@ -536,6 +540,21 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn notify_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &Key<'_>) {
         self.shard.events.note(class, event, db, key.bytes);
+    }
+
+    /// Something was taken from a collection by [`Context::change`]: that, and that nothing is left if so.
+    #[inline]
+    pub fn notify_taken(&mut self, class: EventClass, event: &'static str, key: &Key<'_>) {
+        self.notify(class, event, key);
+        if self.emptied {
+            self.notify_deleted(key);
+        }
+    }
+
+    /// A key of the database at hand is no more.
+    #[inline]
+    pub fn notify_deleted(&mut self, key: &Key<'_>) {
+        self.notify(EventClass::GENERIC, "del", key);
     }
 
     /// After each call: tells those who watch its keys what it has changed.
