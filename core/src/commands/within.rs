@@ -17,6 +17,7 @@ use super::{Context, Rules};
 use crate::command::keys::KeyFlags;
 use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
+use crate::keyspace::events::Event;
 use crate::keyspace::watched::Touched;
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
@@ -97,6 +98,8 @@ pub struct Unit {
     saved: Vec<Saved>,
     /// What is to be told to those who watch keys when it is certain that nothing will be undone.
     touched: Vec<Touched>,
+    /// The same for those who subscribe to events.
+    events: Vec<Event>,
     /// The slot of the keys so far, in a cluster.
     slot: Option<crate::units::Slot>,
 }
@@ -118,6 +121,7 @@ impl Unit {
             effects_db: db,
             saved: Vec::new(),
             touched: Vec::new(),
+            events: Vec::new(),
             slot: None,
         }
     }
@@ -151,6 +155,7 @@ impl Context<'_> {
             let key = self.shard.key(&key);
             self.shard.watched.touch(db, &key, touch);
         }
+        self.shard.events.extend(std::mem::take(&mut unit.events));
         if unit.effects.is_empty() {
             return Outcome { changes: unit.changes, propagate: Propagate::Nothing };
         }
@@ -211,7 +216,8 @@ impl Context<'_> {
             return missing;
         }
         let writes = row.flags.has(Flags::WRITE);
-        let may_be_undone = writes && !unit.is_proven && !self.has_everything();
+        let is_uncertain = !unit.is_proven && !self.has_everything();
+        let may_be_undone = writes && is_uncertain;
         if may_be_undone && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
         }
@@ -219,6 +225,7 @@ impl Context<'_> {
         if holds_back {
             self.shard.watched.hold_back();
         }
+        let events_before = self.shard.events.len();
         let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
         let (may_block, may_put_off) = (self.may_block, self.may_put_off);
         (self.may_block, self.may_put_off) = (false, false);
@@ -231,6 +238,9 @@ impl Context<'_> {
         self.note_touched(row, args, &outcome);
         if holds_back {
             unit.touched.append(&mut self.shard.watched.take_held());
+        }
+        if is_uncertain && self.shard.events.len() > events_before {
+            unit.events.append(&mut self.shard.events.take_from(events_before));
         }
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);

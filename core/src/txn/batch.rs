@@ -6,6 +6,7 @@
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
 use crate::command::{Command, Fixed, Flags, Group};
+use crate::keyspace::events::Event;
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
@@ -200,6 +201,8 @@ pub struct Batch {
     pub lent: Vec<Lent>,
     /// Does anybody watch keys of the shard that lends?
     pub is_watched: bool,
+    /// What became of these meanwhile, for those who subscribe to it.
+    pub events: Vec<Event>,
     /// All data of a shard on its way to or from a borrower.
     pub loan: Option<Loan>,
     /// Owners whose locks are to be released before anything else is done.
@@ -243,6 +246,7 @@ impl Batch {
         self.locks.clear();
         self.ends.clear();
         self.lent.clear();
+        self.events.clear();
         self.releases.clear();
         self.slow.clear();
         self.bytes.clear();
@@ -254,6 +258,7 @@ impl Batch {
         self.locks.shrink_to(RECYCLED_PARTS_MAX);
         self.ends.shrink_to(RECYCLED_PARTS_MAX);
         self.lent.shrink_to(RECYCLED_PARTS_MAX);
+        self.events.shrink_to(RECYCLED_PARTS_MAX);
         self.releases.shrink_to(RECYCLED_PARTS_MAX);
         self.replies.shared.shrink_to(RECYCLED_PARTS_MAX);
         self.bytes.shrink_to(RECYCLED_BYTES_MAX);

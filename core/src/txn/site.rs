@@ -490,6 +490,7 @@ impl Site {
             }
         }
         batch.lent.clear();
+        self.shard.events.extend(batch.events.drain(..));
         self.attempt_is_over(batch.jobs[0].owner);
     }
 }
@@ -663,6 +664,7 @@ impl Workbench {
         let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let is_watched = legs.iter().any(|batch| batch.is_watched);
         self.shard.watched.note_all(is_watched);
+        self.shard.events.wanted = home.shard.events.wanted;
         let (tally, tried) = match may_block {
             _ if is_unit => (run_unit(&mut self.shard, home, now, call, args, legs, out), Tried::Done),
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),
@@ -677,6 +679,9 @@ impl Workbench {
         }
         if is_watched {
             self.tell_touched(legs);
+        }
+        if !self.shard.events.is_empty() {
+            self.hand_out_events(home, legs);
         }
         debug_assert!(
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
@@ -700,6 +705,24 @@ impl Workbench {
                 batch.lent[at].touch = noted(&notes, db, batch.word(key));
             }
         }
+    }
+
+    /// Gives each event to the shard that owns its key: where one key is concerned, events keep their order.
+    #[cold]
+    fn hand_out_events(&mut self, home: &mut Site, legs: &mut [&mut Batch]) {
+        let owner = |name: &[u8]| home.shard.map.shard_of(home.shard.key(name).hash.slot);
+        let owners: SmallVec<[_; 16]> =
+            legs.iter().map(|leg| leg.lent.first().map(|lent| owner(leg.word(lent.key)))).collect();
+        let mut rest = Vec::new();
+        for event in self.shard.events.take() {
+            let owner = Some(owner(&event.key));
+            match owners.iter().position(|shard| *shard == owner) {
+                Some(at) => legs[at].events.push(event),
+                None => rest.push(event),
+            }
+        }
+        debug_assert!(rest.is_empty(), "what becomes of keys is done to such as were lent");
+        home.shard.events.extend(rest);
     }
 
     /// The shard behind it.

@@ -151,14 +151,16 @@ fn store(
 ) -> Outcome {
     let destination: Key<'_> = ctx.key(args, 1);
     let len = SetRef::of(&set.as_ref()).map_or(0, SetRef::len);
-    let existed = ctx.find(&destination).is_some();
     reply.integer(len as i64);
     if len == 0 {
-        ctx.delete(&destination);
+        let existed = ctx.clear_away(&destination);
         if existed {
             ctx.notify_deleted(&destination);
         }
         return Outcome::changed(existed.into());
+    }
+    if ctx.must_look() {
+        ctx.find(&destination);
     }
     SetMut::take_value(&mut set, |value| ctx.write(&destination, value, None));
     ctx.notify(EventClass::SET, event, &destination);

@@ -130,7 +130,7 @@ pub(in crate::commands) fn store(
     let count = built.len();
     reply.integer(count as i64);
     if built.is_empty() {
-        let existed = ctx.find(key).is_some() && ctx.delete(key);
+        let existed = ctx.clear_away(key);
         if existed {
             ctx.notify_deleted(key);
         }

@@ -18,6 +18,7 @@ pub use options::{may_touch_any_key, target};
 use crate::commands::Context;
 use crate::commands::list::changes_of;
 use crate::commands::string::reply_value;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{EntryRef, Key, OwnedEntry, Value};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -251,8 +252,10 @@ impl Found<'_> {
         reply.integer(count as i64);
         if count == 0 {
             ctx.go_to(target.hash);
-            let existed = ctx.find(target).is_some();
-            ctx.delete(target);
+            let existed = ctx.clear_away(target);
+            if existed {
+                ctx.notify(EventClass::GENERIC, "del", target);
+            }
             return Outcome::changed(existed.into());
         }
         let limits = &ctx.rules.limits;
@@ -270,9 +273,13 @@ impl Found<'_> {
         ctx.find(target);
         ctx.make_room();
         entry.as_ref().touch(ctx.fresh_access());
-        ctx.database().put(target, entry);
+        let existed = ctx.database().put(target, entry);
         ctx.free_unless(ctx.shard.lazy_free.server_del);
         ctx.note_filled(target);
+        if !existed {
+            ctx.notify_new(target);
+        }
+        ctx.notify(EventClass::LIST, "sortstore", target);
         Outcome::changed(changes_of(count))
     }
 }
