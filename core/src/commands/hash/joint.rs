@@ -67,7 +67,7 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     }
     let fields = fields.check(args, 1, BAD_FIELD_COUNT)?;
     let key = ctx.key(args, 1);
-    if ctx.find(&key).is_some_and(|entry| entry.kind() != ValueKind::Hash) {
+    if ctx.read(&key).is_some_and(|entry| entry.kind() != ValueKind::Hash) {
         return Err(CommandError::WrongType);
     }
     let touch = match expiry {

@@ -77,6 +77,7 @@ fn add_new(ctx: &mut Context<'_>, key: &Key<'_>, addition: &Addition<'_>) -> Res
     let entry = OwnedEntry::new(key.bytes, NewValue::Large(Large::Stream(stream)), None);
     entry.as_ref().touch(ctx.fresh_access());
     ctx.database().put(key, entry);
+    ctx.notify_new(key);
     Ok(added)
 }
 
