@@ -197,6 +197,8 @@ impl State {
         while session.next_parsed < session.parsed.len() {
             let parsed = session.parsed[session.next_parsed];
             let done = self.execute(session, &parsed, input);
+            // Of what became of keys a client hears behind the reply of the call that did it.
+            self.tell_events();
             if !self.late_pushes.is_empty() || session.late.is_some() {
                 self.push_late(session);
             }

@@ -4,7 +4,8 @@
 Usage: events.py VALKEY-SERVER [FILE]
 
 Lines are `calls before | call | events in order`. Calls before are parted by `; `, `1:` in front of a call has it run in
-database 1, `wait MS` lets time pass; nothing expires but by access. Events are told as `event key`, or `event 1:key`.
+database 1, `wait MS` lets time pass; nothing expires but by access. Events are told as `event key`, or `event 1:key`. Lines
+that begin with `=` tell the class of each event.
 """
 
 import shlex
@@ -16,6 +17,7 @@ from pathlib import Path
 
 PORT = 7391
 DATABASES = 2
+CLASSES = "g$lshzxetdmn"
 
 
 class Connection:
@@ -74,6 +76,32 @@ def events_of(client, listener, before, call):
             events.append(f"{message.decode()} {'' if place == '0' else place + ':'}{key}")
 
 
+def split(line):
+    return [part.strip() for part in f" {line} ".split(" | ")][:2]
+
+
+def is_case(line):
+    return line and line[0] not in "#="
+
+
+def classes_of(client, listener, cases):
+    for letter in CLASSES:
+        client.call("CONFIG", "SET", "notify-keyspace-events", "K" + letter)
+        events = ", ".join(events_of(client, listener, *case) for case in cases)
+        names = sorted({event.split()[0] for event in events.split(", ") if event})
+        yield f"= {letter} {' '.join(names)}".strip()
+
+
+def rewritten(client, listener, lines):
+    for line in lines:
+        if is_case(line):
+            case = split(line)
+            yield " | ".join([*case, events_of(client, listener, *case)]).strip()
+        elif not line.startswith("="):
+            yield line
+    yield from classes_of(client, listener, [split(line) for line in lines if is_case(line)])
+
+
 def main():
     server = sys.argv[1]
     path = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[2] / "core/tests/data/events.txt")
@@ -90,16 +118,7 @@ def main():
         client.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         listener = Connection()
         listener.call("PSUBSCRIBE", "__keyspace@*")
-        lines = []
-        for line in path.read_text().splitlines():
-            parts = [part.strip() for part in f" {line} ".split(" | ")]
-            if line and not line.startswith("#"):
-                parts[2:] = [events_of(client, listener, *parts[:2])]
-                line = " | ".join(parts).strip()
-                if not parts[2]:
-                    line = line.rstrip() if line.endswith("|") else line
-            lines.append(line)
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(rewritten(client, listener, path.read_text().splitlines())) + "\n")
     finally:
         process.kill()
         process.wait()

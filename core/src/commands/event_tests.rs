@@ -19,29 +19,51 @@ fn run(bench: &mut Bench, line: &str) {
     bench.run(line);
 }
 
-fn events_of(before: &str, call: &str) -> String {
+fn events_of(before: &str, call: &str, classes: &str) -> String {
     let mut bench = Bench::new();
     before.split(';').map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run(&mut bench, line));
-    bench.want_events("KEAmn");
+    bench.want_events(classes);
     run(&mut bench, call);
     bench.events()
+}
+
+/// What comes before, the call, its events.
+fn cases() -> impl Iterator<Item = [String; 3]> {
+    CASES.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '='])).map(|line| {
+        let line = format!(" {line} ");
+        let parts: Vec<String> = line.split(" | ").map(|part| part.trim().to_owned()).collect();
+        parts.try_into().unwrap_or_else(|_| panic!("not a case: {line}"))
+    })
 }
 
 #[test]
 fn calls_bring_events() {
     let mut wrong = Vec::new();
-    let mut cases = 0;
-    for line in CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let line = format!(" {line} ");
-        let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
-        let [before, call, expected] = parts[..] else { panic!("not a case: {line}") };
-        let events = events_of(before, call);
-        cases += 1;
+    let mut count = 0;
+    for [before, call, expected] in cases() {
+        let events = events_of(&before, &call, "KEAmn");
+        count += 1;
         if events != expected {
             wrong.push(format!("{before} | {call} | {expected} <> {events}"));
         }
     }
-    assert!(cases > 100 && wrong.is_empty(), "{} of {cases}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count > 100 && wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn events_are_of_classes() {
+    let mut classes = 0;
+    for line in CASES.lines().filter_map(|line| line.strip_prefix("= ")) {
+        let (class, names) = line.split_once(' ').unwrap_or((line, ""));
+        let names: Vec<&str> = names.split(' ').collect();
+        classes += 1;
+        for [before, call, all] in cases() {
+            let expected: Vec<&str> =
+                all.split(", ").filter(|event| names.contains(&event.split(' ').next().unwrap())).collect();
+            assert_eq!(events_of(&before, &call, class), expected.join(", "), "{class}: {before} | {call}");
+        }
+    }
+    assert_eq!(classes, 12);
 }
 
 #[test]
