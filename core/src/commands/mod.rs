@@ -509,19 +509,40 @@ impl<'a> Context<'a> {
         self.expired.push((db, name));
     }
 
-    /// Removes a key, even one whose time has passed, as if it had not; was there one? For what clears the way for a
-    /// result that turns out to be empty: Valkey does not look at times there.
+    /// Removes a key, even one whose time has passed, as if it had not; was there one? For what is written over without a
+    /// look at its time.
     #[inline]
     pub fn clear_away(&mut self, key: &Key<'_>) -> bool {
-        // One that the call has come across goes for its time, not for this.
-        if self.expired.iter().any(|(db, name)| *db == self.db && **name == *key.bytes) {
-            return false;
-        }
         let Some(entry) = self.database().remove(key) else {
             return false;
         };
         self.database().discard(entry);
         true
+    }
+
+    /// Puts a result that turns out to be empty in the place of what a key holds: the key goes. Was there one?
+    ///
+    /// Valkey does not look at times there: those who subscribe to the key hear that it was removed even if its time has
+    /// passed. For all others it goes for its time: who watched it when that had passed sees no change.
+    pub fn store_nothing(&mut self, key: &Key<'_>) -> bool {
+        // One that the call has come across before is as good as gone.
+        if self.expired.iter().any(|(db, name)| *db == self.db && **name == *key.bytes) {
+            return false;
+        }
+        let now = self.now;
+        let Some(is_past) = self.database().find(key).map(|entry| entry.is_expired(now)) else {
+            return false;
+        };
+        let is_expired = is_past && self.expiry == Expiry::Remove;
+        self.notify_deleted(key);
+        if is_expired {
+            if self.shard.events.wanted.has(EventClass::EXPIRED) {
+                self.told.insert((self.db, key.bytes.into()));
+            }
+            self.expired.push((self.db, key.bytes.into()));
+            return false;
+        }
+        self.clear_away(key)
     }
 
     /// Changes the collection of a key, which is made by `make` if there is none; the key goes with its last element. The

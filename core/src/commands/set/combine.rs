@@ -153,11 +153,7 @@ fn store(
     let len = SetRef::of(&set.as_ref()).map_or(0, SetRef::len);
     reply.integer(len as i64);
     if len == 0 {
-        let existed = ctx.clear_away(&destination);
-        if existed {
-            ctx.notify_deleted(&destination);
-        }
-        return Outcome::changed(existed.into());
+        return Outcome::changed(ctx.store_nothing(&destination).into());
     }
     if ctx.must_look() {
         ctx.find(&destination);

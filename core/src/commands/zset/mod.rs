@@ -130,11 +130,7 @@ pub(in crate::commands) fn store(
     let count = built.len();
     reply.integer(count as i64);
     if built.is_empty() {
-        let existed = ctx.clear_away(key);
-        if existed {
-            ctx.notify_deleted(key);
-        }
-        return Outcome::changed(existed.into());
+        return Outcome::changed(ctx.store_nothing(key).into());
     }
     if ctx.must_look() {
         ctx.find(key);
