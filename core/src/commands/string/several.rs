@@ -129,7 +129,9 @@ pub fn msetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         let key = ctx.key(args, index);
         let value = ctx.value(args, index + 1);
         let keeps = request.expiry == ExpiryChange::Keep;
-        if (look || keeps) && ctx.find(&key).is_some() && keeps {
+        // An expired one is noticed even where nothing depends on it.
+        let found = (look || keeps) && ctx.find(&key).is_some();
+        if keeps && found {
             ctx.replace(&key, value);
         } else {
             ctx.write(&key, value, when);
