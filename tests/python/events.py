@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Has a real valkey-server say which keyspace events calls bring: rewrites the last column of core/tests/data/events.txt.
+"""Has a real valkey-server say which keyspace events calls bring: rewrites the last column of core/tests/data/events*.txt.
 
-Usage: events.py VALKEY-SERVER [FILE]
+Usage: events.py VALKEY-SERVER [FILE...]
 
 Lines are `calls before | call | events in order`. Calls before are parted by `; `, `1:` in front of a call has it run in
 database 1, `wait MS` lets time pass; nothing expires but by access. Events are told as `event key`, or `event 1:key`. Lines
@@ -104,7 +104,8 @@ def rewritten(client, listener, lines):
 
 def main():
     server = sys.argv[1]
-    path = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[2] / "core/tests/data/events.txt")
+    known = sorted((Path(__file__).parents[2] / "core/tests/data").glob("events*.txt"))
+    paths = [Path(name) for name in sys.argv[2:]] or known
     settings = ["--save", "", "--enable-debug-command", "yes", "--notify-keyspace-events", "KEAmn"]
     command = [server, "--port", str(PORT), "--bind", "127.0.0.1", "--databases", str(DATABASES), *settings]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd="/tmp")
@@ -118,7 +119,9 @@ def main():
         client.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         listener = Connection()
         listener.call("PSUBSCRIBE", "__keyspace@*")
-        path.write_text("\n".join(rewritten(client, listener, path.read_text().splitlines())) + "\n")
+        for path in paths:
+            client.call("CONFIG", "SET", "notify-keyspace-events", "KEAmn")
+            path.write_text("\n".join(rewritten(client, listener, path.read_text().splitlines())) + "\n")
     finally:
         process.kill()
         process.wait()

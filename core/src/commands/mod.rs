@@ -187,6 +187,8 @@ pub struct Context<'a> {
     pub may_block: bool,
     /// Does it?
     pub waits: bool,
+    /// Has the last change of a collection taken all that was in it, so that its key went?
+    pub emptied: bool,
     /// Which of its words are others while it waits.
     pub fixed: Option<Box<Fixed>>,
     /// May a long reply be put off, to be written piece by piece?
@@ -229,6 +231,7 @@ impl<'a> Context<'a> {
             no_touch: false,
             may_block: false,
             waits: false,
+            emptied: false,
             fixed: None,
             may_put_off: false,
             put_off: None,
@@ -506,8 +509,8 @@ impl<'a> Context<'a> {
         self.expired.push((db, name));
     }
 
-    /// Removes a key, even one whose time has passed, as if it had not; was there one? For what clears the way for a
-    /// result that turns out to be empty: Valkey does not look at times there.
+    /// Removes a key, even one whose time has passed, as if it had not; was there one? For what is written over without a
+    /// look at its time.
     #[inline]
     pub fn clear_away(&mut self, key: &Key<'_>) -> bool {
         let Some(entry) = self.database().remove(key) else {
@@ -515,6 +518,31 @@ impl<'a> Context<'a> {
         };
         self.database().discard(entry);
         true
+    }
+
+    /// Puts a result that turns out to be empty in the place of what a key holds: the key goes. Was there one?
+    ///
+    /// Valkey does not look at times there: those who subscribe to the key hear that it was removed even if its time has
+    /// passed. For all others it goes for its time: who watched it when that had passed sees no change.
+    pub fn store_nothing(&mut self, key: &Key<'_>) -> bool {
+        // One that the call has come across before is as good as gone.
+        if self.expired.iter().any(|(db, name)| *db == self.db && **name == *key.bytes) {
+            return false;
+        }
+        let now = self.now;
+        let Some(is_past) = self.database().find(key).map(|entry| entry.is_expired(now)) else {
+            return false;
+        };
+        let is_expired = is_past && self.expiry == Expiry::Remove;
+        self.notify_deleted(key);
+        if is_expired {
+            if self.shard.events.wanted.has(EventClass::EXPIRED) {
+                self.told.insert((self.db, key.bytes.into()));
+            }
+            self.expired.push((self.db, key.bytes.into()));
+            return false;
+        }
+        self.clear_away(key)
     }
 
     /// Changes the collection of a key, which is made by `make` if there is none; the key goes with its last element. The
@@ -540,6 +568,7 @@ impl<'a> Context<'a> {
             (result, entry.as_ref().is_bare())
         });
         let (result, is_bare) = changed.expect("the key has just been found");
+        self.emptied = is_bare;
         if is_bare && let Some(entry) = self.database().remove(key) {
             self.database().discard(entry);
         }
@@ -594,6 +623,21 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn notify_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &Key<'_>) {
         self.shard.events.note(class, event, db, key.bytes);
+    }
+
+    /// Something was taken from a collection by [`Context::change`]: that, and that nothing is left if so.
+    #[inline]
+    pub fn notify_taken(&mut self, class: EventClass, event: &'static str, key: &Key<'_>) {
+        self.notify(class, event, key);
+        if self.emptied {
+            self.notify_deleted(key);
+        }
+    }
+
+    /// A key of the database at hand is no more.
+    #[inline]
+    pub fn notify_deleted(&mut self, key: &Key<'_>) {
+        self.notify(EventClass::GENERIC, "del", key);
     }
 
     /// A string was set, perhaps with an expiry time.

@@ -26,11 +26,7 @@ pub fn bitop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     let destination = ctx.key(args, 2);
     let len = result.len();
     let changed = if len == 0 {
-        let existed = ctx.clear_away(&destination);
-        if existed {
-            ctx.notify(EventClass::GENERIC, "del", &destination);
-        }
-        existed
+        ctx.store_nothing(&destination)
     } else {
         // An expired one is noticed.
         ctx.find(&destination);

@@ -252,11 +252,7 @@ impl Found<'_> {
         reply.integer(count as i64);
         if count == 0 {
             ctx.go_to(target.hash);
-            let existed = ctx.clear_away(target);
-            if existed {
-                ctx.notify(EventClass::GENERIC, "del", target);
-            }
-            return Outcome::changed(existed.into());
+            return Outcome::changed(ctx.store_nothing(target).into());
         }
         let limits = &ctx.rules.limits;
         let mut entry = OwnedEntry::new(target.bytes, ListMut::make_large_by(limits), None);

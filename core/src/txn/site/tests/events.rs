@@ -16,7 +16,11 @@ fn names(shard: &mut Shard) -> String {
 #[test]
 fn calls_over_lent_keys_bring_the_same_events() {
     let mut cases = 0;
-    for line in include_str!("../../../../tests/data/events.txt").lines().filter(|line| !line.starts_with(['#', '='])) {
+    let files = [
+        include_str!("../../../../tests/data/events.txt"),
+        include_str!("../../../../tests/data/events_collections.txt"),
+    ];
+    for line in files.into_iter().flat_map(str::lines).filter(|line| !line.starts_with(['#', '='])) {
         let line = format!(" {line} ");
         let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
         let [before, call, expected] = parts[..] else { continue };
@@ -30,11 +34,11 @@ fn calls_over_lent_keys_bring_the_same_events() {
         let mut world = World::new();
         before.split("; ").filter(|line| !line.is_empty()).for_each(|line| world.run(line));
         world.site.shard.events.wanted = wanted();
-        world.gather(call, "a b c d");
+        world.gather(call, "a b c d x z");
         assert_eq!(names(&mut world.site.shard), expected, "{before} | {call}");
         cases += 1;
     }
-    assert!(cases > 30, "{cases}");
+    assert!(cases > 100, "{cases}");
 }
 
 /// Two cores; a key of each.
