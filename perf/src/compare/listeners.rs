@@ -266,6 +266,7 @@ mod tests {
     use crate::workload::WeightedCommand;
     use std::io::Write as _;
     use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
 
     fn listeners(connections: usize, channels: usize) -> Listeners {
         Listeners { connections, channel: "channel:{number}".to_owned(), channels }
@@ -300,10 +301,11 @@ mod tests {
     }
 
     /// A server for one subscriber of one channel, who is then sent these bytes in pieces.
-    fn serve(listener: &TcpListener, bytes: &[u8]) {
+    fn serve(listener: &TcpListener, bytes: &[u8], listens: &Receiver<()>) {
         let (mut stream, _) = listener.accept().unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         stream.write_all(b"*3\r\n$9\r\nsubscribe\r\n$20\r\nchannel:000000000000\r\n:1\r\n").unwrap();
+        listens.recv().unwrap();
         for piece in bytes.chunks(50) {
             // Who is done listens no more.
             let _ = stream.write_all(piece);
@@ -316,8 +318,10 @@ mod tests {
     fn hear(bytes: Vec<u8>, messages: u64) -> Result<u64, PerfError> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = std::thread::spawn(move || serve(&listener, &bytes));
+        let (begins, listens) = channel();
+        let server = std::thread::spawn(move || serve(&listener, &bytes, &listens));
         let listening = Listening::begin(address, &listeners(1, 1), 7, None).unwrap();
+        begins.send(()).unwrap();
         let outcome = listening.wait_for(messages).map(|()| listening.messages());
         drop(listening);
         server.join().unwrap();
