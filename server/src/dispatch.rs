@@ -69,6 +69,9 @@ impl State {
         if session.is_executing() && !self.go_on_with_exec(session) {
             return Read { consumed, end };
         }
+        if !self.late_pushes.is_empty() || session.late.is_some() {
+            self.push_late(session);
+        }
         while session.pending.is_nothing() && session.closing == Closing::No && self.may_owe_more(session) {
             if session.next_parsed == session.parsed.len() {
                 session.parsed.clear();

@@ -679,6 +679,7 @@ impl State {
     /// Works until nothing more can be done without hearing from elsewhere.
     pub fn settle(&mut self) {
         loop {
+            self.tell_events();
             if self.outgoing[self.me.index()].is_some() {
                 self.flush_own();
             }

@@ -30,6 +30,7 @@ impl Session {
         let facts = &self.facts;
         let all = [
             ('b', self.is_blocked()),
+            ('P', self.subscriptions.is_some()),
             ('x', self.multi.is_some()),
             ('c', self.closing == Closing::AfterReplies),
             ('A', self.closing == Closing::Now),
