@@ -20,6 +20,7 @@ use crate::migrate::movers::Movers;
 use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
+use crate::pubsub::Pubsub;
 use crate::rounds::Rounds;
 use crate::script::registry::Registry;
 use crate::seat::Seat;
@@ -29,9 +30,10 @@ use crate::statistics::Statistics;
 use crate::tuning::Tuning;
 use ringkey_core::command::Names;
 use ringkey_core::commands::Hold;
+use ringkey_core::keyspace::events::EventClass;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
-use ringkey_core::resp::Span;
+use ringkey_core::resp::{ReplyBuffer, Span};
 use ringkey_core::settings::Settings;
 use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
@@ -292,6 +294,12 @@ pub struct State {
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// How many clients watch keys.
     pub watching: usize,
+    /// Who listens to which channels.
+    pub pubsub: Pubsub,
+    /// May anybody hear of keyspace events?
+    pub hears_events: bool,
+    /// What was pushed to clients that are calling, by their places in the table.
+    pub late_pushes: Vec<(u32, ReplyBuffer)>,
     /// What scripts hold for long.
     pub holds: Holds,
     /// The data of all shards, while one script after the other runs over it.
@@ -331,6 +339,8 @@ pub enum Later {
     Script(u32),
     /// The next piece of the long reply for which this owner has the lock.
     Source(Owner),
+    /// Something more is to be done for the session at this place.
+    Touch(u32),
     /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
     Debug {
         /// The ticket of the answer.
@@ -433,6 +443,9 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             watching: 0,
+            pubsub: Pubsub::default(),
+            hears_events: false,
+            late_pushes: Vec::new(),
             holds: Holds::default(),
             holding: None,
             blocked: HashMap::new(),
@@ -639,6 +652,10 @@ impl State {
                 self.answer_in_turn((from != self.me.index()).then_some(from), ticket, question);
             }
             Notice::Answer { ticket, answer } => self.take_answer(from, ticket, answer),
+            Notice::Listen { number, changes } => self.heed_listening(from, number, &changes),
+            Notice::Heard(number) => self.was_heard(from, number),
+            Notice::Messages(messages) => self.take_messages(from, &messages),
+            Notice::Receipts(receipts) => self.take_receipts(receipts),
         }
     }
 
@@ -766,6 +783,7 @@ impl State {
 
     /// Posts what this pass has for other cores.
     pub fn post_outgoing(&mut self) {
+        self.post_messages();
         for to in 0..self.mesh.count() {
             if to == self.me.index() {
                 continue;
@@ -897,6 +915,7 @@ impl State {
         self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
         self.follow_client_limit();
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
+        self.site.shard.events.wanted = if self.hears_events { self.tuning.key_events } else { EventClass::default() };
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;
         self.site.watch.set(observed.slow_ticks(), observed.tracks);

@@ -137,7 +137,7 @@ table! {
     BusyReplyThreshold "busy-reply-threshold" = integer(0, LONG_MAX, "5000").alias("lua-time-limit");
     LuaEnableInsecureApi "lua-enable-insecure-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
-    NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents).not_yet(MESSAGES);
+    NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents);
     TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000").not_yet(MESSAGES);
     ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no");
 

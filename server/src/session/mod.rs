@@ -17,6 +17,8 @@ use crate::mailbox::letter::{Answer, NewConnection};
 use crate::migrate::Migrating;
 use crate::multi::Multi;
 use crate::observe::calls::Tracked;
+use crate::pubsub::publish::Publishing;
+use crate::pubsub::{Subscribing, Subscriptions};
 use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
@@ -80,6 +82,10 @@ pub enum Pending {
     Paused,
     /// Keys that have nothing for it, or the news whether they have.
     Blocked(Box<Blocked>),
+    /// All cores, which are to hear what it listens to.
+    Subscribing(Box<Subscribing>),
+    /// The cores of those who get its messages.
+    Publishing(Box<Publishing>),
     /// Another server, to which keys are brought (MIGRATE), or the shards of these keys.
     Migrating(Box<Migrating>),
 }
@@ -211,6 +217,12 @@ pub struct Session {
     pub output: Output,
     /// The keys it watches.
     pub watching: Option<Box<Watching>>,
+    /// What it listens to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What was pushed while a reply was under way, and stands behind it.
+    pub late: Option<Box<ReplyBuffer>>,
+    /// Is it noted that something was pushed?
+    pub is_pushed: bool,
     /// What of it blocking commands took out of the data set.
     pub returnable: Vec<Returnable>,
     /// Is a receive operation under way?
@@ -303,6 +315,9 @@ impl Session {
             spans: Vec::new(),
             output: Output::default(),
             watching: None,
+            subscriptions: None,
+            late: None,
+            is_pushed: false,
             returnable: Vec::new(),
             is_receiving: false,
             is_direct: false,
@@ -392,6 +407,8 @@ impl Session {
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
             + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
+            + self.subscriptions.as_ref().map_or(0, |own| own.held_bytes())
+            + self.late.as_ref().map_or(0, |late| late.len())
             + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())
             + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }
