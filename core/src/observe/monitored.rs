@@ -118,15 +118,7 @@ pub struct Monitored {
 
 impl Monitored {
     /// Notes a call.
-    pub fn note(
-        &mut self,
-        stamp: u64,
-        client: u64,
-        db: DbIndex,
-        row: &Command,
-        args: &Args<'_>,
-        is_from_script: bool,
-    ) {
+    pub fn note(&mut self, stamp: u64, client: u64, db: DbIndex, row: &Command, args: &Args<'_>, is_from_script: bool) {
         let notes = &mut self.notes;
         let more: usize = args.iter().map(<[u8]>::len).sum();
         if notes.is_lost || notes.held_bytes().saturating_add(more) > TEXT_BYTES_MAX {

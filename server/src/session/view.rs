@@ -29,6 +29,7 @@ impl Session {
     pub fn flags(&self) -> String {
         let facts = &self.facts;
         let all = [
+            ('O', self.is_monitor),
             ('b', self.is_blocked()),
             ('x', self.multi.is_some()),
             ('c', self.closing == Closing::AfterReplies),
