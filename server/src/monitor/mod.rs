@@ -430,7 +430,8 @@ impl State {
     fn push_lines(&mut self, index: u32, generation: u32, lines: &[u8]) {
         let limit = self.tuning.output_limit(crate::admin::client::ClientKind::Normal).hard;
         let Some(session) = self.session(index, generation) else { return };
-        if lines.is_empty() || session.reply_mode == ReplyMode::Off || !session.is_open() {
+        let is_over = session.closing != Closing::No || session.reply_mode == ReplyMode::Off;
+        if lines.is_empty() || is_over {
             return;
         }
         let late = session.late.as_ref().map_or(0, |late| late.len());
