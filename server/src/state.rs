@@ -17,6 +17,7 @@ use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, 
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::migrate::movers::Movers;
+use crate::monitor::Monitoring;
 use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
@@ -294,6 +295,8 @@ pub struct State {
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// How many clients watch keys.
     pub watching: usize,
+    /// Who monitors.
+    pub monitoring: Monitoring,
     /// Who listens to which channels.
     pub pubsub: Pubsub,
     /// May anybody hear of keyspace events?
@@ -443,6 +446,7 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             watching: 0,
+            monitoring: Monitoring::default(),
             pubsub: Pubsub::default(),
             hears_events: false,
             late_pushes: Vec::new(),
@@ -462,7 +466,11 @@ impl State {
     pub fn go_on_with_script(&mut self, index: u32) {
         let Some(session) = self.sessions[index as usize].as_mut() else { return };
         match std::mem::take(&mut session.pending) {
-            Pending::Flight(flight, gathered) => self.go_on(flight, gathered, Progress::Landed, index),
+            Pending::Flight(flight, gathered) => {
+                self.note_again(true);
+                self.go_on(flight, gathered, Progress::Landed, index);
+                self.note_again(false);
+            }
             other => session.pending = other,
         }
     }
@@ -487,6 +495,9 @@ impl State {
         let is_authenticated = !self.tuning.needs_password;
         let mut session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
         self.count_session(&mut session);
+        if self.site.monitored.is_some() {
+            self.note_came(&session);
+        }
         self.sessions[at] = Some(Box::new(session));
         self.statistics.connections_received += 1;
         self.dirty.push(index);
@@ -503,6 +514,7 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if let Some(mut session) = self.sessions[index as usize].take() {
             self.end_watching(&mut session);
+            self.note_left(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
@@ -655,6 +667,7 @@ impl State {
             Notice::Listen { number, changes } => self.heed_listening(from, number, &changes),
             Notice::Heard(number) => self.was_heard(from, number),
             Notice::Messages(messages) => self.take_messages(from, &messages),
+            Notice::Monitor(letter) => self.heed_monitor(from, letter),
             Notice::Receipts(receipts) => self.take_receipts(receipts),
         }
     }
@@ -931,6 +944,7 @@ impl State {
         let is_paused = self.paused.pause.is_some();
         let is_held = self.holds.any;
         self.is_plain = self.serves_all && !is_paused && !is_held;
-        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held;
+        let is_any_monitor = self.monitoring.has_any();
+        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held && !is_any_monitor;
     }
 }

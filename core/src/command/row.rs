@@ -289,6 +289,7 @@ pub enum Admin {
     Debug,
     ObjectHelp,
     Migrate,
+    Monitor,
     XInfoHelp,
     Multi,
     Exec,

@@ -21,7 +21,7 @@ use crate::keyspace::events::{EventClass, Events};
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
-use crate::observe::Watch;
+use crate::observe::{Monitored, Watch};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Reply};
@@ -199,6 +199,8 @@ pub struct Context<'a> {
     pub here: Here<'a>,
     /// Where the calls of a unit are counted.
     pub watch: Option<&'a mut Watch>,
+    /// Where the calls of a unit are noted for those who monitor; only together with `watch`.
+    pub monitored: Option<&'a mut Monitored>,
     /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
     pub unit_ends: Vec<Mark>,
     /// Is it called by a script? Then replies may not depend on the order of sets.
@@ -237,6 +239,7 @@ impl<'a> Context<'a> {
             put_off: None,
             here: Here::Shard,
             watch: None,
+            monitored: None,
             unit_ends: Vec::new(),
             is_in_script: false,
             may_suspend: false,

@@ -39,6 +39,7 @@ impl Assembly {
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
     ) -> Tally {
+        let mark = site.begin_noting(call, args);
         let host = &mut site.shard;
         if self.guests.is_empty() {
             for id in 0..host.map.shards() {
@@ -61,6 +62,7 @@ impl Assembly {
         context.elsewhere = Some(Box::new(elsewhere));
         context.here = Here::Everything;
         context.watch = Some(&mut site.watch);
+        context.monitored = site.monitored.as_deref_mut();
         context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);
         site.unit_ends = std::mem::take(&mut context.unit_ends);
@@ -76,6 +78,7 @@ impl Assembly {
             site.shard.stats.add(&stats);
         }
         site.tally(tally);
+        site.end_noting(mark, call, args, &tally, false);
         tally
     }
 }

@@ -148,6 +148,8 @@ pub struct Job {
     pub may_be_turned_away: bool,
     /// Do its calls take effect together? Then nobody else is served between them.
     pub is_unit: bool,
+    /// Has its call waited for keys already? Then those who monitor have seen it.
+    pub is_noted: bool,
     /// The client whose watched keys are looked at before anything is run or lent: the job is stale if one has changed.
     /// What it watches is locked for reading, too, so that nobody who changes it is half done. None: 0.
     pub watcher: u64,
@@ -301,6 +303,7 @@ impl Batch {
             put_off,
             may_be_turned_away: false,
             is_unit: false,
+            is_noted: false,
             watcher: 0,
         });
     }

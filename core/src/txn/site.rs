@@ -4,6 +4,7 @@
 //! lock table, so what does not conflict never waits, and a shard without locks pays one check.
 
 mod long;
+mod noted;
 mod parked;
 mod slow;
 
@@ -16,7 +17,7 @@ use crate::commands::within::{Here, Unfinished};
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::watched::noted;
 use crate::keyspace::{KeyHash, Shard};
-use crate::observe::Watch;
+use crate::observe::{Monitored, Watch};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
@@ -66,6 +67,8 @@ pub struct Site {
     pub lock_waits: u64,
     /// Counts and durations of commands.
     pub watch: Watch,
+    /// What is noted for those who monitor, while there are any.
+    pub monitored: Option<Box<Monitored>>,
     /// Where the replies of the calls of the last transaction end that ran over lent data.
     pub unit_ends: Vec<Mark>,
 }
@@ -95,6 +98,7 @@ impl Site {
             errors: ErrorCounts::default(),
             lock_waits: 0,
             watch: Watch::default(),
+            monitored: None,
             unit_ends: Vec::new(),
         }
     }
@@ -189,6 +193,9 @@ impl Site {
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
+        if self.monitored.is_some() && tally.put_off.is_none() {
+            self.note_monitored(call, args);
+        }
         if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
             self.note_gone(call, args);
         }
@@ -202,12 +209,18 @@ impl Site {
     #[inline]
     pub fn begin_unit(&mut self) {
         self.is_in_unit = true;
+        if let Some(monitored) = &mut self.monitored {
+            monitored.begin_unit();
+        }
     }
 
     /// They were run.
     #[inline]
     pub fn end_unit(&mut self, now: Millis) {
         self.is_in_unit = false;
+        if let Some(monitored) = &mut self.monitored {
+            monitored.end_unit(self.watch.last());
+        }
         self.serve_beside(now, self.acting);
     }
 
@@ -629,6 +642,7 @@ fn run_unit(
     let mut context = context_of(shard, &home.rules, now, call);
     context.here = Here::Lent(&lent);
     context.watch = Some(&mut home.watch);
+    context.monitored = home.monitored.as_deref_mut();
     context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
     let tally = run_in(&mut context, call, args, out);
     home.unit_ends = std::mem::take(&mut context.unit_ends);
@@ -660,6 +674,7 @@ impl Workbench {
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
     ) -> (Tally, Tried) {
+        let mark = home.begin_noting(call, args);
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
         let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let is_watched = legs.iter().any(|batch| batch.is_watched);
@@ -688,6 +703,8 @@ impl Workbench {
             "every entry on the workbench belongs to somebody"
         );
         home.tally(tally);
+        // Who may block was noted when it began to.
+        home.end_noting(mark, call, args, &tally, may_block && !is_unit);
         home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
         home.shard.adopt_buried(&mut self.shard);
         debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");

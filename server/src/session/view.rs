@@ -29,6 +29,7 @@ impl Session {
     pub fn flags(&self) -> String {
         let facts = &self.facts;
         let all = [
+            ('O', self.is_monitor),
             ('b', self.is_blocked()),
             ('P', self.subscriptions.is_some()),
             ('x', self.multi.is_some()),
