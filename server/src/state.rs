@@ -26,13 +26,14 @@ use crate::seat::Seat;
 use crate::session::output::RoomRule;
 use crate::session::{Closing, Parsed, Pending, Session};
 use crate::statistics::Statistics;
+use crate::tracking::Trackings;
 use crate::tuning::Tuning;
 use ringkey_core::command::Names;
 use ringkey_core::commands::Hold;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::Span;
-use ringkey_core::settings::Settings;
+use ringkey_core::settings::{Setting, Settings};
 use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Step};
@@ -75,6 +76,10 @@ pub struct Process {
     main_memory: AtomicI64,
     clients: AtomicU64,
     log_entries: [AtomicU64; 3],
+    /// How many clients are to hear of stale keys.
+    pub tracking_clients: AtomicU64,
+    /// How many keys the shards remember for them.
+    pub tracked_keys: AtomicI64,
 }
 
 /// 64 bits of a text, other ones for each index, the same in every version of this program.
@@ -112,6 +117,8 @@ impl Process {
             main_memory: AtomicI64::new(0),
             clients: AtomicU64::new(0),
             log_entries: Default::default(),
+            tracking_clients: AtomicU64::new(0),
+            tracked_keys: AtomicI64::new(0),
         }
     }
 
@@ -292,6 +299,8 @@ pub struct State {
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// How many clients watch keys.
     pub watching: usize,
+    /// Clients that are to hear of stale keys.
+    pub tracking: Trackings,
     /// What scripts hold for long.
     pub holds: Holds,
     /// The data of all shards, while one script after the other runs over it.
@@ -433,6 +442,7 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             watching: 0,
+            tracking: Trackings::default(),
             holds: Holds::default(),
             holding: None,
             blocked: HashMap::new(),
@@ -490,6 +500,7 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if let Some(mut session) = self.sessions[index as usize].take() {
             self.end_watching(&mut session);
+            self.forget_tracking(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
@@ -639,6 +650,9 @@ impl State {
                 self.answer_in_turn((from != self.me.index()).then_some(from), ticket, question);
             }
             Notice::Answer { ticket, answer } => self.take_answer(from, ticket, answer),
+            Notice::Stale(news) => self.heed_news(&news),
+            Notice::Redirected(redirected) => self.heed_redirected(from, *redirected),
+            Notice::RedirectGone { client, target } => self.redirect_is_broken(client, target),
         }
     }
 
@@ -661,6 +675,16 @@ impl State {
 
     /// Works until nothing more can be done without hearing from elsewhere.
     pub fn settle(&mut self) {
+        self.work();
+        self.tell_stale();
+    }
+
+    /// Has every batch that has come home been looked at?
+    pub fn are_all_home(&self) -> bool {
+        self.homecoming.is_empty()
+    }
+
+    fn work(&mut self) {
         loop {
             if self.outgoing[self.me.index()].is_some() {
                 self.flush_own();
@@ -692,6 +716,7 @@ impl State {
     /// Is there something to do without hearing from anybody?
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty()
+            || self.tracking.is_over
             || !self.later.is_empty()
             || self.site.has_slow()
             || !self.dirty.is_empty()
@@ -716,6 +741,9 @@ impl State {
     // Batches travel between cores as pointers and are reused.
     #[allow(clippy::vec_box)]
     pub(crate) fn send_done(&mut self, mut done: Vec<Box<Batch>>) {
+        if self.site.shard.tracked.has_news() {
+            self.post_news();
+        }
         loop {
             done.drain(..).for_each(|batch| self.send_home(batch));
             let Some(owner) = self.admitted.pop_front() else { break };
@@ -782,6 +810,7 @@ impl State {
 
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
+        self.tell_before(index);
         let Some(mut session) = self.sessions[index as usize].take() else { return };
         // A transaction is carried out to its end, whether its client is there or not.
         let goes_on = session.closing != Closing::Now || session.is_executing();
@@ -896,6 +925,7 @@ impl State {
         }
         self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
         self.follow_client_limit();
+        self.site.shard.tracked.tells_flush = self.me.0 == 0 || self.settings.int(Setting::CorePorts) != 0;
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;

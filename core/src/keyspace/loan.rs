@@ -7,6 +7,7 @@
 use super::database::Database;
 use super::dict::Remains;
 use super::shard::{Shard, Stats};
+use super::tracked::Tracked;
 use super::waiting::{Filled, Waiting};
 use super::watched::Watched;
 use crate::units::ShardId;
@@ -22,6 +23,8 @@ pub struct Loan {
     filled: Vec<Filled>,
     /// Who watches these keys.
     watched: Watched,
+    /// Who has read them.
+    tracked: Tracked,
     /// What is left of what was flushed meanwhile.
     remains: VecDeque<Remains>,
 }
@@ -44,6 +47,7 @@ impl Shard {
             is_waited_for: !self.waiting.is_empty(),
             filled: Vec::new(),
             watched: std::mem::take(&mut self.watched),
+            tracked: self.tracked.lend(),
             remains: VecDeque::new(),
         }
     }
@@ -52,11 +56,12 @@ impl Shard {
     pub fn take_back(&mut self, loan: Loan) {
         assert!(self.is_lent, "only what was lent comes back");
         self.is_lent = false;
-        let Loan { databases, filled, watched, remains, .. } = loan;
+        let Loan { databases, filled, watched, tracked, remains, .. } = loan;
         self.vacant = std::mem::replace(&mut self.databases, databases);
         debug_assert!(self.vacant.iter().all(Database::is_empty), "nothing was put where the data was away");
         debug_assert_eq!(self.watched.clients(), 0, "nobody begins to watch what is away");
         self.watched = watched;
+        self.tracked.take_back(tracked);
         std::mem::take(&mut self.late_forgets).into_iter().for_each(|client| self.watched.forget(client));
         self.remains.extend(remains);
         for Filled { db, key, .. } in filled {
@@ -83,6 +88,7 @@ impl Shard {
         self.databases = loan.databases;
         self.remains = loan.remains;
         self.watched = loan.watched;
+        self.tracked = loan.tracked;
         self.waiting = if loan.is_waited_for { Waiting::noting() } else { Waiting::default() };
         self.journaling = host.journaling;
         self.active_expire = host.active_expire;
@@ -97,6 +103,7 @@ impl Shard {
             is_waited_for: false,
             filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
             watched: std::mem::take(&mut self.watched),
+            tracked: std::mem::take(&mut self.tracked),
             remains: std::mem::take(&mut self.remains),
         };
         (loan, std::mem::take(&mut self.stats))

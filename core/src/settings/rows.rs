@@ -138,7 +138,7 @@ table! {
     LuaEnableInsecureApi "lua-enable-insecure-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents).not_yet(MESSAGES);
-    TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000").not_yet(MESSAGES);
+    TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000");
     ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no");
 
     // The process and its cores.

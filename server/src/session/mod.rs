@@ -17,6 +17,7 @@ use crate::mailbox::letter::{Answer, NewConnection};
 use crate::migrate::Migrating;
 use crate::multi::Multi;
 use crate::observe::calls::Tracked;
+use crate::tracking::Tracking;
 use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
@@ -25,7 +26,7 @@ use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::request::ProtocolError;
 use ringkey_core::resp::{Protocol, ReplyBuffer, Request, RequestParser, Span};
 use ringkey_core::txn::flight::Flight;
-use ringkey_core::units::{DbIndex, Millis};
+use ringkey_core::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
@@ -211,6 +212,10 @@ pub struct Session {
     pub output: Output,
     /// The keys it watches.
     pub watching: Option<Box<Watching>>,
+    /// What it is to hear of keys that become stale.
+    pub tracking: Option<Box<Tracking>>,
+    /// Its core, if what it reads is to be remembered.
+    pub tracker: Option<ShardId>,
     /// What of it blocking commands took out of the data set.
     pub returnable: Vec<Returnable>,
     /// Is a receive operation under way?
@@ -303,6 +308,8 @@ impl Session {
             spans: Vec::new(),
             output: Output::default(),
             watching: None,
+            tracking: None,
+            tracker: None,
             returnable: Vec::new(),
             is_receiving: false,
             is_direct: false,
@@ -392,6 +399,7 @@ impl Session {
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
             + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.held_bytes())
             + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())
             + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }

@@ -67,7 +67,8 @@ pub fn clients(text: &mut String, state: &State, samples: &[Sample]) {
         "client_recent_max_output_buffer": samples.iter().map(|s| s.clients.largest_output).max().unwrap_or(0),
     );
     fields!(text, "blocked_clients": total(samples, |s| s.blocked as u64));
-    zeros(text, &["tracking_clients", "pubsub_clients"]);
+    fields!(text, "tracking_clients": total(samples, |s| s.tracking as u64));
+    zeros(text, &["pubsub_clients"]);
     fields!(text, "watching_clients": total(samples, |s| s.watching as u64));
     fields!(text, "clients_in_timeout_table": total(samples, |s| s.deadlines as u64));
     fields!(text, "total_watched_keys": total(samples, |s| s.watched_keys as u64));
