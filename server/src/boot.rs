@@ -257,6 +257,7 @@ fn start_cores(
             site.watch = Watch::new(clock::ticks);
             let workbench = Workbench::new(Shard::scratch(databases, hasher, process.seed));
             let mut state = State::new(id, map, site, workbench, mesh, settings, process, clock::now());
+            state.open_pubsub();
             state.listeners = listeners;
             state.aside = aside;
             state.movers = movers;

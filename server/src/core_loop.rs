@@ -338,6 +338,7 @@ impl CoreLoop {
 
     /// `true` if the session is over and nothing of it is left in the kernel.
     fn tend(&mut self, session: &mut Session) -> bool {
+        session.is_pushed = false;
         self.check_limits(session);
         if session.is_deaf && matches!(session.pending, Pending::Paused | Pending::Blocked(_)) {
             // Who does not wait for the end of a pause, or for keys, is not served any more.
@@ -379,6 +380,7 @@ impl CoreLoop {
             if session.pending.is_nothing() {
                 self.state.end_watching(session);
             }
+            session.late = None;
             session.output.abandon();
             listen::shut_down(&session.fd, libc::SHUT_RDWR);
             if session.is_receiving {
@@ -386,7 +388,7 @@ impl CoreLoop {
             }
         }
         if session.is_shut {
-            let is_busy = !session.pending.is_nothing() || session.is_executing();
+            let is_busy = !session.pending.is_nothing() || session.is_executing() || !self.has_left(session);
             return !session.is_receiving && !session.output.is_sending && !is_busy;
         }
         session.output.submit(&mut self.ring, fd, send);
@@ -426,6 +428,15 @@ impl CoreLoop {
         false
     }
 
+    /// Does a client that has gone listen to nothing any more? Some of what it listened to is left in each pass.
+    fn has_left(&mut self, session: &mut Session) -> bool {
+        if session.subscriptions.is_none() || self.state.leave_some(session) {
+            return true;
+        }
+        self.state.later.push_back(Later::Touch(session.index));
+        false
+    }
+
     /// Has a client that is not being served sent more than we care to hold?
     fn has_sent_too_much(&self, session: &Session) -> bool {
         let held = session.input.len() - session.input_start;
@@ -460,7 +471,7 @@ impl CoreLoop {
             session.closing = Closing::Now;
         }
         // As in Valkey a short output is under any limit.
-        let unsent = session.output.unsent();
+        let unsent = session.output.unsent() + session.late.as_ref().map_or(0, |late| late.len());
         let unsent = if unsent <= crate::session::SHORT_OUTPUT_BYTES_MAX { 0 } else { unsent };
         let limit = tuning.output_limit(session.kind);
         let over = |limit: u64| limit != 0 && unsent as u64 > limit;

@@ -197,6 +197,9 @@ impl State {
         while session.next_parsed < session.parsed.len() {
             let parsed = session.parsed[session.next_parsed];
             let done = self.execute(session, &parsed, input);
+            if !self.late_pushes.is_empty() || session.late.is_some() {
+                self.push_late(session);
+            }
             if done == Done::Stop {
                 return Done::Stop;
             }
@@ -252,6 +255,9 @@ impl State {
             self.hold_back(session);
             return Done::Stop;
         }
+        if matches!(row.run, Run::Admin(Admin::Publish | Admin::SPublish)) {
+            return self.publish_all(session, input);
+        }
         if matches!(row.run, Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard)) {
             return self.transact(session, parsed, row);
         }
@@ -297,10 +303,12 @@ impl State {
         if !session.is_authenticated && !self.names.find(args).is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
             return Err(CommandError::NoAuth);
         }
-        match row {
-            Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => Ok(row),
-            _ => self.names.resolve(args),
-        }
+        let row = match row {
+            Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) && !row.is_missing() => row,
+            _ => self.names.resolve(args)?,
+        };
+        session.check_listening(row)?;
+        Ok(row)
     }
 
     /// Answers a request with an error and moves behind it; a transaction under way is lost by that.

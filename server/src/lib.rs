@@ -27,6 +27,7 @@ pub mod multi;
 pub mod nodes_file;
 pub mod observe;
 pub mod process;
+pub mod pubsub;
 pub mod reactor;
 pub mod rounds;
 pub mod script;

@@ -20,6 +20,7 @@ use crate::migrate::movers::Movers;
 use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
+use crate::pubsub::Pubsub;
 use crate::rounds::Rounds;
 use crate::script::registry::Registry;
 use crate::seat::Seat;
@@ -30,9 +31,10 @@ use crate::tracking::Trackings;
 use crate::tuning::Tuning;
 use ringkey_core::command::Names;
 use ringkey_core::commands::Hold;
+use ringkey_core::keyspace::events::EventClass;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
-use ringkey_core::resp::Span;
+use ringkey_core::resp::{ReplyBuffer, Span};
 use ringkey_core::settings::{Setting, Settings};
 use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
@@ -301,6 +303,12 @@ pub struct State {
     pub watching: usize,
     /// Clients that are to hear of stale keys.
     pub tracking: Trackings,
+    /// Who listens to which channels.
+    pub pubsub: Pubsub,
+    /// May anybody hear of keyspace events?
+    pub hears_events: bool,
+    /// What was pushed to clients that are calling, by their places in the table.
+    pub late_pushes: Vec<(u32, ReplyBuffer)>,
     /// What scripts hold for long.
     pub holds: Holds,
     /// The data of all shards, while one script after the other runs over it.
@@ -340,6 +348,8 @@ pub enum Later {
     Script(u32),
     /// The next piece of the long reply for which this owner has the lock.
     Source(Owner),
+    /// Something more is to be done for the session at this place.
+    Touch(u32),
     /// An order of this core's own client, which the other cores are to hear of before this one is busy with it.
     Debug {
         /// The ticket of the answer.
@@ -443,6 +453,9 @@ impl State {
             after_eviction: Vec::new(),
             watching: 0,
             tracking: Trackings::default(),
+            pubsub: Pubsub::default(),
+            hears_events: false,
+            late_pushes: Vec::new(),
             holds: Holds::default(),
             holding: None,
             blocked: HashMap::new(),
@@ -653,6 +666,10 @@ impl State {
             Notice::Stale(news) => self.heed_news(&news),
             Notice::Redirected(redirected) => self.heed_redirected(from, *redirected),
             Notice::RedirectGone { client, target } => self.redirect_is_broken(client, target),
+            Notice::Listen { number, changes } => self.heed_listening(from, number, &changes),
+            Notice::Heard(number) => self.was_heard(from, number),
+            Notice::Messages(messages) => self.take_messages(from, &messages),
+            Notice::Receipts(receipts) => self.take_receipts(receipts),
         }
     }
 
@@ -794,6 +811,7 @@ impl State {
 
     /// Posts what this pass has for other cores.
     pub fn post_outgoing(&mut self) {
+        self.post_messages();
         for to in 0..self.mesh.count() {
             if to == self.me.index() {
                 continue;
@@ -927,6 +945,7 @@ impl State {
         self.follow_client_limit();
         self.site.shard.tracked.tells_flush = self.me.0 == 0 || self.settings.int(Setting::CorePorts) != 0;
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
+        self.site.shard.events.wanted = if self.hears_events { self.tuning.key_events } else { EventClass::default() };
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
         let observed = &self.tuning.observed;
         self.site.watch.set(observed.slow_ticks(), observed.tracks);

@@ -4,6 +4,7 @@ use crate::admin::client::ClientKind;
 use ringkey_core::access::AccessRule;
 use ringkey_core::command::Names;
 use ringkey_core::commands::{Hold, Rules};
+use ringkey_core::keyspace::events::EventClass;
 use ringkey_core::keyspace::shard::LazyFree;
 use ringkey_core::settings::{OutputLimit, Setting, Settings};
 use ringkey_core::value::Limits;
@@ -24,6 +25,13 @@ fn client_memory_max(settings: &Settings) -> usize {
         bytes => bytes as usize,
     };
     bytes.max(CLIENT_MEMORY_MIN)
+}
+
+/// The events that are told, if it is said where.
+fn key_events(settings: &Settings) -> EventClass {
+    let events = EventClass::parse(settings.text(Setting::NotifyKeyspaceEvents)).unwrap_or_default();
+    let places = EventClass::KEYSPACE.with(EventClass::KEYEVENT);
+    if events.has(places) { events } else { EventClass::default() }
 }
 
 /// Settings as the data path needs them.
@@ -47,6 +55,8 @@ pub struct Tuning {
     pub clients_max: u32,
     /// `hz`: how often periodic work is done, per second.
     pub hz: i64,
+    /// `notify-keyspace-events`; none if it does not say where events are told.
+    pub key_events: EventClass,
     /// What of calls is remembered.
     pub observed: Observed,
 }
@@ -108,6 +118,7 @@ impl Tuning {
             idle_timeout_s: settings.int(Setting::Timeout),
             clients_max: settings.int(Setting::MaxClients).clamp(1, i64::from(u32::MAX)) as u32,
             hz: settings.int(Setting::Hz).clamp(1, 500),
+            key_events: key_events(settings),
             observed: Observed::new(settings),
         }
     }

@@ -14,6 +14,13 @@ pub fn ping(session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> 
     if args.len() > 2 {
         return Err(CommandError::Arity("ping".into()));
     }
+    if session.protocol == Protocol::Resp2 && session.kind == client::ClientKind::Pubsub {
+        let mut reply = Reply::new(&mut session.output.pending, session.protocol);
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(args.iter_from(1).next().unwrap_or_default());
+        return Ok(());
+    }
     let mut reply = Reply::new(&mut session.output.pending, session.protocol);
     match args.len() {
         1 => reply.simple("PONG"),
@@ -158,6 +165,7 @@ pub fn reset(state: &mut State, session: &mut Session) -> Result<(), CommandErro
     state.end_watching(session);
     state.discard(session);
     state.end_tracking(session);
+    state.leave_all(session);
     session.protocol = Protocol::Resp2;
     session.db = DbIndex(0);
     session.is_authenticated = !state.tuning.needs_password;

@@ -29,6 +29,7 @@ use ringkey_core::command::{Admin, Names, docs};
 use ringkey_core::observe::LogKind;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What a session does with the answers it waits for.
 pub enum Then {
@@ -63,6 +64,10 @@ pub enum Then {
     Text,
     /// A name as a string, or a refusal.
     Name,
+    /// PUBSUB CHANNELS or SHARDCHANNELS.
+    Channels,
+    /// PUBSUB NUMSUB or SHARDNUMSUB of these.
+    Listeners(Arc<Vec<Vec<u8>>>),
     /// A subcommand of COMMANDLOG or SLOWLOG.
     CommandLog(LogKind, command_log::LogOrder),
     /// CLIENT TRACKING, which needs to know if there is a client to be redirected to.
@@ -129,6 +134,20 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         | Admin::ClusterSetConfigEpoch
         | Admin::ClusterShards
         | Admin::ClusterSlots => cluster::carry_out(state, session, admin, args),
+        Admin::Subscribe
+        | Admin::PSubscribe
+        | Admin::SSubscribe
+        | Admin::Unsubscribe
+        | Admin::PUnsubscribe
+        | Admin::SUnsubscribe
+        | Admin::Publish
+        | Admin::SPublish
+        | Admin::PubsubChannels
+        | Admin::PubsubHelp
+        | Admin::PubsubNumPat
+        | Admin::PubsubNumSub
+        | Admin::PubsubShardChannels
+        | Admin::PubsubShardNumSub => crate::pubsub::carry_out(state, session, admin, args),
         Admin::Time => server::time(session),
         Admin::Lolwut => lolwut::lolwut(state, session, args),
         Admin::ClientId
@@ -317,6 +336,8 @@ impl State {
                 Ok(()) => return,
                 Err(error) => Answer::Refused(error),
             },
+            Question::Channels(kind, pattern) => crate::pubsub::commands::channels(self, kind, pattern.as_deref()),
+            Question::CountListeners(kind, names) => crate::pubsub::commands::listeners(self, kind, &names),
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
             Question::Latency(order) => latency::answer(self, &order),
             Question::Source(owner, order) => return self.heed_source_order(owner, order),
@@ -407,6 +428,8 @@ impl State {
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
             Then::ClientGroups => debug::write_groups(session, answers),
             Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
+            Then::Channels => crate::pubsub::commands::write_channels(session, answers),
+            Then::Listeners(names) => crate::pubsub::commands::write_listeners(session, &names, &answers),
             Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
             Then::Redirect(wanted) => {

@@ -10,9 +10,11 @@ use crate::blocking::Ending;
 use crate::listen::Ends;
 use crate::long_reply::{Part, SourceOrder};
 use crate::migrate::target::Errand;
+use crate::pubsub::publish::{Messages, Receipt};
+use crate::pubsub::tables::{Change, Kind};
 use crate::tracking::deliver::{News, Redirected};
 use crate::tracking::setup::Follow;
-use ringkey_cluster::{Change, Node};
+use ringkey_cluster::{Change as NodeChange, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
 use ringkey_core::observe::{CommandReport, LatencyEvents, LogEntry, LogKind};
@@ -60,6 +62,19 @@ pub enum Notice {
         /// The answer.
         answer: Answer,
     },
+    /// What clients of the sender listen to from now on. It waits to hear that this is known.
+    Listen {
+        /// The number of the announcement.
+        number: u64,
+        /// What has changed, in its order.
+        changes: Arc<[Change]>,
+    },
+    /// The announcement of this number is known, and all before it.
+    Heard(u64),
+    /// Messages for the receiver's clients.
+    Messages(Box<Messages>),
+    /// How many clients have got messages.
+    Receipts(Vec<Receipt>),
 }
 
 /// A connection on its way to the core that will serve it.
@@ -116,9 +131,13 @@ pub enum Question {
     /// Adopt this node of the cluster from now on.
     Node(Arc<Node>),
     /// Change the node: only core 0 decides.
-    ChangeNode(Arc<Change>),
+    ChangeNode(Arc<NodeChange>),
     /// Change the libraries of functions by running code: core 0 sees to it.
     ChangeLibraries(LibraryOrder),
+    /// The channels of a kind that clients of the core listen to, or those that match a pattern.
+    Channels(Kind, Option<Vec<u8>>),
+    /// How many clients of the core listen to each of these channels.
+    CountListeners(Kind, Arc<Vec<Vec<u8>>>),
     /// Tell or forget remarkable calls.
     CommandLog(LogKind, LogOrder),
     /// Tell or forget latency events, or tell durations of commands.
@@ -262,6 +281,8 @@ pub enum Answer {
     Sample(Box<crate::admin::info::Sample>),
     /// A page of what was asked of its sessions.
     Clients(Box<Page>),
+    /// Numbers, in the order of what was asked.
+    Counts(Vec<u64>),
     /// A number of things done.
     Count(u64),
     /// A page of a scan: the keys, and where to go on in this shard.

@@ -17,6 +17,8 @@ use crate::mailbox::letter::{Answer, NewConnection};
 use crate::migrate::Migrating;
 use crate::multi::Multi;
 use crate::observe::calls::Tracked;
+use crate::pubsub::publish::Publishing;
+use crate::pubsub::{Subscribing, Subscriptions};
 use crate::tracking::Tracking;
 use big::BigArgument;
 use output::Output;
@@ -81,6 +83,10 @@ pub enum Pending {
     Paused,
     /// Keys that have nothing for it, or the news whether they have.
     Blocked(Box<Blocked>),
+    /// All cores, which are to hear what it listens to.
+    Subscribing(Box<Subscribing>),
+    /// The cores of those who get its messages.
+    Publishing(Box<Publishing>),
     /// Another server, to which keys are brought (MIGRATE), or the shards of these keys.
     Migrating(Box<Migrating>),
 }
@@ -216,6 +222,12 @@ pub struct Session {
     pub tracking: Option<Box<Tracking>>,
     /// Its core, if what it reads is to be remembered.
     pub tracker: Option<ShardId>,
+    /// What it listens to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What was pushed while a reply was under way, and stands behind it.
+    pub late: Option<Box<ReplyBuffer>>,
+    /// Is it noted that something was pushed?
+    pub is_pushed: bool,
     /// What of it blocking commands took out of the data set.
     pub returnable: Vec<Returnable>,
     /// Is a receive operation under way?
@@ -310,6 +322,9 @@ impl Session {
             watching: None,
             tracking: None,
             tracker: None,
+            subscriptions: None,
+            late: None,
+            is_pushed: false,
             returnable: Vec::new(),
             is_receiving: false,
             is_direct: false,
@@ -400,6 +415,8 @@ impl Session {
             + self.output.held_bytes()
             + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
             + self.tracking.as_ref().map_or(0, |tracking| tracking.held_bytes())
+            + self.subscriptions.as_ref().map_or(0, |own| own.held_bytes())
+            + self.late.as_ref().map_or(0, |late| late.len())
             + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())
             + if let Pending::Clients(walk) = &self.pending { walk.held_bytes() } else { 0 }
     }

@@ -1,6 +1,7 @@
 //! How CLIENT LIST shows a session.
 
 use super::{Closing, Pending, SHORT_OUTPUT_BYTES_MAX, Session};
+use crate::pubsub::tables::Kind;
 use crate::tracking::Mode;
 use ringkey_core::resp::Protocol;
 use ringkey_core::units::Millis;
@@ -61,6 +62,10 @@ impl Session {
     }
 
     /// How many calls it has queued; -1 if it has never begun a transaction.
+    fn listens_to(&self, kind: Kind) -> usize {
+        self.subscriptions.as_ref().map_or(0, |own| own.len(kind))
+    }
+
     fn queued(&self) -> i64 {
         let none = if self.facts.has_used_multi { 0 } else { -1 };
         self.multi.as_ref().map_or(none, |multi| multi.len() as i64)
@@ -77,7 +82,7 @@ impl Session {
         let mut line = String::with_capacity(384);
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub=0 psub=0 ssub=0 multi={} watch={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
              user=default redir={} resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
             self.id,
@@ -90,6 +95,9 @@ impl Session {
             self.flags(),
             self.capabilities(),
             self.db.0,
+            self.listens_to(Kind::Channel),
+            self.listens_to(Kind::Pattern),
+            self.listens_to(Kind::Shard),
             self.queued(),
             self.watching.as_ref().map_or(0, |watching| watching.keys()),
             self.query_bytes().saturating_sub(words),

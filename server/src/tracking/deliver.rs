@@ -15,7 +15,6 @@ use crate::session::{Closing, Pending, Session};
 use crate::state::State;
 use ringkey_core::keyspace::tracked::Stale;
 use ringkey_core::resp::{Protocol, Reply};
-use ringkey_core::settings::Setting;
 use ringkey_core::units::ShardId;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;

@@ -140,10 +140,6 @@ pub fn tracking(state: &mut State, session: &mut Session, args: &Args<'_>) -> Re
     wanted.is_on = match args.get(2).to_ascii_lowercase().as_slice() {
         b"on" => true,
         b"off" => false,
-        _ if wanted.redirect.is_some() => {
-            // Whether there is such a client would be said first, but nobody looks for one in vain.
-            return Err(CommandError::Syntax);
-        }
         _ => return Err(CommandError::Syntax),
     };
     match wanted.redirect {
@@ -301,7 +297,8 @@ impl State {
         let tracker = Tracker { core: self.me, client: session.id };
         let prefixes = tracking.prefixes.into_iter().collect();
         let follow = Follow { tracker, prefixes, follows: false };
-        for core in (0..self.mesh.count()).filter(|core| *core != self.me.index()) {
+        let me = self.me.index();
+        for core in (0..self.mesh.count()).filter(|core| *core != me) {
             self.ask(core, NOBODY, Question::Follow(follow.clone()));
         }
         self.follow(&follow);

@@ -1,13 +1,14 @@
 //! Rows of the commands for channels and subscriptions.
 
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::row::{Acl, Argument, Command, Flags, Group};
+use crate::command::row::{Acl, Admin, Argument, Command, Flags, Group, Run};
 
 /// The rows, by name.
 pub static ROWS: &[Command] = &[
     Command {
         id: 254,
         name: "psubscribe",
+        run: Run::Admin(Admin::PSubscribe),
         arity: -2,
         flags: Flags::PUBSUB.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -21,6 +22,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 257,
         name: "publish",
+        run: Run::Admin(Admin::Publish),
         arity: 3,
         flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE).with(Flags::FAST),
         acl: Acl::PUBSUB.with(Acl::FAST),
@@ -34,6 +36,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 258,
         name: "pubsub",
+        run: Run::Container,
         arity: -2,
         acl: Acl::SLOW,
         group: Group::Pubsub,
@@ -44,6 +47,7 @@ pub static ROWS: &[Command] = &[
             Command {
                 id: 259,
                 name: "pubsub|channels",
+                run: Run::Admin(Admin::PubsubChannels),
                 arity: -2,
                 flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE),
                 acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -57,6 +61,7 @@ pub static ROWS: &[Command] = &[
             Command {
                 id: 260,
                 name: "pubsub|help",
+                run: Run::Admin(Admin::PubsubHelp),
                 arity: 2,
                 flags: Flags::LOADING.with(Flags::STALE),
                 acl: Acl::SLOW,
@@ -69,6 +74,7 @@ pub static ROWS: &[Command] = &[
             Command {
                 id: 261,
                 name: "pubsub|numpat",
+                run: Run::Admin(Admin::PubsubNumPat),
                 arity: 2,
                 flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE),
                 acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -81,6 +87,7 @@ pub static ROWS: &[Command] = &[
             Command {
                 id: 262,
                 name: "pubsub|numsub",
+                run: Run::Admin(Admin::PubsubNumSub),
                 arity: -2,
                 flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE),
                 acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -94,6 +101,7 @@ pub static ROWS: &[Command] = &[
             Command {
                 id: 263,
                 name: "pubsub|shardchannels",
+                run: Run::Admin(Admin::PubsubShardChannels),
                 arity: -2,
                 flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE),
                 acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -107,6 +115,7 @@ pub static ROWS: &[Command] = &[
             Command {
                 id: 264,
                 name: "pubsub|shardnumsub",
+                run: Run::Admin(Admin::PubsubShardNumSub),
                 arity: -2,
                 flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE),
                 acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -123,6 +132,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 265,
         name: "punsubscribe",
+        run: Run::Admin(Admin::PUnsubscribe),
         arity: -1,
         flags: Flags::PUBSUB.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -136,6 +146,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 319,
         name: "spublish",
+        run: Run::Admin(Admin::SPublish),
         arity: 3,
         flags: Flags::PUBSUB.with(Flags::LOADING).with(Flags::STALE).with(Flags::FAST),
         acl: Acl::PUBSUB.with(Acl::FAST),
@@ -150,6 +161,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 323,
         name: "ssubscribe",
+        run: Run::Admin(Admin::SSubscribe),
         arity: -2,
         flags: Flags::PUBSUB.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -164,6 +176,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 325,
         name: "subscribe",
+        run: Run::Admin(Admin::Subscribe),
         arity: -2,
         flags: Flags::PUBSUB.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -177,6 +190,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 329,
         name: "sunsubscribe",
+        run: Run::Admin(Admin::SUnsubscribe),
         arity: -1,
         flags: Flags::PUBSUB.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::PUBSUB.with(Acl::SLOW),
@@ -191,6 +205,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 337,
         name: "unsubscribe",
+        run: Run::Admin(Admin::Unsubscribe),
         arity: -1,
         flags: Flags::PUBSUB.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::PUBSUB.with(Acl::SLOW),

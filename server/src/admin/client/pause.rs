@@ -74,7 +74,10 @@ fn is_under_way(session: &Session) -> bool {
         Pending::Answers(_) => session.last_command.is_some_and(|row| row.flags.has(Flags::WRITE)),
         // Who waits takes nothing while nothing is written, and is not tried before the end of the pause.
         Pending::Blocked(blocked) => !blocked.is_waiting(),
-        Pending::Nothing | Pending::Clients(_) | Pending::LongReply(_) | Pending::Paused => false,
+        Pending::Publishing(_) => true,
+        Pending::Nothing | Pending::Clients(_) | Pending::LongReply(_) | Pending::Paused | Pending::Subscribing(_) => {
+            false
+        }
     }
 }
 

@@ -269,6 +269,7 @@ impl State {
             Some(Later::Piece(ticket)) => go_on(self, ticket),
             Some(Later::Source(owner)) => self.write_piece(owner),
             Some(Later::Script(index)) => self.go_on_with_script(index),
+            Some(Later::Touch(index)) => self.dirty.push(index),
             Some(Later::Debug { ticket, order }) => {
                 let answer = crate::admin::debug::carry_out(self, &order);
                 self.reply_to(None, ticket, answer);

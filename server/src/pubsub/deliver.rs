@@ -1,0 +1,181 @@
+//! What reaches a client that has not asked: messages, and whatever else is pushed.
+//!
+//! It stands behind what the client is owed, never in the midst of a reply. Where a reply is under way, or the client itself is calling,
+//! it waits until that reply is complete.
+
+use super::tables::{Kind, hash_of};
+use crate::session::{Pending, Session};
+use crate::state::State;
+use bytes::Bytes;
+use ringkey_core::limits::SHARED_VALUE_BYTES_MIN;
+use ringkey_core::resp::reply::Mark;
+use ringkey_core::resp::{Protocol, Reply, ReplyBuffer};
+
+/// A message as it is written to those who listen.
+struct Frame {
+    /// As RESP3 has it; RESP2 differs in the first byte.
+    bytes: Vec<u8>,
+    /// The same in both protocols to be shared, if it is large.
+    shared: Option<[Bytes; 2]>,
+}
+
+impl Frame {
+    fn new(words: &[&[u8]]) -> Self {
+        let mut out = ReplyBuffer::default();
+        out.bytes.reserve(words.iter().map(|word| word.len() + 16).sum::<usize>() + 8);
+        let mut reply = Reply::new(&mut out, Protocol::Resp3);
+        reply.push(words.len());
+        words.iter().for_each(|word| reply.bulk(word));
+        let bytes = out.to_vec();
+        let shared = (bytes.len() >= SHARED_VALUE_BYTES_MIN).then(|| {
+            let mut old = bytes.clone();
+            old[0] = b'*';
+            [Bytes::from(old), Bytes::from(bytes.clone())]
+        });
+        Self { bytes, shared }
+    }
+
+    #[inline]
+    fn write(&self, out: &mut ReplyBuffer, protocol: Protocol) {
+        if let Some([old, new]) = &self.shared {
+            return out.push_shared(if protocol == Protocol::Resp3 { new.clone() } else { old.clone() });
+        }
+        let at = out.bytes.len();
+        out.bytes.extend_from_slice(&self.bytes);
+        if protocol == Protocol::Resp2 {
+            out.bytes[at] = b'*';
+        }
+    }
+}
+
+/// Is a part of its reply written and a part not?
+fn is_mid_reply(session: &Session) -> bool {
+    session.is_executing()
+        || matches!(session.pending, Pending::LongReply(_) | Pending::Clients(_) | Pending::Publishing(_))
+}
+
+/// Those to whom something is pushed.
+struct Targets<'a> {
+    sessions: &'a mut [Option<Box<Session>>],
+    dirty: &'a mut Vec<u32>,
+    late: &'a mut Vec<(u32, ReplyBuffer)>,
+}
+
+impl Targets<'_> {
+    /// `write` writes one push message, which RESP2 has as an array.
+    #[inline]
+    fn push(&mut self, index: u32, write: impl FnOnce(&mut Reply<'_>)) {
+        match self.sessions.get_mut(index as usize) {
+            Some(Some(session)) if session.is_open() => {
+                if is_mid_reply(session) || session.late.is_some() {
+                    let late = session.late.get_or_insert_default();
+                    write(&mut Reply::new(late, session.protocol));
+                } else {
+                    write(&mut Reply::new(&mut session.output.pending, session.protocol));
+                }
+                note_pushed(self.dirty, session);
+            }
+            Some(None) => {
+                let mut bytes = ReplyBuffer::default();
+                write(&mut Reply::new(&mut bytes, Protocol::Resp3));
+                self.late.push((index, bytes));
+            }
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn push_frame(&mut self, index: u32, frame: &Frame) {
+        self.push(index, |reply| {
+            let protocol = reply.protocol();
+            frame.write(reply.buffer(), protocol);
+        });
+    }
+}
+
+impl Session {
+    /// Puts what was pushed meanwhile behind the reply, if that is complete.
+    #[cold]
+    pub fn take_late(&mut self) {
+        if !is_mid_reply(self)
+            && let Some(late) = self.late.take()
+        {
+            self.output.pending.append_range(&late, Mark::default(), late.mark());
+        }
+    }
+}
+
+impl State {
+    fn targets(&mut self) -> Targets<'_> {
+        Targets { sessions: &mut self.sessions, dirty: &mut self.dirty, late: &mut self.late_pushes }
+    }
+
+    /// Writes one push message, or one line, to the client at `index`, which has not asked for it.
+    pub fn push_to(&mut self, index: u32, write: impl FnOnce(&mut Reply<'_>)) {
+        self.targets().push(index, write);
+    }
+
+    /// The same for bytes that are ready; those of RESP3.
+    pub fn push_bytes_to(&mut self, index: u32, bytes: &[u8]) {
+        self.push_to(index, |reply| {
+            let (at, is_resp3) = (reply.buffer().bytes.len(), reply.is_resp3());
+            reply.buffer().bytes.extend_from_slice(bytes);
+            fit(&mut reply.buffer().bytes[at..], is_resp3);
+        });
+    }
+
+    /// Gives the client that was calling, and is back, what was pushed to it meanwhile.
+    #[cold]
+    pub fn push_late(&mut self, session: &mut Session) {
+        for at in (0..self.late_pushes.len()).rev() {
+            if self.late_pushes[at].0 == session.index {
+                let (_, mut bytes) = self.late_pushes.remove(at);
+                fit(&mut bytes.bytes, session.protocol == Protocol::Resp3);
+                let late = session.late.get_or_insert_default();
+                // The last one was found first.
+                bytes.append_range(late, Mark::default(), late.mark());
+                **late = bytes;
+            }
+        }
+        session.take_late();
+    }
+
+    /// Gives a message to those of this core's clients who listen; how many these are.
+    pub fn deliver_message(&mut self, kind: Kind, channel: &[u8], message: &[u8]) -> i64 {
+        let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
+        let Self { pubsub, sessions, dirty, late_pushes: late, .. } = self;
+        let mut targets = Targets { sessions, dirty, late };
+        let clients = pubsub.tables.clients(kind, hash, channel);
+        let mut count = clients.len() as i64;
+        if !clients.is_empty() {
+            let word: &[u8] = if kind == Kind::Shard { b"smessage" } else { b"message" };
+            let frame = Frame::new(&[word, channel, message]);
+            clients.iter().for_each(|index| targets.push_frame(*index, &frame));
+        }
+        if kind != Kind::Channel || pubsub.tables.patterns.is_empty() {
+            return count;
+        }
+        for pattern in pubsub.tables.patterns.matching(channel) {
+            let here = &pattern.listeners.here;
+            if !here.is_empty() {
+                let frame = Frame::new(&[b"pmessage", &pattern.text, channel, message]);
+                count += here.len() as i64;
+                here.iter().for_each(|index| targets.push_frame(*index, &frame));
+            }
+        }
+        count
+    }
+}
+
+/// What is a push message in RESP3 is an array in RESP2.
+fn fit(bytes: &mut [u8], is_resp3: bool) {
+    if let Some(first @ b'>') = bytes.first_mut().filter(|_| !is_resp3) {
+        *first = b'*';
+    }
+}
+
+fn note_pushed(dirty: &mut Vec<u32>, session: &mut Session) {
+    if !std::mem::replace(&mut session.is_pushed, true) {
+        dirty.push(session.index);
+    }
+}
