@@ -225,6 +225,9 @@ impl State {
             }
             return Done::Next;
         }
+        if session.tracking.is_some() {
+            self.begin_tracked(session, parsed.row);
+        }
         if session.multi.is_some() {
             return self.execute_in_multi(session, parsed, input);
         }
@@ -499,7 +502,7 @@ impl State {
         let mut targets: SmallVec<[ShardId; AHEAD_MAX]> = SmallVec::new();
         let mut rows: SmallVec<[&'static Command; AHEAD_MAX]> = SmallVec::new();
         let mut shards: SmallVec<[ShardId; 8]> = SmallVec::new();
-        let most = if session.reply_mode == ReplyMode::On { AHEAD_MAX } else { 1 };
+        let most = if session.reply_mode == ReplyMode::On && !session.picks() { AHEAD_MAX } else { 1 };
         let first = session.next_parsed;
         let mut owned = 0;
         for at in first..session.parsed.len().min(first + most) {
@@ -923,6 +926,7 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         is_part: false,
         may_put_off: session.reply_mode == ReplyMode::On,
         client: session.id,
+        tracker: session.tracker,
     }
 }
 

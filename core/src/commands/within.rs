@@ -154,7 +154,7 @@ impl Context<'_> {
     pub fn end_unit(&mut self, mut unit: Unit) -> Outcome {
         for Touched { db, key, touch } in std::mem::take(&mut unit.touched) {
             let key = self.shard.key(&key);
-            self.shard.watched.touch(db, &key, touch);
+            self.shard.touch(db, &key, touch, self.client);
         }
         self.shard.events.extend(std::mem::take(&mut unit.events));
         if unit.effects.is_empty() {
@@ -236,7 +236,7 @@ impl Context<'_> {
         if may_be_undone && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
         }
-        let holds_back = may_be_undone && self.shard.watched.is_active();
+        let holds_back = may_be_undone && self.shard.is_heard();
         if holds_back {
             self.shard.watched.hold_back();
         }
@@ -251,6 +251,7 @@ impl Context<'_> {
             None => self.run_here(row, args, unit.protocol, out),
         };
         self.note_touched(row, args, &outcome);
+        self.note_read(row, args);
         if holds_back {
             unit.touched.append(&mut self.shard.watched.take_held());
         }
