@@ -16,17 +16,18 @@ mod touch_tests;
 use crate::access::AccessRule;
 use crate::codec::Codec;
 use crate::command::keys::KeyFlags;
-use crate::command::{Command, Fixed, Handler, Names, Touches};
+use crate::command::{Command, Fixed, Flags, Group, Handler, Names, Touches};
 use crate::keyspace::events::{EventClass, Events};
+use crate::keyspace::tracked::Tracker;
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
-use crate::observe::Watch;
+use crate::observe::{Monitored, Watch};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Reply};
 use crate::script::Scripting;
-use crate::units::{DbIndex, Millis};
+use crate::units::{DbIndex, Millis, ShardId};
 use crate::value::Limits;
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -181,6 +182,8 @@ pub struct Context<'a> {
     pub expiry: Expiry,
     /// The id of the client.
     pub client: u64,
+    /// The core of the client, if it keeps copies of what it reads.
+    pub tracker: Option<ShardId>,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
     /// May the call make its client wait?
@@ -199,6 +202,8 @@ pub struct Context<'a> {
     pub here: Here<'a>,
     /// Where the calls of a unit are counted.
     pub watch: Option<&'a mut Watch>,
+    /// Where the calls of a unit are noted for those who monitor; only together with `watch`.
+    pub monitored: Option<&'a mut Monitored>,
     /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
     pub unit_ends: Vec<Mark>,
     /// Is it called by a script? Then replies may not depend on the order of sets.
@@ -228,6 +233,7 @@ impl<'a> Context<'a> {
             first_key: None,
             expiry: Expiry::Remove,
             client: 0,
+            tracker: None,
             no_touch: false,
             may_block: false,
             waits: false,
@@ -237,6 +243,7 @@ impl<'a> Context<'a> {
             put_off: None,
             here: Here::Shard,
             watch: None,
+            monitored: None,
             unit_ends: Vec::new(),
             is_in_script: false,
             may_suspend: false,
@@ -313,7 +320,7 @@ impl<'a> Context<'a> {
             {
                 database.discard(entry);
                 self.shard.waiting.note_gone(*db, &key);
-                self.shard.watched.touch(*db, &key, Touch::Expired);
+                self.shard.touch(*db, &key, Touch::Expired, 0);
             }
         }
         self.removed = expired.len();
@@ -609,7 +616,7 @@ impl<'a> Context<'a> {
     /// The same for a key of any database.
     #[inline]
     pub fn touch_in(&mut self, db: DbIndex, key: &Key<'_>) {
-        self.shard.watched.touch(db, key, Touch::Changed);
+        self.shard.touch(db, key, Touch::Changed, self.client);
     }
 
     /// Something has become of a key of the database at hand, for those who subscribe to such events. To be told where Valkey
@@ -658,9 +665,7 @@ impl<'a> Context<'a> {
     /// After each call: tells those who watch its keys what it has changed.
     #[inline]
     pub fn note_touched(&mut self, row: &Command, args: &Args<'_>, outcome: &Outcome) {
-        if outcome.changes > 0
-            && row.touches == Touches::Written
-            && (self.shard.watched.is_active() || self.elsewhere.is_some())
+        if outcome.changes > 0 && row.touches == Touches::Written && (self.shard.is_heard() || self.elsewhere.is_some())
         {
             self.touch_written(row, args);
         }
@@ -675,6 +680,28 @@ impl<'a> Context<'a> {
                 self.go_to(key.hash);
                 self.touch(&key);
             }
+        });
+        self.go_to_shard(at_hand);
+    }
+
+    /// After each call of a client that keeps copies of what it reads: remembers what this call has read.
+    #[inline]
+    pub fn note_read(&mut self, row: &Command, args: &Args<'_>) {
+        if let Some(core) = self.tracker
+            && row.flags.has(Flags::READONLY)
+            && row.group != Group::Scripting
+        {
+            self.remember_read(row, args, Tracker { core, client: self.client });
+        }
+    }
+
+    #[cold]
+    fn remember_read(&mut self, row: &Command, args: &Args<'_>, tracker: Tracker) {
+        let at_hand = self.shard.id;
+        row.visit_keys(args, |index, _| {
+            let key = self.key(args, index);
+            self.go_to(key.hash);
+            self.shard.tracked.remember(&key, tracker);
         });
         self.go_to_shard(at_hand);
     }

@@ -19,6 +19,7 @@ use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
 use crate::keyspace::events::Event;
 use crate::keyspace::watched::Touched;
+use crate::observe::monitored::{Shown, shown};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
 use crate::txn::batch::push_key_locks;
@@ -153,7 +154,7 @@ impl Context<'_> {
     pub fn end_unit(&mut self, mut unit: Unit) -> Outcome {
         for Touched { db, key, touch } in std::mem::take(&mut unit.touched) {
             let key = self.shard.key(&key);
-            self.shard.watched.touch(db, &key, touch);
+            self.shard.touch(db, &key, touch, self.client);
         }
         self.shard.events.extend(std::mem::take(&mut unit.events));
         if unit.effects.is_empty() {
@@ -184,6 +185,10 @@ impl Context<'_> {
         if let Some(watch) = &mut self.watch {
             watch.start();
         }
+        let shown = if self.monitored.is_some() { shown(row) } else { Shown::Never };
+        if shown == Shown::Before {
+            self.note_monitored(unit, row, args);
+        }
         let within = match row.run {
             Run::OnShard(_) => self.run_on_shard(unit, row, args, out),
             Run::Admin(admin) => self.run_of_process(unit, row, admin, args, out),
@@ -192,8 +197,18 @@ impl Context<'_> {
         if let (Some(watch), Within::Done { failed }) = (&mut self.watch, within) {
             let ticks = watch.lap();
             watch.record(row, ticks, failed);
+            if shown == Shown::After {
+                self.note_monitored(unit, row, args);
+            }
         }
         within
+    }
+
+    #[cold]
+    fn note_monitored(&mut self, unit: &Unit, row: &'static Command, args: &Args<'_>) {
+        if let (Some(monitored), Some(watch)) = (&mut self.monitored, &self.watch) {
+            monitored.note(watch.last(), self.client, unit.db, row, args, unit.is_script);
+        }
     }
 
     fn run_on_shard(
@@ -221,7 +236,7 @@ impl Context<'_> {
         if may_be_undone && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
         }
-        let holds_back = may_be_undone && self.shard.watched.is_active();
+        let holds_back = may_be_undone && self.shard.is_heard();
         if holds_back {
             self.shard.watched.hold_back();
         }
@@ -236,6 +251,7 @@ impl Context<'_> {
             None => self.run_here(row, args, unit.protocol, out),
         };
         self.note_touched(row, args, &outcome);
+        self.note_read(row, args);
         if holds_back {
             unit.touched.append(&mut self.shard.watched.take_held());
         }

@@ -8,6 +8,7 @@ use super::database::Database;
 use super::dict::Remains;
 use super::events::Event;
 use super::shard::{Shard, Stats};
+use super::tracked::Tracked;
 use super::waiting::{Filled, Waiting};
 use super::watched::Watched;
 use crate::units::ShardId;
@@ -25,6 +26,8 @@ pub struct Loan {
     watched: Watched,
     /// What has become of keys meanwhile, for those who subscribe to it.
     events: Vec<Event>,
+    /// Who has read them.
+    tracked: Tracked,
     /// What is left of what was flushed meanwhile.
     remains: VecDeque<Remains>,
 }
@@ -48,6 +51,7 @@ impl Shard {
             filled: Vec::new(),
             watched: std::mem::take(&mut self.watched),
             events: Vec::new(),
+            tracked: self.tracked.lend(),
             remains: VecDeque::new(),
         }
     }
@@ -56,11 +60,12 @@ impl Shard {
     pub fn take_back(&mut self, loan: Loan) {
         assert!(self.is_lent, "only what was lent comes back");
         self.is_lent = false;
-        let Loan { databases, filled, watched, events, remains, .. } = loan;
+        let Loan { databases, filled, watched, tracked, events, remains, .. } = loan;
         self.vacant = std::mem::replace(&mut self.databases, databases);
         debug_assert!(self.vacant.iter().all(Database::is_empty), "nothing was put where the data was away");
         debug_assert_eq!(self.watched.clients(), 0, "nobody begins to watch what is away");
         self.watched = watched;
+        self.tracked.take_back(tracked);
         std::mem::take(&mut self.late_forgets).into_iter().for_each(|client| self.watched.forget(client));
         self.events.extend(events);
         self.remains.extend(remains);
@@ -88,6 +93,7 @@ impl Shard {
         self.databases = loan.databases;
         self.remains = loan.remains;
         self.watched = loan.watched;
+        self.tracked = loan.tracked;
         self.waiting = if loan.is_waited_for { Waiting::noting() } else { Waiting::default() };
         self.events.wanted = host.events.wanted;
         self.journaling = host.journaling;
@@ -104,6 +110,7 @@ impl Shard {
             filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
             watched: std::mem::take(&mut self.watched),
             events: self.events.take(),
+            tracked: std::mem::take(&mut self.tracked),
             remains: std::mem::take(&mut self.remains),
         };
         (loan, std::mem::take(&mut self.stats))
