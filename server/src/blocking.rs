@@ -149,6 +149,9 @@ impl State {
             let request = request_bytes(&args);
             self.remember(session, row, &args, Measure { request, ..Measure::default() });
         }
+        if is_several && self.site.monitored.is_some() {
+            self.note_of_process(session, row, &args);
+        }
         session.leave_behind(parsed);
         session.note_command(row);
         self.statistics.commands += 1;

@@ -23,6 +23,7 @@ pub mod long_reply;
 pub mod mailbox;
 pub mod memory;
 pub mod migrate;
+pub mod monitor;
 pub mod multi;
 pub mod nodes_file;
 pub mod observe;

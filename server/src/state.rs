@@ -17,6 +17,7 @@ use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, 
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::migrate::movers::Movers;
+use crate::monitor::Monitoring;
 use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
@@ -303,6 +304,8 @@ pub struct State {
     pub watching: usize,
     /// Clients that are to hear of stale keys.
     pub tracking: Trackings,
+    /// Who monitors.
+    pub monitoring: Monitoring,
     /// Who listens to which channels.
     pub pubsub: Pubsub,
     /// May anybody hear of keyspace events?
@@ -453,6 +456,7 @@ impl State {
             after_eviction: Vec::new(),
             watching: 0,
             tracking: Trackings::default(),
+            monitoring: Monitoring::default(),
             pubsub: Pubsub::default(),
             hears_events: false,
             late_pushes: Vec::new(),
@@ -472,7 +476,11 @@ impl State {
     pub fn go_on_with_script(&mut self, index: u32) {
         let Some(session) = self.sessions[index as usize].as_mut() else { return };
         match std::mem::take(&mut session.pending) {
-            Pending::Flight(flight, gathered) => self.go_on(flight, gathered, Progress::Landed, index),
+            Pending::Flight(flight, gathered) => {
+                self.note_again(true);
+                self.go_on(flight, gathered, Progress::Landed, index);
+                self.note_again(false);
+            }
             other => session.pending = other,
         }
     }
@@ -497,6 +505,9 @@ impl State {
         let is_authenticated = !self.tuning.needs_password;
         let mut session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
         self.count_session(&mut session);
+        if self.site.monitored.is_some() {
+            self.note_came(&session);
+        }
         self.sessions[at] = Some(Box::new(session));
         self.statistics.connections_received += 1;
         self.dirty.push(index);
@@ -514,6 +525,7 @@ impl State {
         if let Some(mut session) = self.sessions[index as usize].take() {
             self.end_watching(&mut session);
             self.forget_tracking(&mut session);
+            self.note_left(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
@@ -669,6 +681,7 @@ impl State {
             Notice::Listen { number, changes } => self.heed_listening(from, number, &changes),
             Notice::Heard(number) => self.was_heard(from, number),
             Notice::Messages(messages) => self.take_messages(from, &messages),
+            Notice::Monitor(letter) => self.heed_monitor(from, letter),
             Notice::Receipts(receipts) => self.take_receipts(receipts),
         }
     }
@@ -703,6 +716,7 @@ impl State {
 
     fn work(&mut self) {
         loop {
+            self.tell_events();
             if self.outgoing[self.me.index()].is_some() {
                 self.flush_own();
             }
@@ -960,6 +974,7 @@ impl State {
         let is_paused = self.paused.pause.is_some();
         let is_held = self.holds.any;
         self.is_plain = self.serves_all && !is_paused && !is_held;
-        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held;
+        let is_any_monitor = self.monitoring.has_any();
+        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held && !is_any_monitor;
     }
 }

@@ -293,6 +293,7 @@ pub enum Admin {
     Debug,
     ObjectHelp,
     Migrate,
+    Monitor,
     XInfoHelp,
     Multi,
     Exec,

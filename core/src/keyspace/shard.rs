@@ -3,7 +3,7 @@
 use super::database::Database;
 use super::dict::Remains;
 use super::entry::EntryRef;
-use super::events::Events;
+use super::events::{Event, EventClass, Events};
 use super::expiry::{Expired, Progress, expire_some};
 use super::pins::Pins;
 use super::slot::{Key, KeyHasher, ShardMap};
@@ -356,11 +356,12 @@ impl Shard {
             let index = (self.next + step) % self.databases.len();
             let db = DbIndex(index as u32);
             let (mut keys, mut fields) = (0, 0);
-            let Self { databases, waiting, watched, tracked, hasher, .. } = &mut *self;
+            let Self { databases, waiting, watched, tracked, events, hasher, .. } = &mut *self;
             let mut seen = |one: Expired<'_>| {
                 match one {
                     Expired::Key(entry) => {
                         keys += 1;
+                        events.note(EventClass::EXPIRED, "expired", db, entry.key());
                         if waiting.minded_keys() > 0 || watched.is_active() || tracked.is_active() {
                             let key = hasher.key(entry.key());
                             waiting.note_gone(db, &key);
@@ -370,13 +371,18 @@ impl Shard {
                     }
                     Expired::Field { key, .. } => {
                         fields += 1;
+                        // Once for all fields of a hash that go together.
+                        let is_same = |last: &Event| last.name == "hexpired" && last.db == db && *last.key == *key;
+                        if !events.last().is_some_and(is_same) {
+                            events.note(EventClass::HASH, "hexpired", db, key);
+                        }
                         if watched.is_active() || tracked.is_active() {
                             let key = hasher.key(key);
                             watched.touch(db, &key, Touch::Changed);
                             tracked.touch(&key, 0);
                         }
                     }
-                    Expired::Emptied(_) => {}
+                    Expired::Emptied(entry) => events.note(EventClass::GENERIC, "del", db, entry.key()),
                 }
                 expired(db, one);
             };

@@ -39,6 +39,7 @@ impl Assembly {
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
     ) -> Tally {
+        let mark = site.begin_noting(call, args);
         let host = &mut site.shard;
         if self.guests.is_empty() {
             for id in 0..host.map.shards() {
@@ -56,11 +57,13 @@ impl Assembly {
         });
         (bench.journaling, bench.lazy_free) = (host.journaling, host.lazy_free);
         bench.tracked.broadcasts = host.tracked.broadcasts;
+        bench.events.wanted = host.events.wanted;
         let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand, bench);
         let mut context = context_of(shard, &site.rules, now, call);
         context.elsewhere = Some(Box::new(elsewhere));
         context.here = Here::Everything;
         context.watch = Some(&mut site.watch);
+        context.monitored = site.monitored.as_deref_mut();
         context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);
         site.unit_ends = std::mem::take(&mut context.unit_ends);
@@ -81,6 +84,7 @@ impl Assembly {
             host.tracked.adopt_stale(&mut bench.tracked);
         }
         site.tally(tally);
+        site.end_noting(mark, call, args, &tally, false);
         tally
     }
 }

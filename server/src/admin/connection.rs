@@ -166,6 +166,7 @@ pub fn reset(state: &mut State, session: &mut Session) -> Result<(), CommandErro
     state.discard(session);
     state.end_tracking(session);
     state.leave_all(session);
+    state.end_monitor(session);
     session.protocol = Protocol::Resp2;
     session.db = DbIndex(0);
     session.is_authenticated = !state.tuning.needs_password;

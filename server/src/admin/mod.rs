@@ -64,6 +64,8 @@ pub enum Then {
     Text,
     /// A name as a string, or a refusal.
     Name,
+    /// MONITOR.
+    Monitor,
     /// PUBSUB CHANNELS or SHARDCHANNELS.
     Channels,
     /// PUBSUB NUMSUB or SHARDNUMSUB of these.
@@ -194,6 +196,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Migrate => state.migrate(session, args),
         Admin::ObjectHelp => keys::object_help(session),
         Admin::XInfoHelp => keys::stream_info_help(session),
+        Admin::Monitor => crate::monitor::monitor(state, session),
         Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet
@@ -340,6 +343,10 @@ impl State {
             Question::CountListeners(kind, names) => crate::pubsub::commands::listeners(self, kind, &names),
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
             Question::Latency(order) => latency::answer(self, &order),
+            Question::Monitor(core) => {
+                self.note_for(core);
+                Answer::Done
+            }
             Question::Source(owner, order) => return self.heed_source_order(owner, order),
             Question::FindClient(id) => self.find_client(id),
             Question::Follow(follow) => {
@@ -428,6 +435,7 @@ impl State {
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
             Then::ClientGroups => debug::write_groups(session, answers),
             Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
+            Then::Monitor => self.begin_monitor(session),
             Then::Channels => crate::pubsub::commands::write_channels(session, answers),
             Then::Listeners(names) => crate::pubsub::commands::write_listeners(session, &names, &answers),
             Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),

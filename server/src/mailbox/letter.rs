@@ -10,6 +10,7 @@ use crate::blocking::Ending;
 use crate::listen::Ends;
 use crate::long_reply::{Part, SourceOrder};
 use crate::migrate::target::Errand;
+use crate::monitor::MonitorLetter;
 use crate::pubsub::publish::{Messages, Receipt};
 use crate::pubsub::tables::{Change, Kind};
 use crate::tracking::deliver::{News, Redirected};
@@ -73,6 +74,8 @@ pub enum Notice {
     Heard(u64),
     /// Messages for the receiver's clients.
     Messages(Box<Messages>),
+    /// What cores say to each other about monitors.
+    Monitor(MonitorLetter),
     /// How many clients have got messages.
     Receipts(Vec<Receipt>),
 }
@@ -142,6 +145,8 @@ pub enum Question {
     CommandLog(LogKind, LogOrder),
     /// Tell or forget latency events, or tell durations of commands.
     Latency(LatencyOrder),
+    /// Note calls for this core from now on.
+    Monitor(usize),
     /// What has become of the client of a long reply.
     Source(Owner, SourceOrder),
     /// Has it the client with this id, to which another one redirects its invalidations?

@@ -177,6 +177,8 @@ pub struct Session {
     pub kind: ClientKind,
     /// Was it large when it was last counted?
     pub is_large: bool,
+    /// Is it shown all calls (MONITOR)?
+    pub is_monitor: bool,
     /// Has it authenticated, or need it not?
     pub is_authenticated: bool,
     /// The transaction under way.
@@ -300,6 +302,7 @@ impl Session {
             db: DbIndex(0),
             kind: ClientKind::Normal,
             is_large: false,
+            is_monitor: false,
             is_authenticated,
             multi: None,
             reply_mode: ReplyMode::On,

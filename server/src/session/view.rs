@@ -30,7 +30,9 @@ impl Session {
     pub fn flags(&self) -> String {
         let facts = &self.facts;
         let all = [
+            ('O', self.is_monitor),
             ('b', self.is_blocked()),
+            ('P', self.subscriptions.is_some()),
             ('x', self.multi.is_some()),
             ('t', self.tracking.is_some()),
             ('R', self.tracking.as_ref().is_some_and(|tracking| tracking.is_broken)),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod events;
+
 use super::{Site, Workbench};
 use crate::command::table;
 use crate::commands::within::exec;

@@ -32,6 +32,8 @@ pub struct Sample {
     pub blocking_keys: usize,
     /// Keys of which somebody who waits has to hear if they are gone.
     pub minded_keys: usize,
+    /// Clients who listen to channels.
+    pub listening: usize,
     /// Clients who watch keys.
     pub watching: usize,
     /// Clients that are to hear of stale keys.
@@ -146,6 +148,7 @@ impl Sample {
             deadlines: state.deadlines.len(),
             blocking_keys: shard.waiting.keys(),
             minded_keys: shard.waiting.minded_keys(),
+            listening: state.pubsub.clients,
             watching: state.watching,
             watched_keys: shard.watched.keys(),
             tracking: state.tracking.clients.len(),

@@ -2,6 +2,7 @@
 
 use super::Sample;
 use super::text::{fields, total, zeros};
+use crate::pubsub::tables::Kind;
 use crate::state::State;
 use crate::statistics::Statistics;
 use std::collections::BTreeMap;
@@ -50,6 +51,12 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),
     );
+    let tables = state.pubsub.tables.borrow();
+    fields!(text,
+        "pubsub_channels": tables.count(Kind::Channel),
+        "pubsub_patterns": tables.count(Kind::Pattern),
+        "pubsubshard_channels": tables.count(Kind::Shard),
+    );
     absent(text, samples, state.kept_connections());
     fields!(text,
         "total_error_replies": total(samples, |s| s.errors.total()),
@@ -74,7 +81,7 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
 
 /// What does not exist here, or not yet, and what Valkey shows amid it.
 fn absent(text: &mut String, samples: &[Sample], kept_connections: usize) {
-    zeros(text, &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"]);
+    zeros(text, &["latest_fork_usec", "total_forks"]);
     fields!(text, "migrate_cached_sockets": kept_connections);
     zeros(
         text,
