@@ -179,7 +179,7 @@ fn write(client: &mut Client, rng: &mut Rng, value: &mut u64, name: impl Fn(&mut
         0..=3 => client.command(&["SET", &one, &value]),
         4 => client.command(&["MSET", &one, &value, &two, &value, &three, &value]),
         5 => client.command(&["DEL", &one, &two]),
-        6 => client.command(&["COPY", &one, &two, "REPLACE"]),
+        6 if one != two => client.command(&["COPY", &one, &two, "REPLACE"]),
         7 => client.command(&["EVAL", "return server.call('mset', KEYS[1], ARGV[1], KEYS[2], ARGV[1])", "2", &one, &two, &value]),
         8 if rng.chance(3) => client.command(&["FLUSHALL"]),
         _ => client.command(&["SET", &one, &value, "PX", "3"]),
