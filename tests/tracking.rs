@@ -100,8 +100,12 @@ fn whoever_knows_of_a_write_finds_others_informed() {
                 }
                 for (at, reader) in readers.iter_mut().enumerate() {
                     heard(reader);
-                    let read: [&[&str]; 4] =
-                        [&["GET", "a"], &["MGET", "x", "a", "y", "z"], &["EXISTS", "a"], &["EVAL", "server.call('exists','a')", "0"]];
+                    let read: [&[&str]; 4] = [
+                        &["GET", "a"],
+                        &["MGET", "x", "a", "y", "z"],
+                        &["EXISTS", "a"],
+                        &["EVAL", "server.call('exists','a')", "0"],
+                    ];
                     ask(reader, read[(at / 2 + round) % 4]);
                 }
                 let reply = writer.run(call);
@@ -138,7 +142,8 @@ impl Cache {
             0 | 1 => encoded(&[&["MGET"][..], &names].concat()),
             _ => {
                 let count = names.len().to_string();
-                let script = "local all = {} for at, key in ipairs(KEYS) do all[at] = server.call('get', key) end return all";
+                let script =
+                    "local all = {} for at, key in ipairs(KEYS) do all[at] = server.call('get', key) end return all";
                 encoded(&[&["EVAL", script, &count][..], &names].concat())
             }
         };
@@ -180,7 +185,14 @@ fn write(client: &mut Client, rng: &mut Rng, value: &mut u64, name: impl Fn(&mut
         4 => client.command(&["MSET", &one, &value, &two, &value, &three, &value]),
         5 => client.command(&["DEL", &one, &two]),
         6 if one != two => client.command(&["COPY", &one, &two, "REPLACE"]),
-        7 => client.command(&["EVAL", "return server.call('mset', KEYS[1], ARGV[1], KEYS[2], ARGV[1])", "2", &one, &two, &value]),
+        7 => client.command(&[
+            "EVAL",
+            "return server.call('mset', KEYS[1], ARGV[1], KEYS[2], ARGV[1])",
+            "2",
+            &one,
+            &two,
+            &value,
+        ]),
         8 if rng.chance(3) => client.command(&["FLUSHALL"]),
         _ => client.command(&["SET", &one, &value, "PX", "3"]),
     };

@@ -302,10 +302,10 @@ pub struct State {
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// How many clients watch keys.
     pub watching: usize,
-    /// Clients that are to hear of stale keys.
-    pub tracking: Trackings,
     /// Who monitors.
     pub monitoring: Monitoring,
+    /// Clients that are to hear of stale keys.
+    pub tracking: Trackings,
     /// Who listens to which channels.
     pub pubsub: Pubsub,
     /// May anybody hear of keyspace events?
@@ -455,8 +455,8 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             watching: 0,
-            tracking: Trackings::default(),
             monitoring: Monitoring::default(),
+            tracking: Trackings::default(),
             pubsub: Pubsub::default(),
             hears_events: false,
             late_pushes: Vec::new(),
@@ -524,8 +524,8 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if let Some(mut session) = self.sessions[index as usize].take() {
             self.end_watching(&mut session);
-            self.forget_tracking(&mut session);
             self.note_left(&mut session);
+            self.forget_tracking(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);

@@ -24,10 +24,10 @@ pub struct Loan {
     filled: Vec<Filled>,
     /// Who watches these keys.
     watched: Watched,
-    /// Who has read them.
-    tracked: Tracked,
     /// What has become of keys meanwhile, for those who subscribe to it.
     events: Vec<Event>,
+    /// Who has read them.
+    tracked: Tracked,
     /// What is left of what was flushed meanwhile.
     remains: VecDeque<Remains>,
 }
@@ -50,8 +50,8 @@ impl Shard {
             is_waited_for: !self.waiting.is_empty(),
             filled: Vec::new(),
             watched: std::mem::take(&mut self.watched),
-            tracked: self.tracked.lend(),
             events: Vec::new(),
+            tracked: self.tracked.lend(),
             remains: VecDeque::new(),
         }
     }
@@ -109,8 +109,8 @@ impl Shard {
             is_waited_for: false,
             filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
             watched: std::mem::take(&mut self.watched),
-            tracked: std::mem::take(&mut self.tracked),
             events: self.events.take(),
+            tracked: std::mem::take(&mut self.tracked),
             remains: std::mem::take(&mut self.remains),
         };
         (loan, std::mem::take(&mut self.stats))

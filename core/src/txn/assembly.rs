@@ -56,8 +56,8 @@ impl Assembly {
             Box::new(Shard::scratch(host.database_count(), host.hasher.clone(), seed))
         });
         (bench.journaling, bench.lazy_free) = (host.journaling, host.lazy_free);
-        bench.tracked.broadcasts = host.tracked.broadcasts;
         bench.events.wanted = host.events.wanted;
+        bench.tracked.broadcasts = host.tracked.broadcasts;
         let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand, bench);
         let mut context = context_of(shard, &site.rules, now, call);
         context.elsewhere = Some(Box::new(elsewhere));

@@ -686,8 +686,8 @@ impl Workbench {
         let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let is_watched = legs.iter().any(|batch| batch.is_watched);
         self.shard.watched.note_all(is_watched);
-        self.shard.tracked.broadcasts = home.shard.tracked.broadcasts;
         self.shard.events.wanted = home.shard.events.wanted;
+        self.shard.tracked.broadcasts = home.shard.tracked.broadcasts;
         let (tally, tried) = match may_block {
             _ if is_unit => (run_unit(&mut self.shard, home, now, call, args, legs, out), Tried::Done),
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),
@@ -712,9 +712,9 @@ impl Workbench {
             "every entry on the workbench belongs to somebody"
         );
         home.tally(tally);
-        home.shard.tracked.adopt_stale(&mut self.shard.tracked);
         // Who may block was noted when it began to.
         home.end_noting(mark, call, args, &tally, may_block && !is_unit);
+        home.shard.tracked.adopt_stale(&mut self.shard.tracked);
         home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
         home.shard.adopt_buried(&mut self.shard);
         debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
