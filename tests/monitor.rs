@@ -300,7 +300,9 @@ fn a_monitor_sees_no_keys_and_ends_with_reset() {
             assert_eq!(watcher.run(call).error(), refusal, "{call}");
         }
         // Of a pipeline, too.
-        watcher.send(&["OBJECT HELP", "GET x", "GET y"].map(|call| encoded(&call.split(' ').collect::<Vec<_>>())).concat()).unwrap();
+        watcher
+            .send(&["OBJECT HELP", "GET x", "GET y"].map(|call| encoded(&call.split(' ').collect::<Vec<_>>())).concat())
+            .unwrap();
         let mut replies = Vec::new();
         while replies.len() < 4 {
             replies.push(watcher.read_reply().unwrap());
@@ -371,9 +373,7 @@ fn apply(model: &mut Model, words: &[String]) -> Reply {
         }
         "DEL" => Reply::Integer(words[1..].iter().filter(|key| model.remove(*key).is_some()).count() as i64),
         "DBSIZE" => Reply::Integer(model.len() as i64),
-        "COPY" if words[1] == words[2] => {
-            Reply::Error(b"ERR source and destination objects are the same".to_vec())
-        }
+        "COPY" if words[1] == words[2] => Reply::Error(b"ERR source and destination objects are the same".to_vec()),
         "COPY" => match model.get(&words[1]).cloned() {
             Some(value) if !model.contains_key(&words[2]) => {
                 model.insert(words[2].clone(), value);
