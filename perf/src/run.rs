@@ -134,6 +134,7 @@ impl RunArgs {
             user: self.user.clone(),
             password: self.password.clone(),
             resp3: self.resp3,
+            greeting: Vec::new(),
             cluster: self.cluster,
         })
     }

@@ -83,6 +83,32 @@ fn servers_are_compared() {
 }
 
 #[test]
+fn messages_are_counted() {
+    let Some(programs) = Programs::find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let lines = folder.path().join("results.jsonl");
+    let out = lines.to_str().unwrap();
+    let args = ["compare", "--suite", "messages", "--only", "publish-to-fifty,publish-to-many,tracked", "--quick"];
+    let more =
+        ["--rounds", "1", "--duration", "0.2", "--client-cpus", "all", "--servers", "valkey,valkey-io2", "--out", out];
+    let report = String::from_utf8(programs.perf(&[&args[..], &more].concat()).stdout).unwrap();
+    assert!(!report.contains("### Not run"), "{report}");
+    for line in std::fs::read_to_string(&lines).unwrap().lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["raw"]["errors"], 0, "{record}");
+        let each = match record["case"].as_str().unwrap() {
+            "publish-to-fifty" => 50.0,
+            "publish-to-many-channels" => 1.0,
+            _ => continue,
+        };
+        let (delivered, published) = (&record["figures"]["delivered"], &record["figures"]["throughput"]);
+        let each_message = delivered.as_f64().unwrap() / published.as_f64().unwrap();
+        // Less where the last messages came late.
+        assert!(each_message > each * 0.1 && each_message < each * 1.01, "{record}");
+    }
+}
+
+#[test]
 fn data_is_weighed() {
     let Some(programs) = Programs::find() else { return };
     let args = ["memory", "--count", "20000", "--rows", "string", "--json", "--servers", programs.servers()];

@@ -550,6 +550,7 @@ impl State {
             is_part,
             may_put_off,
             client: 0,
+            tracker: None,
         };
         let owner = self.new_owner();
         self.open_remote_job(self.map.shard_of(hash.slot), NOBODY, owner, Order::Run).push_call(&call, &args);

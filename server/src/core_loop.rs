@@ -679,6 +679,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
+        self.state.tell_events();
         self.state.log_refusals();
         self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();

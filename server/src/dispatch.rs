@@ -69,6 +69,9 @@ impl State {
         if session.is_executing() && !self.go_on_with_exec(session) {
             return Read { consumed, end };
         }
+        if !self.late_pushes.is_empty() || session.late.is_some() {
+            self.push_late(session);
+        }
         while session.pending.is_nothing() && session.closing == Closing::No && self.may_owe_more(session) {
             if session.next_parsed == session.parsed.len() {
                 session.parsed.clear();
@@ -197,6 +200,8 @@ impl State {
         while session.next_parsed < session.parsed.len() {
             let parsed = session.parsed[session.next_parsed];
             let done = self.execute(session, &parsed, input);
+            // Of what became of keys a client hears behind the reply of the call that did it.
+            self.tell_events();
             if !self.late_pushes.is_empty() || session.late.is_some() {
                 self.push_late(session);
             }
@@ -219,6 +224,9 @@ impl State {
                 session.reply_mode = ReplyMode::On;
             }
             return Done::Next;
+        }
+        if session.tracking.is_some() {
+            self.begin_tracked(session, parsed.row);
         }
         if session.multi.is_some() {
             return self.execute_in_multi(session, parsed, input);
@@ -494,7 +502,7 @@ impl State {
         let mut targets: SmallVec<[ShardId; AHEAD_MAX]> = SmallVec::new();
         let mut rows: SmallVec<[&'static Command; AHEAD_MAX]> = SmallVec::new();
         let mut shards: SmallVec<[ShardId; 8]> = SmallVec::new();
-        let most = if session.reply_mode == ReplyMode::On { AHEAD_MAX } else { 1 };
+        let most = if session.reply_mode == ReplyMode::On && !session.picks() { AHEAD_MAX } else { 1 };
         let first = session.next_parsed;
         let mut owned = 0;
         for at in first..session.parsed.len().min(first + most) {
@@ -918,6 +926,7 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         is_part: false,
         may_put_off: session.reply_mode == ReplyMode::On,
         client: session.id,
+        tracker: session.tracker,
     }
 }
 

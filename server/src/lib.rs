@@ -39,6 +39,7 @@ pub mod settings_effect;
 pub mod state;
 pub mod statistics;
 pub mod sys;
+pub mod tracking;
 pub mod tuning;
 
 /// Our own version.

@@ -216,6 +216,13 @@ impl Multi {
         self.targets.push(target);
     }
 
+    /// Has what the calls read remembered, or not. If one of them changes that, all is: who is told of a key too many reads it anew.
+    fn settle_tracker(&mut self, tracker: Option<ShardId>, me: ShardId) {
+        let changes = |call: &Call| matches!(call.row.run, Run::Admin(Admin::ClientTracking | Admin::ClientCaching));
+        let tracker = if self.queue.calls.iter().any(changes) { Some(me) } else { tracker };
+        self.queue.calls.iter_mut().for_each(|call| call.tracker = tracker);
+    }
+
     /// What a call of the process will change for those behind it.
     fn foresee(&mut self, row: &Command, args: &Args<'_>) {
         match row.run {
@@ -502,6 +509,9 @@ impl State {
         }
         let mut multi = session.multi.take().expect("it was looked at just now");
         (multi.stage, multi.began) = (Stage::Before, began);
+        if multi.steps > 0 || session.tracking.is_some() {
+            multi.settle_tracker(session.tracker, self.me);
+        }
         // Until all calls are carried out there is no way back to where the reply began.
         multi.skips = session.reply_mode == ReplyMode::Skip;
         if multi.skips {

@@ -7,6 +7,7 @@
 
 pub mod careless;
 pub mod client;
+pub mod hearing;
 pub mod linear;
 pub mod operations;
 pub mod program;

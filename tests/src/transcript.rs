@@ -33,13 +33,16 @@ use crate::reply::Reply;
 use crate::server::Server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Replies in transcripts come at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long `@quiet` listens.
 const QUIET: Duration = Duration::from_millis(150);
+
+/// How long a section waits for the connections of the one before to be gone.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Steps of one `@scan` before it counts as endless.
 const SCAN_STEPS_MAX: usize = 10_000;
@@ -244,6 +247,14 @@ impl<'a> Player<'a> {
         self.order = Order::AsSent;
         let mut client = Client::connect(&self.server.address()).map_err(text_of)?;
         client.try_command(&["FLUSHALL"]).map_err(text_of)?;
+        // Those of the section before may still be served, and be heard of: as subscribers, say.
+        let end = Instant::now() + PARTING;
+        while Instant::now() < end {
+            match client.try_command(&["CLIENT", "LIST"]).map_err(text_of)? {
+                Reply::Bulk(list) if list.iter().filter(|byte| **byte == b'\n').count() > 1 => {}
+                _ => break,
+            }
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use super::{Context, Rules};
 use crate::command::keys::KeyFlags;
 use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
+use crate::keyspace::events::Event;
 use crate::keyspace::watched::Touched;
 use crate::observe::monitored::{Shown, shown};
 use crate::outcome::{EffectCall, Outcome, Propagate};
@@ -98,6 +99,8 @@ pub struct Unit {
     saved: Vec<Saved>,
     /// What is to be told to those who watch keys when it is certain that nothing will be undone.
     touched: Vec<Touched>,
+    /// The same for those who subscribe to events.
+    events: Vec<Event>,
     /// The slot of the keys so far, in a cluster.
     slot: Option<crate::units::Slot>,
 }
@@ -119,6 +122,7 @@ impl Unit {
             effects_db: db,
             saved: Vec::new(),
             touched: Vec::new(),
+            events: Vec::new(),
             slot: None,
         }
     }
@@ -150,8 +154,9 @@ impl Context<'_> {
     pub fn end_unit(&mut self, mut unit: Unit) -> Outcome {
         for Touched { db, key, touch } in std::mem::take(&mut unit.touched) {
             let key = self.shard.key(&key);
-            self.shard.watched.touch(db, &key, touch);
+            self.shard.touch(db, &key, touch, self.client);
         }
+        self.shard.events.extend(std::mem::take(&mut unit.events));
         if unit.effects.is_empty() {
             return Outcome { changes: unit.changes, propagate: Propagate::Nothing };
         }
@@ -226,14 +231,16 @@ impl Context<'_> {
             return missing;
         }
         let writes = row.flags.has(Flags::WRITE);
-        let may_be_undone = writes && !unit.is_proven && !self.has_everything();
+        let is_uncertain = !unit.is_proven && !self.has_everything();
+        let may_be_undone = writes && is_uncertain;
         if may_be_undone && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
         }
-        let holds_back = may_be_undone && self.shard.watched.is_active();
+        let holds_back = may_be_undone && self.shard.is_heard();
         if holds_back {
             self.shard.watched.hold_back();
         }
+        let events_before = self.shard.events.len();
         let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
         let (may_block, may_put_off) = (self.may_block, self.may_put_off);
         (self.may_block, self.may_put_off) = (false, false);
@@ -244,8 +251,12 @@ impl Context<'_> {
             None => self.run_here(row, args, unit.protocol, out),
         };
         self.note_touched(row, args, &outcome);
+        self.note_read(row, args);
         if holds_back {
             unit.touched.append(&mut self.shard.watched.take_held());
+        }
+        if is_uncertain && self.shard.events.len() > events_before {
+            unit.events.append(&mut self.shard.events.take_from(events_before));
         }
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);

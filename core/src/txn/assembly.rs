@@ -56,6 +56,8 @@ impl Assembly {
             Box::new(Shard::scratch(host.database_count(), host.hasher.clone(), seed))
         });
         (bench.journaling, bench.lazy_free) = (host.journaling, host.lazy_free);
+        bench.events.wanted = host.events.wanted;
+        bench.tracked.broadcasts = host.tracked.broadcasts;
         let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand, bench);
         let mut context = context_of(shard, &site.rules, now, call);
         context.elsewhere = Some(Box::new(elsewhere));
@@ -72,9 +74,14 @@ impl Assembly {
             guests[host.map.shard_of(key.hash.slot).index()].waiting.note_gone(call.db, &key);
         });
         for (guest, leg) in self.guests.iter_mut().zip(legs) {
+            // Who has read what changed is to hear of it before the reply is seen, not when all is at home.
+            host.tracked.adopt_stale(&mut guest.tracked);
             let (loan, stats) = guest.pack_up();
             leg.loan = Some(loan);
-            site.shard.stats.add(&stats);
+            host.stats.add(&stats);
+        }
+        if let Some(bench) = &mut self.bench {
+            host.tracked.adopt_stale(&mut bench.tracked);
         }
         site.tally(tally);
         site.end_noting(mark, call, args, &tally, false);

@@ -6,6 +6,8 @@
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
 use crate::command::{Command, Fixed, Flags, Group};
+use crate::keyspace::events::Event;
+use crate::keyspace::tracked::Trackers;
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
@@ -102,6 +104,8 @@ pub struct Call {
     pub may_put_off: bool,
     /// The id of its client.
     pub client: u64,
+    /// The core of the client, if it keeps copies of what it reads: its keys are remembered.
+    pub tracker: Option<ShardId>,
 }
 
 /// Locks to be asked for; most stretches need no allocation for them.
@@ -173,6 +177,8 @@ pub struct Lent {
     pub entry: Option<OwnedEntry>,
     /// What became of it meanwhile, for those who watch the key at home.
     pub touch: Option<Touch>,
+    /// Who has read the key.
+    pub trackers: Trackers,
 }
 
 /// A message between cores.
@@ -202,6 +208,8 @@ pub struct Batch {
     pub lent: Vec<Lent>,
     /// Does anybody watch keys of the shard that lends?
     pub is_watched: bool,
+    /// What became of these meanwhile, for those who subscribe to it.
+    pub events: Vec<Event>,
     /// All data of a shard on its way to or from a borrower.
     pub loan: Option<Loan>,
     /// Owners whose locks are to be released before anything else is done.
@@ -245,6 +253,7 @@ impl Batch {
         self.locks.clear();
         self.ends.clear();
         self.lent.clear();
+        self.events.clear();
         self.releases.clear();
         self.slow.clear();
         self.bytes.clear();
@@ -256,6 +265,7 @@ impl Batch {
         self.locks.shrink_to(RECYCLED_PARTS_MAX);
         self.ends.shrink_to(RECYCLED_PARTS_MAX);
         self.lent.shrink_to(RECYCLED_PARTS_MAX);
+        self.events.shrink_to(RECYCLED_PARTS_MAX);
         self.releases.shrink_to(RECYCLED_PARTS_MAX);
         self.replies.shared.shrink_to(RECYCLED_PARTS_MAX);
         self.bytes.shrink_to(RECYCLED_BYTES_MAX);

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Figure {
     /// Requests a second.
     Throughput,
+    /// Messages that came to subscribers, a second; until the last one has come.
+    Delivered,
     /// CPU of the server for each request, in microseconds.
     ServerCpu,
     /// CPU of the client for each request, in microseconds.
@@ -40,6 +42,7 @@ impl Figure {
     /// All of them, in the order of columns.
     pub const ALL: &[Self] = &[
         Self::Throughput,
+        Self::Delivered,
         Self::ServerCpu,
         Self::ClientCpu,
         Self::P50,
@@ -59,6 +62,7 @@ impl Figure {
     pub fn heading(self) -> &'static str {
         match self {
             Self::Throughput => "requests/s",
+            Self::Delivered => "delivered/s",
             Self::ServerCpu => "server CPU us",
             Self::ClientCpu => "client CPU us",
             Self::P50 => "p50 us",

@@ -2,6 +2,7 @@
 
 use super::figure::Figure;
 use super::hand_over;
+use super::listeners::{Listeners, Listening};
 use super::outside;
 use super::record::Raw;
 use super::suite::{Case, ClientKind, Measure};
@@ -85,8 +86,9 @@ fn key_count(server: &Server) -> Result<u64, PerfError> {
     }
 }
 
-fn target(server: &Server) -> Target {
-    Target { cluster: server.setup().cluster, ..Target::new(server.address()) }
+fn target(server: &Server, case: &Case) -> Target {
+    let (resp3, greeting) = (case.resp3, case.greeting.clone());
+    Target { cluster: server.setup().cluster, resp3, greeting, ..Target::new(server.address()) }
 }
 
 /// Runs the case once, after a warm-up that is not measured.
@@ -168,7 +170,7 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         seed: round as u64,
         ..Plan::default()
     };
-    let target = target(server);
+    let target = target(server, case);
     let workload = &with_answers(server, case)?;
     let warm_up = Plan {
         duration: Some(warm_up_of(case)),
@@ -177,18 +179,23 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         seed: !plan.seed,
         ..plan.clone()
     };
+    let audience = Audience::gather(server, case)?;
     let warmed_up = load::run(&target, workload, &warm_up, &mut |_| {})?;
+    audience.wait_for(warmed_up.requests)?;
     // In order they go on.
     let plan = Plan { first_key: warmed_up.next_key, ..plan };
     let before = Before::read(server)?;
     let report = load::run(&target, workload, &plan, &mut |_| {})?;
+    let late = audience.wait_for(warmed_up.requests + report.requests)?;
     let (mut raw, _) = before.until_now(server)?;
     raw.requests = report.requests;
     raw.errors = report.errors;
     raw.first_error.clone_from(&report.first_error);
     raw.nulls = report.nulls;
-    raw.elapsed_s = report.elapsed.as_secs_f64();
+    raw.elapsed_s = (report.elapsed + late).as_secs_f64();
     let mut figures = of_requests(&raw);
+    let delivered = audience.each_message.map(|each| (raw.requests * each) as f64 / raw.elapsed_s);
+    figures.extend(delivered.map(|rate| (Figure::Delivered, rate)));
     figures.extend([
         (Figure::Throughput, report.throughput()),
         (Figure::ClientCpu, report.client_cpu_us()),
@@ -198,6 +205,30 @@ fn with_ours(server: &Server, case: &Case, round: usize) -> Result<(Figures, Raw
         (Figure::Max, report.max_us()),
     ]);
     Ok((figures, raw))
+}
+
+/// Those who listen to what is published, if anybody does.
+struct Audience {
+    listening: Option<Listening>,
+    /// How many of them get each message.
+    each_message: Option<u64>,
+}
+
+impl Audience {
+    fn gather(server: &Server, case: &Case) -> Result<Self, PerfError> {
+        let value_bytes = case.workload.value.max();
+        let begin = |listeners| Listening::begin(server.address(), listeners, value_bytes, case.client_cpus.as_deref());
+        let listening = case.listeners.as_ref().map(begin).transpose()?;
+        Ok(Self { listening, each_message: case.listeners.as_ref().map(Listeners::each_message) })
+    }
+
+    /// Waits until all have got so many messages; how long that took.
+    fn wait_for(&self, published: u64) -> Result<Duration, PerfError> {
+        let start = Instant::now();
+        let (Some(listening), Some(each)) = (&self.listening, self.each_message) else { return Ok(Duration::ZERO) };
+        listening.wait_for(published * each)?;
+        Ok(start.elapsed())
+    }
 }
 
 fn with_theirs(programs: &Programs, server: &Server, case: &Case) -> Result<(Figures, Raw), PerfError> {

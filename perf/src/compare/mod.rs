@@ -2,12 +2,13 @@
 //!
 //! - `suite` says what is compared, `figure` what is measured, `filling` what is there before;
 //! - `session` goes through rounds and servers, `measure` makes one run, `outside` makes it with valkey-benchmark,
-//!   `hand_over` with pairs of clients that wait for each other;
+//!   `hand_over` with pairs of clients that wait for each other, `listeners` read what a load publishes;
 //! - `record` keeps every run as a line of a file, `summary` says what the runs say, `mean` what several cases say together.
 
 mod figure;
 mod filling;
 mod hand_over;
+mod listeners;
 mod mean;
 mod measure;
 mod outside;
@@ -18,9 +19,10 @@ mod summary;
 
 pub use figure::Figure;
 pub use filling::FillStep;
+pub use listeners::Listeners;
 pub use mean::Mean;
 pub use record::Record;
-pub use suite::{Case, ClientKind, SHIPPED, Suite};
+pub use suite::{Case, Change, ClientKind, SHIPPED, Suite};
 pub use summary::{CaseSummary, ServerSummary, Verdict};
 
 use crate::error::PerfError;

@@ -176,6 +176,7 @@ fn one_line(record: &Record, rounds: usize) -> String {
     use crate::table::short;
     let shown = [
         Figure::Throughput,
+        Figure::Delivered,
         Figure::ServerCpu,
         Figure::P50,
         Figure::P99,

@@ -5,6 +5,7 @@
 
 use super::figure::Figure;
 use super::filling::FillStep;
+use super::listeners::Listeners;
 use super::mean::Mean;
 use crate::error::PerfError;
 use crate::servers::Setup;
@@ -20,6 +21,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("collections", include_str!("../../suites/collections.toml")),
     ("types", include_str!("../../suites/types.toml")),
     ("atomic", include_str!("../../suites/atomic.toml")),
+    ("messages", include_str!("../../suites/messages.toml")),
     ("strings", include_str!("../../suites/strings.toml")),
     ("cores", include_str!("../../suites/cores.toml")),
     ("smoke", include_str!("../../suites/smoke.toml")),
@@ -59,6 +61,12 @@ pub struct Case {
     pub pipeline: usize,
     /// Connections.
     pub connections: usize,
+    /// Does the load speak RESP3?
+    pub resp3: bool,
+    /// Commands that each connection of the load sends before it begins.
+    pub greeting: Vec<String>,
+    /// Who listens to what the load publishes.
+    pub listeners: Option<Listeners>,
     /// Threads of the client.
     pub client_threads: usize,
     /// Processors of the client; none: all.
@@ -133,6 +141,23 @@ pub struct Target {
     /// Upper bound of the figure itself.
     #[serde(default)]
     pub at_most: Option<f64>,
+    /// Upper bound of what the server takes of its own other self, beside what two others take of each other.
+    #[serde(default)]
+    pub change_at_most: Option<Change>,
+}
+
+/// How a server's figure changes, beside how another one's does: `server / from` by `theirs / theirs_from`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The same server without what is looked at.
+    pub from: String,
+    /// The other server with it.
+    pub theirs: String,
+    /// And without it.
+    pub theirs_from: String,
+    /// The bound.
+    pub bound: f64,
 }
 
 /// A value, or several to go through.
@@ -210,6 +235,12 @@ struct CaseText {
     #[serde(default)]
     connections: Option<usize>,
     #[serde(default)]
+    resp3: bool,
+    #[serde(default)]
+    greeting: Vec<String>,
+    #[serde(default)]
+    listeners: Option<Listeners>,
+    #[serde(default)]
     client_threads: Option<usize>,
     #[serde(default)]
     client_cpus: Option<Vec<usize>>,
@@ -285,6 +316,14 @@ impl Suite {
             if case.targets.iter().any(|target| target.bounds().count() != 1) {
                 return Err(format!("{name}: a target needs one bound"));
             }
+            let changes = case.targets.iter().filter_map(|target| target.change_at_most.as_ref());
+            let mut named = changes.flat_map(|change| [&change.from, &change.theirs, &change.theirs_from]);
+            if let Some(other) = named.find(|server| !case.servers.contains(*server)) {
+                return Err(format!("{name}: a target is about {other}, which is not among its servers"));
+            }
+            let mut listeners = case.listeners.iter();
+            let checked = listeners.try_for_each(|listeners| listeners.check(&case.workload));
+            checked.map_err(|error| format!("{name}: {error}"))?;
             case.fill.iter().try_for_each(FillStep::check).map_err(|error| format!("{name}: {error}"))?;
             if case.refill && case.fill.is_empty() {
                 return Err(format!("{name}: is to be filled again, but with nothing"));
@@ -395,6 +434,9 @@ impl CaseText {
             scripts: BTreeMap::new(),
             pipeline,
             connections: self.connections.unwrap_or(50),
+            resp3: self.resp3,
+            greeting: self.greeting.clone(),
+            listeners: self.listeners.clone(),
             client_threads: self.client_threads.unwrap_or(1),
             client_cpus: self.client_cpus.clone(),
             client: self.client,
@@ -436,11 +478,13 @@ impl Case {
             Measure::Connections => format!("{} connections, a PING each", self.connections),
             Measure::HandOver => format!("{} pairs, LPUSH and BLPOP to and fro", self.connections / 2),
             Measure::Load => format!(
-                "{}, {} connections, pipeline {}, {keys} keys, values of {}",
+                "{}, {} connections{}, pipeline {}, {keys} keys, values of {}{}",
                 self.commands(),
                 self.connections,
+                self.greeting.iter().map(|words| format!(" with {words}")).collect::<String>(),
                 self.pipeline,
-                size_name(self.workload.value.max())
+                size_name(self.workload.value.max()),
+                self.listeners.as_ref().map(Listeners::describe).unwrap_or_default()
             ),
         }
     }
@@ -469,6 +513,7 @@ impl Target {
             (Judged::Ratio, true, self.ratio_at_least),
             (Judged::Difference, false, self.more_at_most),
             (Judged::Value, false, self.at_most),
+            (Judged::Change, false, self.change_at_most.as_ref().map(|change| change.bound)),
         ];
         bounds.into_iter().filter_map(|(judged, more, bound)| Some((judged, more, bound?)))
     }
@@ -483,6 +528,8 @@ pub enum Judged {
     Difference,
     /// The figure itself.
     Value,
+    /// Its ratio to that of the same server in another setting, by the ratio of two others.
+    Change,
 }
 
 /// Does the name begin with the pattern, in which `*` stands for any text?
@@ -715,6 +762,59 @@ mod tests {
         let warm_up_and_run = release.requests.unwrap() * 6 / 5;
         assert!(release.refill && warm_up_and_run <= release.workload.keys.count);
         assert_eq!(release.workload.keys.count, release.fill[0].elements);
+    }
+
+    #[test]
+    fn every_row_of_messages_is_there() {
+        let suite = Suite::load("messages").unwrap();
+        let case = |name: &str| suite.cases.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("{name}"));
+        let ours = |name: &str| {
+            let target = &case(name).targets[0];
+            (target.figure, target.bounds().collect::<Vec<_>>())
+        };
+        for (name, connections, channels) in
+            [("publish-to-one", 1, 1), ("publish-to-fifty", 50, 1), ("publish-to-many-channels", 500, 100_000)]
+        {
+            let listeners = case(name).listeners.as_ref().unwrap();
+            assert_eq!((listeners.connections, listeners.channels), (connections, channels), "{name}");
+            assert_eq!(case(name).workload.value, ValueSize::Fixed(64), "{name}");
+        }
+        assert_eq!(ours("publish-to-one"), (Figure::ServerCpu, vec![(Judged::Ratio, false, 0.9)]));
+        assert_eq!(ours("publish-to-fifty"), (Figure::Delivered, vec![(Judged::Ratio, true, 1.3)]));
+        assert_eq!(ours("publish-to-many-channels"), (Figure::ServerCpu, vec![(Judged::Ratio, false, 0.9)]));
+        assert_eq!(ours("tracked-reads"), (Figure::ServerCpu, vec![(Judged::Ratio, false, 0.95)]));
+        assert_eq!(ours("notifications"), (Figure::ServerCpu, vec![(Judged::Change, false, 1.0)]));
+        let tracked = case("tracked-reads");
+        assert!(tracked.resp3 && tracked.prefill && tracked.workload.keys.count == 10_000);
+        // As many draws as channels.
+        assert_eq!(case("publish-to-many-channels").workload.keys.count, 100_000);
+    }
+
+    #[test]
+    fn listeners_and_changes_are_read() {
+        let more = r#"
+            [[case]]
+            name = "publish"
+            command = "PUBLISH c {value}"
+            servers = ["a", "b"]
+            listeners = { connections = 2, channel = "c" }
+            [[case.targets]]
+            figure = "server_cpu"
+            server = "b"
+            change_at_most = { from = "a", theirs = "a", theirs_from = "b", bound = 1 }
+        "#;
+        let suite = parse(&format!("{TEXT}{more}")).unwrap();
+        let case = suite.cases.last().unwrap();
+        assert_eq!(case.listeners.as_ref().map(Listeners::each_message), Some(2));
+        assert!(case.describe().ends_with("values of 64B; 2 connections listen to one channel"), "{}", case.describe());
+        for (from, to) in [
+            ("theirs = \"a\"", "theirs = \"c\""),
+            ("connections = 2", "connections = 0"),
+            ("PUBLISH c {value}", "PUBLISH d {value}"),
+        ] {
+            assert!(more.contains(from));
+            assert!(parse(&format!("{TEXT}{}", more.replace(from, to))).is_err(), "{to}");
+        }
     }
 
     #[test]

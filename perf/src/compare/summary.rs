@@ -87,7 +87,7 @@ fn case_summary(records: &[&Record], targets: &[Target]) -> Option<CaseSummary> 
     names.sort_by_key(|name| (*name != first.baseline, threads(name)));
     let of = |name: &str| records.iter().filter(|r| r.server == name).copied().collect::<Vec<_>>();
     let theirs = of(&first.baseline);
-    let servers = names.iter().filter_map(|name| server_summary(&of(name), &theirs, targets)).collect();
+    let servers = names.iter().filter_map(|name| server_summary(&of(name), &theirs, targets, &of)).collect();
     Some(CaseSummary {
         case: first.case.clone(),
         about: first.about.clone(),
@@ -98,7 +98,12 @@ fn case_summary(records: &[&Record], targets: &[Target]) -> Option<CaseSummary> 
     })
 }
 
-fn server_summary(ours: &[&Record], theirs: &[&Record], targets: &[Target]) -> Option<ServerSummary> {
+fn server_summary<'a>(
+    ours: &[&'a Record],
+    theirs: &[&'a Record],
+    targets: &[Target],
+    others: &dyn Fn(&str) -> Vec<&'a Record>,
+) -> Option<ServerSummary> {
     let first = ours.first()?;
     let is_baseline = first.server == first.baseline;
     // Rounds are paired by their order, since a results file may hold several sessions that all count from 1.
@@ -117,10 +122,11 @@ fn server_summary(ours: &[&Record], theirs: &[&Record], targets: &[Target]) -> O
         Some(name) => *name == first.server,
         None => first.setup.kind == Kind::Ringkey && (!is_baseline || target.at_most.is_some()),
     });
-    let found = |figure: Figure, judged: Judged| match judged {
-        Judged::Ratio => ratios.get(&figure).copied(),
-        Judged::Difference => differences.get(&figure).copied(),
-        Judged::Value => figures.get(&figure).copied(),
+    let found = |target: &Target, judged: Judged| match judged {
+        Judged::Ratio => ratios.get(&target.figure).copied(),
+        Judged::Difference => differences.get(&target.figure).copied(),
+        Judged::Value => figures.get(&target.figure).copied(),
+        Judged::Change => change(target, ours, others),
     };
     Some(ServerSummary {
         server: first.server.clone(),
@@ -135,9 +141,22 @@ fn server_summary(ours: &[&Record], theirs: &[&Record], targets: &[Target]) -> O
     })
 }
 
-fn verdict(target: &Target, found: &dyn Fn(Figure, Judged) -> Option<Spread>) -> Option<Verdict> {
+/// What our server takes of its other self, by what theirs takes of its own, round by round.
+fn change<'a>(target: &Target, ours: &[&'a Record], others: &dyn Fn(&str) -> Vec<&'a Record>) -> Option<Spread> {
+    let wanted = target.change_at_most.as_ref()?;
+    let beside = [&wanted.from, &wanted.theirs, &wanted.theirs_from].map(|name| others(name));
+    let in_round = |at: usize| {
+        let round = ours[at].round;
+        let figure = |record: &&Record| (record.round == round).then(|| record.figures.get(&target.figure).copied())?;
+        let [from, theirs, theirs_from] = beside.each_ref().map(|records| records.get(at).and_then(figure));
+        Some((figure(&ours[at])? / from?, theirs? / theirs_from?))
+    };
+    Spread::of_ratios((0..ours.len()).filter_map(in_round))
+}
+
+fn verdict(target: &Target, found: &dyn Fn(&Target, Judged) -> Option<Spread>) -> Option<Verdict> {
     let (judged, at_least, bound) = target.bounds().next()?;
-    let found = found(target.figure, judged)?;
+    let found = found(target, judged)?;
     let holds = |value: f64| if at_least { value >= bound } else { value <= bound };
     let reached = holds(found.median);
     let sign = if at_least { "≥" } else { "≤" };
@@ -145,6 +164,13 @@ fn verdict(target: &Target, found: &dyn Fn(Figure, Judged) -> Option<Spread>) ->
         Judged::Ratio => format!("{sign} {bound} x"),
         Judged::Difference => format!("{sign} +{bound}"),
         Judged::Value => format!("{sign} {bound}"),
+        Judged::Change => {
+            let beside = target.change_at_most.as_ref();
+            let named =
+                beside.map(|beside| (beside.from.as_str(), beside.theirs.as_str(), beside.theirs_from.as_str()));
+            let (from, theirs, theirs_from) = named.unwrap_or_default();
+            format!("of that of {from}, by that of {theirs} of {theirs_from} {sign} {bound}")
+        }
     };
     Some(Verdict {
         figure: target.figure,
@@ -300,6 +326,7 @@ mod tests {
             ratio_at_least: None,
             more_at_most: None,
             at_most: None,
+            change_at_most: None,
         }
     }
 
@@ -316,6 +343,31 @@ mod tests {
         assert!(!ours.ratios.contains_key(&Figure::HopShare));
         assert!(ours.verdicts[0].reached && !ours.verdicts[0].all_rounds_agree);
         assert!(!sum_up(&records(), &|_| vec![target(0.7)])[0].servers[1].verdicts[0].reached);
+    }
+
+    #[test]
+    fn changes_are_beside_those_of_another() {
+        let run = |server: &str, round, cpu| example(server, round, &[(Figure::ServerCpu, cpu)]);
+        let mut records = Vec::new();
+        for (round, ours_with) in [(1, 5.5), (2, 6.0), (3, 6.6)] {
+            let figures = [("ours", 5.0), ("ours-with", ours_with), ("theirs", 10.0), ("theirs-with", 12.0)];
+            records.extend(figures.map(|(server, cpu)| run(server, round, cpu)));
+        }
+        let named = |name: &str| name.to_owned();
+        let change = super::super::suite::Change {
+            from: named("ours"),
+            theirs: named("theirs-with"),
+            theirs_from: named("theirs"),
+            bound: 1.0,
+        };
+        let server = Some(named("ours-with"));
+        let wanted = Target { server, ratio_at_most: None, change_at_most: Some(change), ..target(0.0) };
+        let summary = sum_up(&records, &|_| vec![wanted.clone()]);
+        let ours = summary[0].servers.iter().find(|server| server.server == "ours-with").unwrap();
+        let [verdict] = &ours.verdicts[..] else { panic!("{:?}", ours.verdicts) };
+        assert!((verdict.found.median - 1.0).abs() < 1e-9 && !verdict.all_rounds_agree, "{verdict:?}");
+        assert!((verdict.found.max - 1.1).abs() < 1e-9, "{verdict:?}");
+        assert!(verdict.target.contains("by that of theirs-with of theirs"), "{verdict:?}");
     }
 
     #[test]

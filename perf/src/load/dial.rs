@@ -97,8 +97,11 @@ impl Dialled {
                 Some(user) => self.ask(&["AUTH", user, password])?,
                 None => self.ask(&["AUTH", password])?,
             },
-            (false, None) => return Ok(()),
+            (false, None) => Value::Null,
         };
+        for command in &target.greeting {
+            self.ask(&command.split_whitespace().collect::<Vec<_>>())?;
+        }
         Ok(())
     }
 

@@ -42,6 +42,8 @@ pub struct Target {
     pub password: Option<String>,
     /// Speak RESP3?
     pub resp3: bool,
+    /// What each connection says besides before it is used: commands, words parted by blanks.
+    pub greeting: Vec<String>,
     /// Read `CLUSTER SLOTS` and spread over all nodes in it?
     pub cluster: bool,
 }
@@ -49,7 +51,7 @@ pub struct Target {
 impl Target {
     /// A server without password, RESP2, no cluster.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, user: None, password: None, resp3: false, cluster: false }
+        Self { address, user: None, password: None, resp3: false, greeting: Vec::new(), cluster: false }
     }
 }
 

@@ -46,7 +46,7 @@ pub fn subscribe(state: &mut State, session: &mut Session, kind: Kind, args: &Ar
         let name: Arc<[u8]> = word.into();
         let hash = hash_of(kind, state.site.shard.key(word).hash.hash);
         let pubsub = &mut state.pubsub;
-        needed = needed.max(pubsub.tables.claim(kind, hash, &name, next, &mut pubsub.changes));
+        needed = needed.max(pubsub.tables.borrow_mut().claim(kind, hash, &name, next, &mut pubsub.changes));
         names.push((hash, name));
     }
     let subscribing = Subscribing { kind, names };
@@ -112,7 +112,7 @@ impl State {
         for (hash, name) in &names {
             let joins = is_there && !own.has(kind, name);
             let client = joins.then_some(session.index);
-            let kept = pubsub.tables.settle(kind, *hash, name, client, &mut pubsub.changes);
+            let kept = pubsub.tables.borrow_mut().settle(kind, *hash, name, client, &mut pubsub.changes);
             if joins {
                 own.bytes += kept.len();
                 own.names[kind as usize].insert(kept);
@@ -130,7 +130,7 @@ impl State {
         own.bytes -= kept.len();
         let hash = hash_of(kind, self.site.shard.key(name).hash.hash);
         let pubsub = &mut self.pubsub;
-        pubsub.tables.leave(kind, hash, &kept, session.index, &mut pubsub.changes);
+        pubsub.tables.borrow_mut().leave(kind, hash, &kept, session.index, &mut pubsub.changes);
     }
 
     /// What kind of client it is depends on whether it listens to anything.
@@ -217,7 +217,7 @@ pub fn look(state: &mut State, session: &mut Session, admin: Admin, args: &Args<
             state.gather_from_all(session, &question, Then::Listeners(names));
         }
         Admin::PubsubNumPat => {
-            let count = state.pubsub.tables.count(Kind::Pattern) as i64;
+            let count = state.pubsub.tables.borrow().count(Kind::Pattern) as i64;
             Reply::new(&mut session.output.pending, session.protocol).integer(count);
         }
         _ => write_help(session, "PUBSUB", HELP),
@@ -228,14 +228,14 @@ pub fn look(state: &mut State, session: &mut Session, admin: Admin, args: &Args<
 /// The channels of a kind to which clients of this core listen.
 pub fn channels(state: &State, kind: Kind, pattern: Option<&[u8]>) -> Answer {
     let fits = |name: &&Arc<[u8]>| pattern.is_none_or(|pattern| ringkey_core::glob::glob_match(pattern, name, false));
-    Answer::Page(state.pubsub.tables.names(kind).filter(fits).map(|name| name.to_vec()).collect(), None)
+    Answer::Page(state.pubsub.tables.borrow().names(kind).filter(fits).map(|name| name.to_vec()).collect(), None)
 }
 
 /// How many clients of this core listen to each channel.
 pub fn listeners(state: &State, kind: Kind, names: &[Vec<u8>]) -> Answer {
     let count = |name: &Vec<u8>| {
         let hash = hash_of(kind, state.site.shard.key(name).hash.hash);
-        state.pubsub.tables.clients(kind, hash, name).len() as u64
+        state.pubsub.tables.borrow().clients(kind, hash, name).len() as u64
     };
     Answer::Counts(names.iter().map(count).collect())
 }

@@ -145,17 +145,18 @@ impl State {
         let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
         let Self { pubsub, sessions, dirty, late_pushes: late, .. } = self;
         let mut targets = Targets { sessions, dirty, late };
-        let clients = pubsub.tables.clients(kind, hash, channel);
+        let tables = pubsub.tables.borrow();
+        let clients = tables.clients(kind, hash, channel);
         let mut count = clients.len() as i64;
         if !clients.is_empty() {
             let word: &[u8] = if kind == Kind::Shard { b"smessage" } else { b"message" };
             let frame = Frame::new(&[word, channel, message]);
             clients.iter().for_each(|index| targets.push_frame(*index, &frame));
         }
-        if kind != Kind::Channel || pubsub.tables.patterns.is_empty() {
+        if kind != Kind::Channel || tables.patterns.is_empty() {
             return count;
         }
-        for pattern in pubsub.tables.patterns.matching(channel) {
+        for pattern in tables.patterns.matching(channel) {
             let here = &pattern.listeners.here;
             if !here.is_empty() {
                 let frame = Frame::new(&[b"pmessage", &pattern.text, channel, message]);

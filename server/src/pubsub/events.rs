@@ -6,11 +6,14 @@ use ringkey_core::keyspace::events::{Event, EventClass};
 use std::io::Write as _;
 
 impl State {
-    /// Tells what has become of keys to those who listen, in its order. Nobody waits for that.
+    /// Tells what has become of keys, in its order, and what scripts have published, to those who listen. Nobody waits for that.
     #[inline]
     pub fn tell_events(&mut self) {
         if !self.site.shard.events.is_empty() {
             self.publish_events();
+        }
+        if super::from_scripts::mark() > 0 {
+            self.publish_for_scripts();
         }
     }
 

@@ -8,6 +8,7 @@
 pub mod commands;
 pub mod deliver;
 pub mod events;
+pub mod from_scripts;
 pub mod patterns;
 pub mod publish;
 pub mod tables;
@@ -18,7 +19,9 @@ use crate::state::State;
 use publish::Messages;
 use ringkey_core::command::Admin;
 use ringkey_core::resp::{Args, CommandError};
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use tables::{Change, Kind, Tables};
 
@@ -26,7 +29,7 @@ use tables::{Change, Kind, Tables};
 #[derive(Default)]
 pub struct Pubsub {
     /// Who listens to what.
-    pub tables: Tables,
+    pub tables: Rc<RefCell<Tables>>,
     /// What the other cores are to hear at the end of this pass.
     changes: Vec<Change>,
     /// The number of the last announcement.
@@ -121,11 +124,13 @@ impl State {
     pub fn open_pubsub(&mut self) {
         let cores = self.mesh.count();
         self.pubsub.heard = vec![0; cores];
+        from_scripts::share(&self.pubsub.tables);
         self.pubsub.outbox = (0..cores).map(|_| Messages::default()).collect();
     }
 
     /// Sends what this pass has for other cores: what is listened to, and messages.
     pub fn post_messages(&mut self) {
+        self.tell_events();
         if !self.pubsub.changes.is_empty() {
             let changes: Arc<[Change]> = std::mem::take(&mut self.pubsub.changes).into();
             self.follow_listeners();
@@ -148,7 +153,8 @@ impl State {
 
     /// Another core tells what its clients listen to from now on.
     pub fn heed_listening(&mut self, from: usize, number: u64, changes: &[Change]) {
-        changes.iter().for_each(|change| self.pubsub.tables.heed(from as u16, change));
+        let tables = &self.pubsub.tables;
+        changes.iter().for_each(|change| tables.borrow_mut().heed(from as u16, change));
         self.follow_listeners();
         self.mesh.post(from, Letter::Notice(Notice::Heard(number)));
     }
@@ -176,6 +182,7 @@ impl State {
             self.settle_subscription(&mut session, *subscribing);
             let len = session.output.pending.len_between(before, session.output.pending.mark());
             self.conclude_waiting(&mut session, len, false);
+            session.apply_reply_mode(session.output.pending.mark());
             self.push_late(&mut session);
         }
         self.sessions[index as usize] = Some(session);
@@ -184,7 +191,7 @@ impl State {
 
     /// Has keyspace events noted if anybody may hear of them.
     pub fn follow_listeners(&mut self) {
-        let hears = self.pubsub.tables.hears_events();
+        let hears = self.pubsub.tables.borrow().hears_events();
         if self.hears_events != hears {
             self.hears_events = hears;
             self.apply_rules();

@@ -67,7 +67,7 @@ impl State {
             return (count, 0);
         }
         let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
-        let cores = self.pubsub.tables.cores(kind, hash, channel);
+        let cores = self.pubsub.tables.borrow().cores(kind, hash, channel);
         for core in &cores {
             self.pubsub.outbox[usize::from(*core)].push(kind, channel, message, waits);
         }

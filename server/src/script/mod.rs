@@ -28,10 +28,13 @@ pub mod std;
 mod tests;
 pub mod vm;
 
+use crate::pubsub::from_scripts;
+use crate::pubsub::tables::Kind;
 pub use eval::check;
 pub use nature::{Nature, nature_of, note_call, note_elsewhere};
 use ringkey_core::command::Admin;
 use ringkey_core::commands::Context;
+use ringkey_core::commands::within::Unfinished;
 use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::script::{Entry, Scripting};
@@ -42,6 +45,11 @@ pub static SCRIPTING: Scripting = Scripting { run, answer };
 /// Answers commands of the process for which no other core is needed; most are not for scripts.
 fn answer(context: &mut Context<'_>, admin: Admin, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     match (admin, args.len()) {
+        (Admin::Publish | Admin::SPublish, 3) => {
+            let kind = if admin == Admin::Publish { Kind::Channel } else { Kind::Shard };
+            reply.integer(from_scripts::publish(context, kind, args));
+            Ok(())
+        }
         (Admin::Debug, 3) if args.get(1).eq_ignore_ascii_case(b"protocol") => {
             crate::admin::debug::protocol::write(reply, args.get(2))
         }
@@ -69,10 +77,15 @@ fn run(
     {
         return eval::finish(ended, mark.bytes, reply);
     }
-    match entry {
+    let published = from_scripts::mark();
+    let outcome = match entry {
         Entry::Eval | Entry::EvalRo | Entry::EvalSha | Entry::EvalShaRo => eval::run(context, entry, args, reply),
         Entry::Fcall | Entry::FcallRo => functions::fcall::run(context, entry, args, reply),
+    };
+    if matches!(context.unfinished, Some(Unfinished::Elsewhere)) {
+        from_scripts::take_back(published);
     }
+    outcome
 }
 
 #[cfg(test)]

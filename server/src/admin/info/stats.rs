@@ -2,6 +2,7 @@
 
 use super::Sample;
 use super::text::{fields, total, zeros};
+use crate::pubsub::tables::Kind;
 use crate::state::State;
 use crate::statistics::Statistics;
 use std::collections::BTreeMap;
@@ -50,7 +51,13 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
         "keyspace_hits": total(samples, |s| s.stats.keyspace_hits),
         "keyspace_misses": total(samples, |s| s.stats.keyspace_misses),
     );
-    absent(text, state.kept_connections());
+    let tables = state.pubsub.tables.borrow();
+    fields!(text,
+        "pubsub_channels": tables.count(Kind::Channel),
+        "pubsub_patterns": tables.count(Kind::Pattern),
+        "pubsubshard_channels": tables.count(Kind::Shard),
+    );
+    absent(text, samples, state.kept_connections());
     fields!(text,
         "total_error_replies": total(samples, |s| s.errors.total()),
         "dump_payload_sanitizations": 0,
@@ -73,8 +80,8 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
 }
 
 /// What does not exist here, or not yet, and what Valkey shows amid it.
-fn absent(text: &mut String, kept_connections: usize) {
-    zeros(text, &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"]);
+fn absent(text: &mut String, samples: &[Sample], kept_connections: usize) {
+    zeros(text, &["latest_fork_usec", "total_forks"]);
     fields!(text, "migrate_cached_sockets": kept_connections);
     zeros(
         text,
@@ -86,12 +93,14 @@ fn absent(text: &mut String, kept_connections: usize) {
             "active_defrag_key_misses",
             "total_active_defrag_time",
             "current_active_defrag_time",
-            "tracking_total_keys",
-            "tracking_total_items",
-            "tracking_total_prefixes",
-            "unexpected_error_replies",
         ],
     );
+    fields!(text,
+        "tracking_total_keys": total(samples, |s| s.tracked.0 as u64),
+        "tracking_total_items": total(samples, |s| s.tracked.1 as u64),
+        "tracking_total_prefixes": samples.iter().map(|s| s.prefixes).max().unwrap_or(0),
+    );
+    zeros(text, &["unexpected_error_replies"]);
 }
 
 fn limits_and_loop(text: &mut String, samples: &[Sample]) {

@@ -1,0 +1,55 @@
+//! PUBLISH in scripts. A script runs where nothing is known of sessions, so what it publishes is kept until its call has ended, which is when
+//! its changes can be seen, too.
+
+use super::tables::{Kind, Tables, hash_of};
+use crate::state::State;
+use ringkey_core::commands::Context;
+use ringkey_core::resp::Args;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+type Message = (Kind, Box<[u8]>, Box<[u8]>);
+
+thread_local! {
+    /// Who listens to what, as this core knows it.
+    static TABLES: RefCell<Rc<RefCell<Tables>>> = RefCell::default();
+    static MESSAGES: RefCell<Vec<Message>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Scripts of this thread count those in `tables`.
+pub fn share(tables: &Rc<RefCell<Tables>>) {
+    TABLES.with_borrow_mut(|shared| *shared = Rc::clone(tables));
+}
+
+/// Publishes what a script says. The answer: how many clients of this core will get it, and each other core that has any counts as one.
+pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> i64 {
+    let (channel, message) = (args.get(1), args.get(2));
+    let hash = hash_of(kind, context.shard.key(channel).hash.hash);
+    let count = TABLES.with_borrow(|tables| {
+        let tables = tables.borrow();
+        let matching = tables.patterns.matching(channel).map(|pattern| pattern.listeners.here.len());
+        let by_pattern: usize = if kind == Kind::Channel { matching.sum() } else { 0 };
+        tables.clients(kind, hash, channel).len() + by_pattern + tables.cores(kind, hash, channel).len()
+    });
+    MESSAGES.with_borrow_mut(|messages| messages.push((kind, channel.into(), message.into())));
+    count as i64
+}
+
+/// How many messages wait.
+pub fn mark() -> usize {
+    MESSAGES.with_borrow(Vec::len)
+}
+
+/// The script that has published since then is begun anew: nothing was said.
+pub fn take_back(mark: usize) {
+    MESSAGES.with_borrow_mut(|messages| messages.truncate(mark));
+}
+
+impl State {
+    /// Sends what scripts have published.
+    pub(super) fn publish_for_scripts(&mut self) {
+        for (kind, channel, message) in MESSAGES.take() {
+            self.publish(kind, &channel, &message, None);
+        }
+    }
+}
