@@ -104,6 +104,7 @@ impl World {
                 is_part: false,
                 may_put_off: true,
                 client: 0,
+                tracker: None,
             };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);

@@ -119,10 +119,19 @@ fn hex_value(digit: u8) -> u8 {
     }
 }
 
+fn hex_digit(value: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(value)]
+}
+
 /// Appends `word` in double quotes, so that `split_words` gives it back.
 pub fn quote(word: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in word {
+    let mut rest = word;
+    // Most words are plain from the beginning to the end.
+    while let Some(at) = rest.iter().position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\')) {
+        out.extend_from_slice(&rest[..at]);
+        let byte = &rest[at];
+        rest = &rest[at + 1..];
         match byte {
             b'"' | b'\\' => out.extend([b'\\', *byte]),
             b'\n' => out.extend(b"\\n"),
@@ -130,10 +139,10 @@ pub fn quote(word: &[u8], out: &mut Vec<u8>) {
             b'\t' => out.extend(b"\\t"),
             0x07 => out.extend(b"\\a"),
             0x08 => out.extend(b"\\b"),
-            b' '..=b'~' => out.push(*byte),
-            _ => out.extend(format!("\\x{byte:02x}").as_bytes()),
+            _ => out.extend([b'\\', b'x', hex_digit(byte >> 4), hex_digit(byte & 15)]),
         }
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

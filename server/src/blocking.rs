@@ -149,6 +149,9 @@ impl State {
             let request = request_bytes(&args);
             self.remember(session, row, &args, Measure { request, ..Measure::default() });
         }
+        if is_several && self.site.monitored.is_some() {
+            self.note_of_process(session, row, &args);
+        }
         session.leave_behind(parsed);
         session.note_command(row);
         self.statistics.commands += 1;
@@ -547,6 +550,7 @@ impl State {
             is_part,
             may_put_off,
             client: 0,
+            tracker: None,
         };
         let owner = self.new_owner();
         self.open_remote_job(self.map.shard_of(hash.slot), NOBODY, owner, Order::Run).push_call(&call, &args);

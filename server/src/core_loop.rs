@@ -679,16 +679,19 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.settle();
+        self.state.tell_events();
         self.state.log_refusals();
         self.state.statistics.command_nanos += executing.elapsed().as_nanos() as u64;
         let ticked = self.tick();
         self.listen();
+        self.state.tell_monitors();
         self.tend_sessions();
         self.state.check_client_memory();
         self.state.watch_drains();
         self.state.settle();
         self.state.hurry_sources();
         self.state.post_outgoing();
+        self.state.tell_monitors();
         let Self { ring, state, .. } = self;
         let mut wakes = 0;
         state.mesh.flush(|peer| {

@@ -200,6 +200,8 @@ impl State {
         while session.next_parsed < session.parsed.len() {
             let parsed = session.parsed[session.next_parsed];
             let done = self.execute(session, &parsed, input);
+            // Of what became of keys a client hears behind the reply of the call that did it.
+            self.tell_events();
             if !self.late_pushes.is_empty() || session.late.is_some() {
                 self.push_late(session);
             }
@@ -222,6 +224,9 @@ impl State {
                 session.reply_mode = ReplyMode::On;
             }
             return Done::Next;
+        }
+        if session.tracking.is_some() {
+            self.begin_tracked(session, parsed.row);
         }
         if session.multi.is_some() {
             return self.execute_in_multi(session, parsed, input);
@@ -259,7 +264,7 @@ impl State {
             return self.publish_all(session, input);
         }
         if matches!(row.run, Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard)) {
-            return self.transact(session, parsed, row);
+            return self.transact(session, parsed, row, input);
         }
         let plan = self.plan(row, parsed.key, &args);
         if let Ok(Plan::On(shard) | Plan::Script(shard)) = plan
@@ -308,6 +313,9 @@ impl State {
             _ => self.names.resolve(args)?,
         };
         session.check_listening(row)?;
+        if session.is_monitor && crate::monitor::is_refused(row) {
+            return Err(crate::monitor::REFUSAL);
+        }
         Ok(row)
     }
 
@@ -323,6 +331,7 @@ impl State {
         if let Some(row) = row {
             self.site.watch.reject(row);
             if matches!(row.run, Run::Admin(Admin::Exec)) {
+                self.note_of_process(session, row, &session.args_of(parsed, input));
                 self.discard(session);
                 aborted = Some(CommandError::aborted(error));
             }
@@ -493,7 +502,7 @@ impl State {
         let mut targets: SmallVec<[ShardId; AHEAD_MAX]> = SmallVec::new();
         let mut rows: SmallVec<[&'static Command; AHEAD_MAX]> = SmallVec::new();
         let mut shards: SmallVec<[ShardId; 8]> = SmallVec::new();
-        let most = if session.reply_mode == ReplyMode::On { AHEAD_MAX } else { 1 };
+        let most = if session.reply_mode == ReplyMode::On && !session.picks() { AHEAD_MAX } else { 1 };
         let first = session.next_parsed;
         let mut owned = 0;
         for at in first..session.parsed.len().min(first + most) {
@@ -581,7 +590,11 @@ impl State {
     /// A flight of a session to these shards, which are in ascending order.
     pub fn new_flight(&mut self, session: &Session, shape: Shape, reach: Reach, shards: &[ShardId]) -> Box<Flight> {
         let owner = self.new_owner();
-        Box::new(Flight::new(owner, session.ticket(), shape, reach, shards, || self.take_batch()))
+        let mut flight = Box::new(Flight::new(owner, session.ticket(), shape, reach, shards, || self.take_batch()));
+        if self.site.monitored.is_some() && matches!(shape, Shape::Joined(_)) {
+            flight.monitor();
+        }
+        flight
     }
 
     /// Sends a stretch over two shards off without batches of its own: the leg that comes first runs here in place or
@@ -719,6 +732,9 @@ impl State {
             }
         }
         crash::done();
+        if self.site.monitored.is_some() {
+            self.note_alone(session, row, &args);
+        }
         session.tracked.request = request;
         if session.pending.is_nothing() {
             if matches!(row.run, Run::Admin(_)) {
@@ -810,7 +826,7 @@ impl State {
         }
         let away = usize::from(is_here);
         let target = flight.shard(away);
-        let order = if is_here { Order::Run } else { Order::RunAndKeep };
+        let order = if is_here && !flight.is_monitored() { Order::Run } else { Order::RunAndKeep };
         self.site.watch.start();
         self.open_remote_job(target, session.ticket(), flight.owner(), order);
         for (at, hash) in hashes.iter().enumerate() {
@@ -910,6 +926,7 @@ pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32
         is_part: false,
         may_put_off: session.reply_mode == ReplyMode::On,
         client: session.id,
+        tracker: session.tracker,
     }
 }
 

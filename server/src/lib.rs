@@ -23,6 +23,7 @@ pub mod long_reply;
 pub mod mailbox;
 pub mod memory;
 pub mod migrate;
+pub mod monitor;
 pub mod multi;
 pub mod nodes_file;
 pub mod observe;
@@ -38,6 +39,7 @@ pub mod settings_effect;
 pub mod state;
 pub mod statistics;
 pub mod sys;
+pub mod tracking;
 pub mod tuning;
 
 /// Our own version.

@@ -116,6 +116,8 @@ pub struct Multi {
     began: u64,
     /// Is the head of the reply written?
     has_head: bool,
+    /// The name under which EXEC was called, if it is to be shown to those who monitor and was not yet.
+    pub said: Option<Box<[u8]>>,
     /// Is only this EXEC to be silent?
     skips: bool,
 }
@@ -214,6 +216,13 @@ impl Multi {
         self.targets.push(target);
     }
 
+    /// Has what the calls read remembered, or not. If one of them changes that, all is: who is told of a key too many reads it anew.
+    fn settle_tracker(&mut self, tracker: Option<ShardId>, me: ShardId) {
+        let changes = |call: &Call| matches!(call.row.run, Run::Admin(Admin::ClientTracking | Admin::ClientCaching));
+        let tracker = if self.queue.calls.iter().any(changes) { Some(me) } else { tracker };
+        self.queue.calls.iter_mut().for_each(|call| call.tracker = tracker);
+    }
+
     /// What a call of the process will change for those behind it.
     fn foresee(&mut self, row: &Command, args: &Args<'_>) {
         match row.run {
@@ -299,7 +308,7 @@ impl State {
             return Done::Stop;
         }
         match row.run {
-            Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard) => self.transact(session, parsed, row),
+            Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard) => self.transact(session, parsed, row, input),
             Run::Admin(Admin::Quit | Admin::Reset) => self.carry_out_alone(session, row, parsed, input),
             _ => {
                 self.queue_call(session, parsed, row, input);
@@ -428,7 +437,11 @@ impl State {
     }
 
     /// MULTI, EXEC and DISCARD.
-    pub fn transact(&mut self, session: &mut Session, parsed: &Parsed, row: &'static Command) -> Done {
+    pub fn transact(&mut self, session: &mut Session, parsed: &Parsed, row: &'static Command, input: &[u8]) -> Done {
+        if self.site.monitored.is_some() {
+            let word: SmallVec<[u8; 8]> = SmallVec::from_slice(session.args_of(parsed, input).get(0));
+            self.note_transacting(session, row, &word);
+        }
         session.leave_behind(parsed);
         session.note_command(row);
         self.statistics.commands += 1;
@@ -485,6 +498,7 @@ impl State {
         let began = self.site.watch.ticks();
         let before = session.output.pending.mark();
         if let Err(error) = self.check_exec(session) {
+            self.note_exec(session, row);
             self.discard(session);
             self.write_error(session, &error);
             let ticks = self.site.watch.lap();
@@ -495,6 +509,9 @@ impl State {
         }
         let mut multi = session.multi.take().expect("it was looked at just now");
         (multi.stage, multi.began) = (Stage::Before, began);
+        if multi.steps > 0 || session.tracking.is_some() {
+            multi.settle_tracker(session.tracker, self.me);
+        }
         // Until all calls are carried out there is no way back to where the reply began.
         multi.skips = session.reply_mode == ReplyMode::Skip;
         if multi.skips {
@@ -541,6 +558,10 @@ impl State {
                 return true;
             }
             Class::One(shard) => self.send_unit(session, multi, shard, !watched.is_empty()),
+            // What is to be shown in its order runs in its order.
+            Class::Apart if self.site.monitored.is_some() => {
+                self.exec_over_several(session, multi, Class::Together, watched);
+            }
             Class::Apart => self.fly_apart(session, multi),
             class => self.exec_over_several(session, multi, class, watched),
         }
@@ -822,6 +843,9 @@ impl State {
             session.output.pending.rewind(before);
             self.write_error(session, error);
         }
+        if self.site.monitored.is_some() {
+            self.note_alone(session, row, &args);
+        }
         session.tracked.request = request;
         if session.pending.is_nothing() {
             let ticks = self.site.watch.ticks().saturating_sub(session.tracked.began);
@@ -841,8 +865,9 @@ impl State {
         if skips {
             session.reply_mode = ReplyMode::On;
         }
-        self.discard(session);
         let row = exec_row();
+        self.note_exec(session, row);
+        self.discard(session);
         session.last_command = Some(row);
         let ticks = self.site.watch.ticks().saturating_sub(began);
         self.conclude(session, row, ticks, 0, false);

@@ -76,7 +76,8 @@ impl State {
         let timeout_ms = self.tuning.idle_timeout_s * 1000;
         self.rounds.met += usize::from(idle < ACTIVE_MS);
         let lingers_too_long = session.lingers_since.is_some_and(|since| passed(since) > LINGER_MS);
-        let is_idle_too_long = timeout_ms > 0 && idle > timeout_ms && session.pending.is_nothing();
+        let is_idle_too_long =
+            timeout_ms > 0 && !session.is_monitor && idle > timeout_ms && session.pending.is_nothing();
         if (lingers_too_long || is_idle_too_long) && session.closing != Closing::Now {
             if is_idle_too_long {
                 log::debug!("Closing idle client");

@@ -17,6 +17,7 @@ use crate::mailbox::letter::{Answer, DebugOrder, Letter, NewConnection, Notice, 
 use crate::mailbox::mesh::Mesh;
 use crate::memory::ThreadMemory;
 use crate::migrate::movers::Movers;
+use crate::monitor::Monitoring;
 use crate::multi::Multi;
 use crate::observe::crash;
 use crate::process::keeper::Keeper;
@@ -27,6 +28,7 @@ use crate::seat::Seat;
 use crate::session::output::RoomRule;
 use crate::session::{Closing, Parsed, Pending, Session};
 use crate::statistics::Statistics;
+use crate::tracking::Trackings;
 use crate::tuning::Tuning;
 use ringkey_core::command::Names;
 use ringkey_core::commands::Hold;
@@ -34,7 +36,7 @@ use ringkey_core::keyspace::events::EventClass;
 use ringkey_core::keyspace::slot::ShardMap;
 use ringkey_core::observe::{CommandLog, LatencyEvents, LogKind, Paths};
 use ringkey_core::resp::{ReplyBuffer, Span};
-use ringkey_core::settings::Settings;
+use ringkey_core::settings::{Setting, Settings};
 use ringkey_core::txn::assembly::Assembly;
 use ringkey_core::txn::batch::{Batch, Order, Reach};
 use ringkey_core::txn::flight::{Flight, Progress, Step};
@@ -77,6 +79,10 @@ pub struct Process {
     main_memory: AtomicI64,
     clients: AtomicU64,
     log_entries: [AtomicU64; 3],
+    /// How many clients are to hear of stale keys.
+    pub tracking_clients: AtomicU64,
+    /// How many keys the shards remember for them.
+    pub tracked_keys: AtomicI64,
 }
 
 /// 64 bits of a text, other ones for each index, the same in every version of this program.
@@ -114,6 +120,8 @@ impl Process {
             main_memory: AtomicI64::new(0),
             clients: AtomicU64::new(0),
             log_entries: Default::default(),
+            tracking_clients: AtomicU64::new(0),
+            tracked_keys: AtomicI64::new(0),
         }
     }
 
@@ -294,6 +302,10 @@ pub struct State {
     pub after_eviction: Vec<(Option<usize>, u64, Answer)>,
     /// How many clients watch keys.
     pub watching: usize,
+    /// Who monitors.
+    pub monitoring: Monitoring,
+    /// Clients that are to hear of stale keys.
+    pub tracking: Trackings,
     /// Who listens to which channels.
     pub pubsub: Pubsub,
     /// May anybody hear of keyspace events?
@@ -443,6 +455,8 @@ impl State {
             is_evicting: false,
             after_eviction: Vec::new(),
             watching: 0,
+            monitoring: Monitoring::default(),
+            tracking: Trackings::default(),
             pubsub: Pubsub::default(),
             hears_events: false,
             late_pushes: Vec::new(),
@@ -462,7 +476,11 @@ impl State {
     pub fn go_on_with_script(&mut self, index: u32) {
         let Some(session) = self.sessions[index as usize].as_mut() else { return };
         match std::mem::take(&mut session.pending) {
-            Pending::Flight(flight, gathered) => self.go_on(flight, gathered, Progress::Landed, index),
+            Pending::Flight(flight, gathered) => {
+                self.note_again(true);
+                self.go_on(flight, gathered, Progress::Landed, index);
+                self.note_again(false);
+            }
             other => session.pending = other,
         }
     }
@@ -487,6 +505,9 @@ impl State {
         let is_authenticated = !self.tuning.needs_password;
         let mut session = Session::new(new, index, self.generations[at], self.now, is_authenticated);
         self.count_session(&mut session);
+        if self.site.monitored.is_some() {
+            self.note_came(&session);
+        }
         self.sessions[at] = Some(Box::new(session));
         self.statistics.connections_received += 1;
         self.dirty.push(index);
@@ -503,6 +524,8 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if let Some(mut session) = self.sessions[index as usize].take() {
             self.end_watching(&mut session);
+            self.note_left(&mut session);
+            self.forget_tracking(&mut session);
             self.free.push(index);
             self.census.forget(index);
             self.mesh.cores().connections(self.me.index()).fetch_sub(1, Ordering::Relaxed);
@@ -652,9 +675,13 @@ impl State {
                 self.answer_in_turn((from != self.me.index()).then_some(from), ticket, question);
             }
             Notice::Answer { ticket, answer } => self.take_answer(from, ticket, answer),
+            Notice::Stale(news) => self.heed_news(&news),
+            Notice::Redirected(redirected) => self.heed_redirected(from, *redirected),
+            Notice::RedirectGone { client, target } => self.redirect_is_broken(client, target),
             Notice::Listen { number, changes } => self.heed_listening(from, number, &changes),
             Notice::Heard(number) => self.was_heard(from, number),
             Notice::Messages(messages) => self.take_messages(from, &messages),
+            Notice::Monitor(letter) => self.heed_monitor(from, letter),
             Notice::Receipts(receipts) => self.take_receipts(receipts),
         }
     }
@@ -678,6 +705,16 @@ impl State {
 
     /// Works until nothing more can be done without hearing from elsewhere.
     pub fn settle(&mut self) {
+        self.work();
+        self.tell_stale();
+    }
+
+    /// Has every batch that has come home been looked at?
+    pub fn are_all_home(&self) -> bool {
+        self.homecoming.is_empty()
+    }
+
+    fn work(&mut self) {
         loop {
             self.tell_events();
             if self.outgoing[self.me.index()].is_some() {
@@ -710,6 +747,7 @@ impl State {
     /// Is there something to do without hearing from anybody?
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty()
+            || self.tracking.is_over
             || !self.later.is_empty()
             || self.site.has_slow()
             || !self.dirty.is_empty()
@@ -734,6 +772,9 @@ impl State {
     // Batches travel between cores as pointers and are reused.
     #[allow(clippy::vec_box)]
     pub(crate) fn send_done(&mut self, mut done: Vec<Box<Batch>>) {
+        if self.site.shard.tracked.has_news() {
+            self.post_news();
+        }
         loop {
             done.drain(..).for_each(|batch| self.send_home(batch));
             let Some(owner) = self.admitted.pop_front() else { break };
@@ -801,6 +842,7 @@ impl State {
 
     /// Continues a session whose answers have come or whose output has left.
     pub fn resume(&mut self, index: u32) {
+        self.tell_before(index);
         let Some(mut session) = self.sessions[index as usize].take() else { return };
         // A transaction is carried out to its end, whether its client is there or not.
         let goes_on = session.closing != Closing::Now || session.is_executing();
@@ -915,6 +957,7 @@ impl State {
         }
         self.site.shard.holds_expired = self.site.rules.hold != Hold::No;
         self.follow_client_limit();
+        self.site.shard.tracked.tells_flush = self.me.0 == 0 || self.settings.int(Setting::CorePorts) != 0;
         self.site.shard.lazy_free = Tuning::lazy_free(&self.settings);
         self.site.shard.events.wanted = if self.hears_events { self.tuning.key_events } else { EventClass::default() };
         self.workbench.shard_mut().lazy_free = self.site.shard.lazy_free;
@@ -931,6 +974,7 @@ impl State {
         let is_paused = self.paused.pause.is_some();
         let is_held = self.holds.any;
         self.is_plain = self.serves_all && !is_paused && !is_held;
-        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held;
+        let is_any_monitor = self.monitoring.has_any();
+        self.stretches_plainly = self.seat.is_none() && !is_paused && !is_held && !is_any_monitor;
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Context, Rules};
 use crate::command::{Handler, Run, table};
+use crate::keyspace::events::{Event, EventClass};
 use crate::keyspace::{KeyHasher, Shard};
 use crate::outcome::{Outcome, Propagate};
 use crate::resp::{Protocol, Reply, ReplyBuffer, Request};
@@ -66,6 +67,20 @@ impl Bench {
             }
         };
         format!("{} {calls}", self.last.changes).trim_end().to_owned()
+    }
+
+    /// From now on events of these classes are noted.
+    pub fn want_events(&mut self, classes: &str) {
+        self.shard.events.wanted = EventClass::parse(classes.as_bytes()).expect("letters name classes");
+    }
+
+    /// The events since the last time: `event key, event 1:key` for databases 0 and 1.
+    pub fn events(&mut self) -> String {
+        let shown = self.shard.events.take().into_iter().map(|Event { db, name, key }| match db {
+            DbIndex(0) => format!("{name} {}", key.escape_ascii()),
+            DbIndex(db) => format!("{name} {db}:{}", key.escape_ascii()),
+        });
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     /// Runs lines and compares each reply.

@@ -5,6 +5,8 @@
 //! removal of the expired keys it came across, to [`Context::run`].
 
 #[cfg(test)]
+mod event_tests;
+#[cfg(test)]
 pub(crate) mod harness;
 #[cfg(test)]
 mod model_tests;
@@ -14,19 +16,21 @@ mod touch_tests;
 use crate::access::AccessRule;
 use crate::codec::Codec;
 use crate::command::keys::KeyFlags;
-use crate::command::{Command, Fixed, Handler, Names, Touches};
-use crate::keyspace::events::EventClass;
+use crate::command::{Command, Fixed, Flags, Group, Handler, Names, Touches};
+use crate::keyspace::events::{EventClass, Events};
+use crate::keyspace::tracked::Tracker;
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{Database, EntryRef, Key, KeyHash, NewValue, OwnedEntry, Shard, ValueKind};
 use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
-use crate::observe::Watch;
+use crate::observe::{Monitored, Watch};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, Reply};
 use crate::script::Scripting;
-use crate::units::{DbIndex, Millis};
+use crate::units::{DbIndex, Millis, ShardId};
 use crate::value::Limits;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// The settings that handlers obey.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +152,17 @@ use elsewhere::Elsewhere;
 use long_reply::Walk;
 use within::{Here, Unfinished};
 
+/// Why a key is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To read it: a hit or a miss, and who subscribes to misses is told.
+    Read,
+    /// To tell how it is kept: a hit or a miss.
+    Inspect,
+    /// To change it: neither.
+    Change,
+}
+
 /// What a handler sees of the world: the shard it runs on, the database the client chose, the time.
 #[derive(Debug)]
 pub struct Context<'a> {
@@ -167,12 +182,16 @@ pub struct Context<'a> {
     pub expiry: Expiry,
     /// The id of the client.
     pub client: u64,
+    /// The core of the client, if it keeps copies of what it reads.
+    pub tracker: Option<ShardId>,
     /// CLIENT NO-TOUCH: reading does not count as use.
     pub no_touch: bool,
     /// May the call make its client wait?
     pub may_block: bool,
     /// Does it?
     pub waits: bool,
+    /// Has the last change of a collection taken all that was in it, so that its key went?
+    pub emptied: bool,
     /// Which of its words are others while it waits.
     pub fixed: Option<Box<Fixed>>,
     /// May a long reply be put off, to be written piece by piece?
@@ -183,6 +202,8 @@ pub struct Context<'a> {
     pub here: Here<'a>,
     /// Where the calls of a unit are counted.
     pub watch: Option<&'a mut Watch>,
+    /// Where the calls of a unit are noted for those who monitor; only together with `watch`.
+    pub monitored: Option<&'a mut Monitored>,
     /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
     pub unit_ends: Vec<Mark>,
     /// Is it called by a script? Then replies may not depend on the order of sets.
@@ -195,6 +216,8 @@ pub struct Context<'a> {
     expired: Vec<(DbIndex, Box<[u8]>)>,
     /// How many of them have been removed already.
     removed: usize,
+    /// Those that subscribers have been told of.
+    told: BTreeSet<(DbIndex, Box<[u8]>)>,
 }
 
 impl<'a> Context<'a> {
@@ -210,20 +233,24 @@ impl<'a> Context<'a> {
             first_key: None,
             expiry: Expiry::Remove,
             client: 0,
+            tracker: None,
             no_touch: false,
             may_block: false,
             waits: false,
+            emptied: false,
             fixed: None,
             may_put_off: false,
             put_off: None,
             here: Here::Shard,
             watch: None,
+            monitored: None,
             unit_ends: Vec::new(),
             is_in_script: false,
             may_suspend: false,
             unfinished: None,
             expired: Vec::new(),
             removed: 0,
+            told: BTreeSet::new(),
         }
     }
 
@@ -250,6 +277,7 @@ impl<'a> Context<'a> {
     /// For calls that are not made through [`Context::run`]; `args` is the call that `outcome` may refer to.
     #[cold]
     pub fn settle(&mut self, outcome: Outcome, args: &Args<'_>) -> Outcome {
+        self.told.clear();
         if self.expiry != Expiry::Remove {
             self.removed = 0;
             self.expired.clear();
@@ -292,7 +320,7 @@ impl<'a> Context<'a> {
             {
                 database.discard(entry);
                 self.shard.waiting.note_gone(*db, &key);
-                self.shard.watched.touch(*db, &key, Touch::Expired);
+                self.shard.touch(*db, &key, Touch::Expired, 0);
             }
         }
         self.removed = expired.len();
@@ -350,13 +378,19 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn read(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         let uses = !self.no_touch;
-        self.look_up(self.db, key, true, uses)
+        self.look_up(self.db, key, Purpose::Read, uses)
     }
 
     /// Looks up a key in order to read something about it: counts a hit or a miss, but is no use of the key.
     #[inline]
     pub fn peek(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
-        self.look_up(self.db, key, true, false)
+        self.look_up(self.db, key, Purpose::Read, false)
+    }
+
+    /// Looks up a key in order to tell something about how it is kept: the same, but nobody is told that it is not there.
+    #[inline]
+    pub fn inspect(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.look_up(self.db, key, Purpose::Inspect, false)
     }
 
     /// Looks up a key in order to change it: no hit, no miss, but a use.
@@ -369,24 +403,33 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn find_in(&mut self, db: DbIndex, key: &Key<'_>) -> Option<EntryRef<'_>> {
         let uses = !self.no_touch;
-        self.look_up(db, key, false, uses)
+        self.look_up(db, key, Purpose::Change, uses)
     }
 
     /// Finds a key unless its time has passed; notes down one whose time has.
     #[inline(always)]
-    fn look_up(&mut self, db: DbIndex, key: &Key<'_>, counts: bool, uses: bool) -> Option<EntryRef<'_>> {
-        let Shard { databases, stats, prng, pins, .. } = &mut *self.shard;
+    fn look_up(&mut self, db: DbIndex, key: &Key<'_>, purpose: Purpose, uses: bool) -> Option<EntryRef<'_>> {
+        let (counts, tells) = (purpose != Purpose::Change, purpose == Purpose::Read);
+        let Shard { databases, stats, prng, pins, events, .. } = &mut *self.shard;
         let mut entry = databases[db.index()].find(key);
         if entry.is_some_and(|entry| entry.is_expired(self.now)) && !self.expiry.shows() {
             entry = None;
             // One that is read piece by piece stays as long as that takes.
             if !pins.hold(db, key.hash) {
+                if events.wanted.has(EventClass::EXPIRED) && self.expiry == Expiry::Remove {
+                    tell_expired(&mut self.told, events, db, key.bytes);
+                }
                 self.expired.push((db, key.bytes.into()));
             }
         }
         match entry {
             Some(_) if counts => stats.keyspace_hits += 1,
-            None if counts => stats.keyspace_misses += 1,
+            None if counts => {
+                stats.keyspace_misses += 1;
+                if tells {
+                    events.note(EventClass::KEY_MISS, "keymiss", db, key.bytes);
+                }
+            }
             _ => {}
         }
         let entry = entry?;
@@ -410,15 +453,18 @@ impl<'a> Context<'a> {
         let fresh = self.fresh_access();
         let access = self.rules.access;
         let database = self.database();
-        match access {
-            AccessRule::LastUse => {
-                database.store(key, value, expire, fresh);
-            }
+        let existed = match access {
+            AccessRule::LastUse => database.store(key, value, expire, fresh),
             AccessRule::Count { .. } => {
-                if !database.set(key, value, expire) {
+                let existed = database.set(key, value, expire);
+                if !existed {
                     database.touch(key, fresh);
                 }
+                existed
             }
+        };
+        if !existed {
+            self.notify_new(key);
         }
         self.free_unless(self.shard.lazy_free.server_del);
     }
@@ -456,8 +502,54 @@ impl<'a> Context<'a> {
             return true;
         }
         // Its time had passed: that is what removed it, and this is only when it was noticed.
-        self.expired.push((self.db, key.bytes.into()));
+        self.come_across_expired(self.db, key.bytes.into());
+        self.shard.watched.touch(self.db, key, Touch::Expired);
         false
+    }
+
+    /// A key was come across whose time has passed. It is removed when the call is done, if it still is there.
+    #[cold]
+    pub(crate) fn come_across_expired(&mut self, db: DbIndex, name: Box<[u8]>) {
+        if self.shard.events.wanted.has(EventClass::EXPIRED) && self.expiry == Expiry::Remove {
+            tell_expired(&mut self.told, &mut self.shard.events, db, &name);
+        }
+        self.expired.push((db, name));
+    }
+
+    /// Removes a key, even one whose time has passed, as if it had not; was there one? For what is written over without a
+    /// look at its time.
+    #[inline]
+    pub fn clear_away(&mut self, key: &Key<'_>) -> bool {
+        let Some(entry) = self.database().remove(key) else {
+            return false;
+        };
+        self.database().discard(entry);
+        true
+    }
+
+    /// Puts a result that turns out to be empty in the place of what a key holds: the key goes. Was there one?
+    ///
+    /// Valkey does not look at times there: those who subscribe to the key hear that it was removed even if its time has
+    /// passed. For all others it goes for its time: who watched it when that had passed sees no change.
+    pub fn store_nothing(&mut self, key: &Key<'_>) -> bool {
+        // One that the call has come across before is as good as gone.
+        if self.expired.iter().any(|(db, name)| *db == self.db && **name == *key.bytes) {
+            return false;
+        }
+        let now = self.now;
+        let Some(is_past) = self.database().find(key).map(|entry| entry.is_expired(now)) else {
+            return false;
+        };
+        let is_expired = is_past && self.expiry == Expiry::Remove;
+        self.notify_deleted(key);
+        if is_expired {
+            if self.shard.events.wanted.has(EventClass::EXPIRED) {
+                self.told.insert((self.db, key.bytes.into()));
+            }
+            self.expired.push((self.db, key.bytes.into()));
+            return false;
+        }
+        self.clear_away(key)
     }
 
     /// Changes the collection of a key, which is made by `make` if there is none; the key goes with its last element. The
@@ -483,6 +575,7 @@ impl<'a> Context<'a> {
             (result, entry.as_ref().is_bare())
         });
         let (result, is_bare) = changed.expect("the key has just been found");
+        self.emptied = is_bare;
         if is_bare && let Some(entry) = self.database().remove(key) {
             self.database().discard(entry);
         }
@@ -497,6 +590,7 @@ impl<'a> Context<'a> {
         let result = change(&mut entry);
         if !entry.as_ref().is_bare() {
             self.database().put(key, entry);
+            self.notify_new(key);
         }
         result
     }
@@ -522,7 +616,7 @@ impl<'a> Context<'a> {
     /// The same for a key of any database.
     #[inline]
     pub fn touch_in(&mut self, db: DbIndex, key: &Key<'_>) {
-        self.shard.watched.touch(db, key, Touch::Changed);
+        self.shard.touch(db, key, Touch::Changed, self.client);
     }
 
     /// Something has become of a key of the database at hand, for those who subscribe to such events. To be told where Valkey
@@ -538,12 +632,40 @@ impl<'a> Context<'a> {
         self.shard.events.note(class, event, db, key.bytes);
     }
 
+    /// Something was taken from a collection by [`Context::change`]: that, and that nothing is left if so.
+    #[inline]
+    pub fn notify_taken(&mut self, class: EventClass, event: &'static str, key: &Key<'_>) {
+        self.notify(class, event, key);
+        if self.emptied {
+            self.notify_deleted(key);
+        }
+    }
+
+    /// A key of the database at hand is no more.
+    #[inline]
+    pub fn notify_deleted(&mut self, key: &Key<'_>) {
+        self.notify(EventClass::GENERIC, "del", key);
+    }
+
+    /// A string was set, perhaps with an expiry time.
+    #[inline]
+    pub fn notify_set(&mut self, key: &Key<'_>, expires: bool) {
+        self.notify(EventClass::STRING, "set", key);
+        if expires {
+            self.notify(EventClass::GENERIC, "expire", key);
+        }
+    }
+
+    /// A key of the database at hand has been made. [`Context::write`] and [`Context::change`] tell it themselves.
+    #[inline]
+    pub fn notify_new(&mut self, key: &Key<'_>) {
+        self.notify(EventClass::NEW, "new", key);
+    }
+
     /// After each call: tells those who watch its keys what it has changed.
     #[inline]
     pub fn note_touched(&mut self, row: &Command, args: &Args<'_>, outcome: &Outcome) {
-        if outcome.changes > 0
-            && row.touches == Touches::Written
-            && (self.shard.watched.is_active() || self.elsewhere.is_some())
+        if outcome.changes > 0 && row.touches == Touches::Written && (self.shard.is_heard() || self.elsewhere.is_some())
         {
             self.touch_written(row, args);
         }
@@ -558,6 +680,28 @@ impl<'a> Context<'a> {
                 self.go_to(key.hash);
                 self.touch(&key);
             }
+        });
+        self.go_to_shard(at_hand);
+    }
+
+    /// After each call of a client that keeps copies of what it reads: remembers what this call has read.
+    #[inline]
+    pub fn note_read(&mut self, row: &Command, args: &Args<'_>) {
+        if let Some(core) = self.tracker
+            && row.flags.has(Flags::READONLY)
+            && row.group != Group::Scripting
+        {
+            self.remember_read(row, args, Tracker { core, client: self.client });
+        }
+    }
+
+    #[cold]
+    fn remember_read(&mut self, row: &Command, args: &Args<'_>, tracker: Tracker) {
+        let at_hand = self.shard.id;
+        row.visit_keys(args, |index, _| {
+            let key = self.key(args, index);
+            self.go_to(key.hash);
+            self.shard.tracked.remember(&key, tracker);
         });
         self.go_to_shard(at_hand);
     }
@@ -617,6 +761,14 @@ impl<'a> Context<'a> {
 
     fn removal_of(&self, name: &[u8]) -> EffectCall {
         EffectCall::new([if self.shard.lazy_free.expire { &b"UNLINK"[..] } else { b"DEL" }, name])
+    }
+}
+
+/// Tells of a key that was come across after its time, unless that has been told.
+#[cold]
+fn tell_expired(told: &mut BTreeSet<(DbIndex, Box<[u8]>)>, events: &mut Events, db: DbIndex, name: &[u8]) {
+    if told.insert((db, name.into())) {
+        events.note(EventClass::EXPIRED, "expired", db, name);
     }
 }
 

@@ -58,3 +58,30 @@ fn what_counts_as_a_change() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// An empty result takes the place of what was there. Of a key whose time had passed already that is no change.
+#[test]
+fn clearing_away_what_has_expired_is_no_change() {
+    for (before, call) in [
+        ("SADD c 1", "SUNIONSTORE c a b"),
+        ("SADD c 1", "SDIFFSTORE c a b"),
+        ("ZADD c 1 x", "ZUNIONSTORE c 1 a"),
+        ("ZADD c 1 x", "ZRANGESTORE c a 0 -1"),
+        ("SET c 1", "BITOP AND c a b"),
+        ("SET c 1", "SORT a STORE c"),
+        ("SET c 1", "GEOSEARCHSTORE c a FROMLONLAT 1 1 BYRADIUS 1 m"),
+    ] {
+        for was_expired in [false, true] {
+            let mut bench = Bench::new();
+            run(&mut bench, before);
+            run(&mut bench, "PEXPIRE c 5");
+            bench.now += if was_expired { 10 } else { 0 };
+            let key = bench.shard.hasher.clone().key(b"c");
+            bench.shard.watch(1, DbIndex(0), &key, Millis(bench.now));
+            bench.now += 10;
+            run(&mut bench, call);
+            assert_eq!(bench.shard.has_changed_for(1, Millis(bench.now)), !was_expired, "{call}");
+            assert!(bench.shard.database(DbIndex(0)).find(&key).is_none(), "{call}");
+        }
+    }
+}

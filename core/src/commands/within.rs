@@ -17,7 +17,9 @@ use super::{Context, Rules};
 use crate::command::keys::KeyFlags;
 use crate::command::{Admin, Command, Flags, Group, Names, Run, Spread, table};
 use crate::keyspace::Key;
+use crate::keyspace::events::Event;
 use crate::keyspace::watched::Touched;
+use crate::observe::monitored::{Shown, shown};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
 use crate::txn::batch::push_key_locks;
@@ -97,6 +99,8 @@ pub struct Unit {
     saved: Vec<Saved>,
     /// What is to be told to those who watch keys when it is certain that nothing will be undone.
     touched: Vec<Touched>,
+    /// The same for those who subscribe to events.
+    events: Vec<Event>,
     /// The slot of the keys so far, in a cluster.
     slot: Option<crate::units::Slot>,
 }
@@ -118,6 +122,7 @@ impl Unit {
             effects_db: db,
             saved: Vec::new(),
             touched: Vec::new(),
+            events: Vec::new(),
             slot: None,
         }
     }
@@ -149,8 +154,9 @@ impl Context<'_> {
     pub fn end_unit(&mut self, mut unit: Unit) -> Outcome {
         for Touched { db, key, touch } in std::mem::take(&mut unit.touched) {
             let key = self.shard.key(&key);
-            self.shard.watched.touch(db, &key, touch);
+            self.shard.touch(db, &key, touch, self.client);
         }
+        self.shard.events.extend(std::mem::take(&mut unit.events));
         if unit.effects.is_empty() {
             return Outcome { changes: unit.changes, propagate: Propagate::Nothing };
         }
@@ -179,6 +185,10 @@ impl Context<'_> {
         if let Some(watch) = &mut self.watch {
             watch.start();
         }
+        let shown = if self.monitored.is_some() { shown(row) } else { Shown::Never };
+        if shown == Shown::Before {
+            self.note_monitored(unit, row, args);
+        }
         let within = match row.run {
             Run::OnShard(_) => self.run_on_shard(unit, row, args, out),
             Run::Admin(admin) => self.run_of_process(unit, row, admin, args, out),
@@ -187,8 +197,18 @@ impl Context<'_> {
         if let (Some(watch), Within::Done { failed }) = (&mut self.watch, within) {
             let ticks = watch.lap();
             watch.record(row, ticks, failed);
+            if shown == Shown::After {
+                self.note_monitored(unit, row, args);
+            }
         }
         within
+    }
+
+    #[cold]
+    fn note_monitored(&mut self, unit: &Unit, row: &'static Command, args: &Args<'_>) {
+        if let (Some(monitored), Some(watch)) = (&mut self.monitored, &self.watch) {
+            monitored.note(watch.last(), self.client, unit.db, row, args, unit.is_script);
+        }
     }
 
     fn run_on_shard(
@@ -211,14 +231,16 @@ impl Context<'_> {
             return missing;
         }
         let writes = row.flags.has(Flags::WRITE);
-        let may_be_undone = writes && !unit.is_proven && !self.has_everything();
+        let is_uncertain = !unit.is_proven && !self.has_everything();
+        let may_be_undone = writes && is_uncertain;
         if may_be_undone && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
         }
-        let holds_back = may_be_undone && self.shard.watched.is_active();
+        let holds_back = may_be_undone && self.shard.is_heard();
         if holds_back {
             self.shard.watched.hold_back();
         }
+        let events_before = self.shard.events.len();
         let (db, first_key) = (std::mem::replace(&mut self.db, unit.db), self.first_key.take());
         let (may_block, may_put_off) = (self.may_block, self.may_put_off);
         (self.may_block, self.may_put_off) = (false, false);
@@ -229,8 +251,12 @@ impl Context<'_> {
             None => self.run_here(row, args, unit.protocol, out),
         };
         self.note_touched(row, args, &outcome);
+        self.note_read(row, args);
         if holds_back {
             unit.touched.append(&mut self.shard.watched.take_held());
+        }
+        if is_uncertain && self.shard.events.len() > events_before {
+            unit.events.append(&mut self.shard.events.take_from(events_before));
         }
         (self.db, self.first_key) = (db, first_key);
         (self.may_block, self.may_put_off) = (may_block, may_put_off);

@@ -120,6 +120,22 @@ impl Events {
         self.noted.is_empty()
     }
 
+    /// How much is to be told.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.noted.len()
+    }
+
+    /// Takes back what was noted since there were `len` events.
+    pub fn take_from(&mut self, len: usize) -> Vec<Event> {
+        self.noted.split_off(len.min(self.noted.len()))
+    }
+
+    /// What was noted last.
+    pub fn last(&self) -> Option<&Event> {
+        self.noted.last()
+    }
+
     /// Takes what is to be told, in its order.
     pub fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.noted)

@@ -6,7 +6,9 @@
 
 use super::database::Database;
 use super::dict::Remains;
+use super::events::Event;
 use super::shard::{Shard, Stats};
+use super::tracked::Tracked;
 use super::waiting::{Filled, Waiting};
 use super::watched::Watched;
 use crate::units::ShardId;
@@ -22,6 +24,10 @@ pub struct Loan {
     filled: Vec<Filled>,
     /// Who watches these keys.
     watched: Watched,
+    /// What has become of keys meanwhile, for those who subscribe to it.
+    events: Vec<Event>,
+    /// Who has read them.
+    tracked: Tracked,
     /// What is left of what was flushed meanwhile.
     remains: VecDeque<Remains>,
 }
@@ -44,6 +50,8 @@ impl Shard {
             is_waited_for: !self.waiting.is_empty(),
             filled: Vec::new(),
             watched: std::mem::take(&mut self.watched),
+            events: Vec::new(),
+            tracked: self.tracked.lend(),
             remains: VecDeque::new(),
         }
     }
@@ -52,12 +60,14 @@ impl Shard {
     pub fn take_back(&mut self, loan: Loan) {
         assert!(self.is_lent, "only what was lent comes back");
         self.is_lent = false;
-        let Loan { databases, filled, watched, remains, .. } = loan;
+        let Loan { databases, filled, watched, tracked, events, remains, .. } = loan;
         self.vacant = std::mem::replace(&mut self.databases, databases);
         debug_assert!(self.vacant.iter().all(Database::is_empty), "nothing was put where the data was away");
         debug_assert_eq!(self.watched.clients(), 0, "nobody begins to watch what is away");
         self.watched = watched;
+        self.tracked.take_back(tracked);
         std::mem::take(&mut self.late_forgets).into_iter().for_each(|client| self.watched.forget(client));
+        self.events.extend(events);
         self.remains.extend(remains);
         for Filled { db, key, .. } in filled {
             self.waiting.fill(db, &self.hasher.key(&key));
@@ -83,7 +93,9 @@ impl Shard {
         self.databases = loan.databases;
         self.remains = loan.remains;
         self.watched = loan.watched;
+        self.tracked = loan.tracked;
         self.waiting = if loan.is_waited_for { Waiting::noting() } else { Waiting::default() };
+        self.events.wanted = host.events.wanted;
         self.journaling = host.journaling;
         self.active_expire = host.active_expire;
         self.holds_expired = host.holds_expired;
@@ -97,6 +109,8 @@ impl Shard {
             is_waited_for: false,
             filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
             watched: std::mem::take(&mut self.watched),
+            events: self.events.take(),
+            tracked: std::mem::take(&mut self.tracked),
             remains: std::mem::take(&mut self.remains),
         };
         (loan, std::mem::take(&mut self.stats))
@@ -107,6 +121,7 @@ impl Shard {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::keyspace::events::EventClass;
     use crate::keyspace::waiting::{Share, Waiter};
     use crate::keyspace::{Key, KeyHasher, NewValue, ShardMap, ValueKind};
     use crate::units::DbIndex;
@@ -178,6 +193,31 @@ mod tests {
         assert_eq!(home.waiting.ready_len(), 1, "for the other key nobody waits");
         assert_eq!(*home.waiting.take_ready().unwrap().key, *one);
         assert!(!guest.waiting.has_ready());
+    }
+
+    #[test]
+    fn events_are_told_at_home() {
+        let (mut home, mut host) = (shard(1), shard(0));
+        let one = key_of(&home, 0);
+        let note = |shard: &mut Shard, name| shard.events.note(EventClass::STRING, name, DB, &one);
+        let mut guest = Shard::guest(ShardId(1), &host, 6);
+        guest.lay_out(home.lend(), &host);
+        note(&mut guest, "set");
+        home.take_back(guest.pack_up().0);
+        assert!(home.events.is_empty(), "nobody wants to hear of it");
+        home.events.wanted = EventClass::STRING;
+        host.events.wanted = EventClass::STRING;
+        note(&mut home, "set");
+        guest.lay_out(home.lend(), &host);
+        note(&mut guest, "append");
+        note(&mut guest, "setrange");
+        assert_eq!(home.events.len(), 1);
+        home.take_back(guest.pack_up().0);
+        let names: Vec<&str> = home.events.take().iter().map(|event| event.name).collect();
+        assert_eq!(names, ["set", "append", "setrange"]);
+        guest.lay_out(home.lend(), &host);
+        home.take_back(guest.pack_up().0);
+        assert!(home.events.is_empty(), "it is told once");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod pins;
 pub mod scan;
 pub mod shard;
 pub mod slot;
+pub mod tracked;
 pub mod waiting;
 pub mod watched;
 

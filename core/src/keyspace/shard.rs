@@ -3,10 +3,11 @@
 use super::database::Database;
 use super::dict::Remains;
 use super::entry::EntryRef;
-use super::events::Events;
+use super::events::{Event, EventClass, Events};
 use super::expiry::{Expired, Progress, expire_some};
 use super::pins::Pins;
 use super::slot::{Key, KeyHasher, ShardMap};
+use super::tracked::Tracked;
 use super::waiting::Waiting;
 use super::watched::{Presence, Touch, Watched};
 use crate::prng::Prng;
@@ -91,6 +92,8 @@ pub struct Shard {
     pub waiting: Waiting,
     /// Who watches keys.
     pub watched: Watched,
+    /// Who has read keys and keeps copies of them.
+    pub tracked: Tracked,
     /// What has become of keys, for those who subscribe to it.
     pub events: Events,
     /// Clients who stopped watching while the data was lent, and with it `watched`.
@@ -133,6 +136,8 @@ impl Shard {
             lazy_free: LazyFree::default(),
             waiting: Waiting::default(),
             watched: Watched::default(),
+            // Of shards that are flushed together one tells.
+            tracked: Tracked::new(id == ShardId(0)),
             events: Events::default(),
             late_forgets: Vec::new(),
             pins: Pins::default(),
@@ -202,6 +207,30 @@ impl Shard {
         self.databases[index.index()].random(&mut self.prng)
     }
 
+    /// Has anybody to hear of changes of keys: who watches them, or keeps copies?
+    #[inline]
+    pub fn is_heard(&self) -> bool {
+        self.watched.is_active() || self.tracked.is_active()
+    }
+
+    /// Something has become of a key, by this client: whoever watches it or has read it is to know.
+    #[inline]
+    pub fn touch(&mut self, db: DbIndex, key: &Key<'_>, touch: Touch, writer: u64) {
+        if self.is_heard() {
+            self.tell_touched(db, key, touch, writer);
+        }
+    }
+
+    #[cold]
+    fn tell_touched(&mut self, db: DbIndex, key: &Key<'_>, touch: Touch, writer: u64) {
+        if self.watched.holds(db, key, touch) {
+            return;
+        }
+        self.watched.touch(db, key, touch);
+        // That a time has passed is nobody's doing.
+        self.tracked.touch(key, if touch == Touch::Expired { 0 } else { writer });
+    }
+
     /// A client watches a key from now on.
     pub fn watch(&mut self, client: u64, db: DbIndex, key: &Key<'_>, now: Millis) {
         let is_expired = self.presence(db, key, now) == Presence::Expired;
@@ -252,6 +281,7 @@ impl Shard {
         };
         let mut keys = 0;
         range.clone().for_each(|index| self.waiting.note_all_gone(DbIndex(index as u32)));
+        self.tracked.flush();
         if self.watched.is_active() {
             let Self { watched, databases, .. } = &mut *self;
             for index in range.clone() {
@@ -326,24 +356,33 @@ impl Shard {
             let index = (self.next + step) % self.databases.len();
             let db = DbIndex(index as u32);
             let (mut keys, mut fields) = (0, 0);
-            let Self { databases, waiting, watched, hasher, .. } = &mut *self;
+            let Self { databases, waiting, watched, tracked, events, hasher, .. } = &mut *self;
             let mut seen = |one: Expired<'_>| {
                 match one {
                     Expired::Key(entry) => {
                         keys += 1;
-                        if waiting.minded_keys() > 0 || watched.is_active() {
+                        events.note(EventClass::EXPIRED, "expired", db, entry.key());
+                        if waiting.minded_keys() > 0 || watched.is_active() || tracked.is_active() {
                             let key = hasher.key(entry.key());
                             waiting.note_gone(db, &key);
                             watched.touch(db, &key, Touch::Expired);
+                            tracked.touch(&key, 0);
                         }
                     }
                     Expired::Field { key, .. } => {
                         fields += 1;
-                        if watched.is_active() {
-                            watched.touch(db, &hasher.key(key), Touch::Changed);
+                        // Once for all fields of a hash that go together.
+                        let is_same = |last: &Event| last.name == "hexpired" && last.db == db && *last.key == *key;
+                        if !events.last().is_some_and(is_same) {
+                            events.note(EventClass::HASH, "hexpired", db, key);
+                        }
+                        if watched.is_active() || tracked.is_active() {
+                            let key = hasher.key(key);
+                            watched.touch(db, &key, Touch::Changed);
+                            tracked.touch(&key, 0);
                         }
                     }
-                    Expired::Emptied(_) => {}
+                    Expired::Emptied(entry) => events.note(EventClass::GENERIC, "del", db, entry.key()),
                 }
                 expired(db, one);
             };

@@ -175,10 +175,18 @@ impl Watched {
         }
     }
 
+    /// Is what becomes of keys held back? Then this is kept with the rest.
+    pub(super) fn holds(&mut self, db: DbIndex, key: &Key<'_>, touch: Touch) -> bool {
+        if self.holds {
+            self.held.push(Touched { db, key: key.bytes.into(), touch });
+        }
+        self.holds
+    }
+
     #[cold]
     fn touch_watched(&mut self, db: DbIndex, key: &Key<'_>, touch: Touch) {
-        if self.holds {
-            return self.held.push(Touched { db, key: key.bytes.into(), touch });
+        if self.holds(db, key, touch) {
+            return;
         }
         if self.notes_all {
             return self.notes.push(Touched { db, key: key.bytes.into(), touch });
@@ -238,7 +246,7 @@ impl Watched {
         self.holds = true;
     }
 
-    /// Holds nothing back any more. What was held back, in its order; to be told by [`Watched::touch`] once it is certain.
+    /// Holds nothing back any more. What was held back, in its order; to be told once it is certain.
     pub fn take_held(&mut self) -> Vec<Touched> {
         self.holds = false;
         std::mem::take(&mut self.held)

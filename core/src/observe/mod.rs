@@ -4,10 +4,12 @@
 
 pub mod command_log;
 pub mod latency_events;
+pub mod monitored;
 pub mod paths;
 pub mod watch;
 
 pub use command_log::{CommandLog, LogEntry, LogKind};
 pub use latency_events::{LatencyEvents, Sample};
+pub use monitored::{Monitored, Note, NoteKind, Notes};
 pub use paths::{PathReport, Paths};
 pub use watch::{CommandReport, Durations, Watch};

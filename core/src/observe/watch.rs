@@ -110,6 +110,12 @@ impl Watch {
         (self.clock)()
     }
 
+    /// When the last call ended, or the next one begins, in ticks.
+    #[inline]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// The next call begins now.
     #[inline]
     pub fn start(&mut self) {

@@ -37,7 +37,6 @@ const POLICY: &str = "it decides how uses of keys are counted, but nothing is ev
 const SCRIPTS: &str = "there are no scripts";
 const COLLATION: &str = "SORT with ALPHA compares in the order of the C locale";
 const COMPRESSION: &str = "lists are not compressed";
-const MESSAGES: &str = "there are no channels and no client-side caching";
 const REPLICATION: &str = "there is no replication";
 const CLUSTER: &str = "a cluster has one node, without replicas";
 const TLS: &str = "there is no TLS";
@@ -137,8 +136,8 @@ table! {
     BusyReplyThreshold "busy-reply-threshold" = integer(0, LONG_MAX, "5000").alias("lua-time-limit");
     LuaEnableInsecureApi "lua-enable-insecure-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" = yes_no("no").protected().hidden().not_yet(SCRIPTS);
+    TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000");
     NotifyKeyspaceEvents "notify-keyspace-events" = text("").checked(Check::KeyEvents);
-    TrackingTableMaxKeys "tracking-table-max-keys" = integer(0, LONG_MAX, "1000000").not_yet(MESSAGES);
     ExtendedRedisCompatibility "extended-redis-compatibility" = yes_no("no");
 
     // The process and its cores.

@@ -124,6 +124,7 @@ pub(super) fn render(kind: Kind, value: &Value) -> Vec<u8> {
         (Kind::MemoryOrPercent, Value::Number(number @ ..=-1)) => format!("{}%", number.unsigned_abs()).into(),
         (Kind::Memory { plain_negative: false, .. }, Value::Number(bytes)) => (*bytes as u64).to_string().into(),
         (_, Value::Number(number)) => number.to_string().into(),
+        (Kind::Text(Check::KeyEvents), Value::Text(text)) => shown_key_events(text),
         (_, Value::Text(text)) => text.to_vec(),
         (_, Value::Words(words)) => words.join(&b' '),
         (_, Value::Numbers(numbers)) => numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ").into_bytes(),
@@ -348,9 +349,14 @@ fn canonical_key_events(text: &[u8]) -> Result<Vec<u8>, String> {
     }
     let all = text.contains(&b'A') || ALL.iter().all(|class| text.contains(class));
     let mut events: Vec<u8> = if all { vec![b'A'] } else { kept(ALL, text) };
-    // The class of new keys is shown among the first group, so only where that is spelled out.
-    events.extend(kept(OTHERS, text).iter().filter(|class| !all || **class != b'n'));
+    events.extend(kept(OTHERS, text));
     Ok(events)
+}
+
+/// The class of new keys is shown among the first group, so only where that is spelled out.
+fn shown_key_events(text: &[u8]) -> Vec<u8> {
+    let is_short = text.first() == Some(&b'A');
+    text.iter().copied().filter(|class| !is_short || *class != b'n').collect()
 }
 
 fn kept(order: &[u8], text: &[u8]) -> Vec<u8> {

@@ -39,6 +39,7 @@ impl Assembly {
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
     ) -> Tally {
+        let mark = site.begin_noting(call, args);
         let host = &mut site.shard;
         if self.guests.is_empty() {
             for id in 0..host.map.shards() {
@@ -55,11 +56,14 @@ impl Assembly {
             Box::new(Shard::scratch(host.database_count(), host.hasher.clone(), seed))
         });
         (bench.journaling, bench.lazy_free) = (host.journaling, host.lazy_free);
+        bench.events.wanted = host.events.wanted;
+        bench.tracked.broadcasts = host.tracked.broadcasts;
         let (elsewhere, shard) = Elsewhere::new(&mut self.guests, at_hand, bench);
         let mut context = context_of(shard, &site.rules, now, call);
         context.elsewhere = Some(Box::new(elsewhere));
         context.here = Here::Everything;
         context.watch = Some(&mut site.watch);
+        context.monitored = site.monitored.as_deref_mut();
         context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);
         site.unit_ends = std::mem::take(&mut context.unit_ends);
@@ -70,11 +74,17 @@ impl Assembly {
             guests[host.map.shard_of(key.hash.slot).index()].waiting.note_gone(call.db, &key);
         });
         for (guest, leg) in self.guests.iter_mut().zip(legs) {
+            // Who has read what changed is to hear of it before the reply is seen, not when all is at home.
+            host.tracked.adopt_stale(&mut guest.tracked);
             let (loan, stats) = guest.pack_up();
             leg.loan = Some(loan);
-            site.shard.stats.add(&stats);
+            host.stats.add(&stats);
+        }
+        if let Some(bench) = &mut self.bench {
+            host.tracked.adopt_stale(&mut bench.tracked);
         }
         site.tally(tally);
+        site.end_noting(mark, call, args, &tally, false);
         tally
     }
 }

@@ -6,6 +6,8 @@
 
 use super::locks::{Fingerprint, Mode, Owner, Request as LockRequest};
 use crate::command::{Command, Fixed, Flags, Group};
+use crate::keyspace::events::Event;
+use crate::keyspace::tracked::Trackers;
 use crate::keyspace::watched::Touch;
 use crate::keyspace::{KeyHash, Loan, OwnedEntry};
 use crate::resp::reply::Mark;
@@ -102,6 +104,8 @@ pub struct Call {
     pub may_put_off: bool,
     /// The id of its client.
     pub client: u64,
+    /// The core of the client, if it keeps copies of what it reads: its keys are remembered.
+    pub tracker: Option<ShardId>,
 }
 
 /// Locks to be asked for; most stretches need no allocation for them.
@@ -147,6 +151,8 @@ pub struct Job {
     pub may_be_turned_away: bool,
     /// Do its calls take effect together? Then nobody else is served between them.
     pub is_unit: bool,
+    /// Has its call waited for keys already? Then those who monitor have seen it.
+    pub is_noted: bool,
     /// The client whose watched keys are looked at before anything is run or lent: the job is stale if one has changed.
     /// What it watches is locked for reading, too, so that nobody who changes it is half done. None: 0.
     pub watcher: u64,
@@ -171,6 +177,8 @@ pub struct Lent {
     pub entry: Option<OwnedEntry>,
     /// What became of it meanwhile, for those who watch the key at home.
     pub touch: Option<Touch>,
+    /// Who has read the key.
+    pub trackers: Trackers,
 }
 
 /// A message between cores.
@@ -200,6 +208,8 @@ pub struct Batch {
     pub lent: Vec<Lent>,
     /// Does anybody watch keys of the shard that lends?
     pub is_watched: bool,
+    /// What became of these meanwhile, for those who subscribe to it.
+    pub events: Vec<Event>,
     /// All data of a shard on its way to or from a borrower.
     pub loan: Option<Loan>,
     /// Owners whose locks are to be released before anything else is done.
@@ -243,6 +253,7 @@ impl Batch {
         self.locks.clear();
         self.ends.clear();
         self.lent.clear();
+        self.events.clear();
         self.releases.clear();
         self.slow.clear();
         self.bytes.clear();
@@ -254,6 +265,7 @@ impl Batch {
         self.locks.shrink_to(RECYCLED_PARTS_MAX);
         self.ends.shrink_to(RECYCLED_PARTS_MAX);
         self.lent.shrink_to(RECYCLED_PARTS_MAX);
+        self.events.shrink_to(RECYCLED_PARTS_MAX);
         self.releases.shrink_to(RECYCLED_PARTS_MAX);
         self.replies.shared.shrink_to(RECYCLED_PARTS_MAX);
         self.bytes.shrink_to(RECYCLED_BYTES_MAX);
@@ -296,6 +308,7 @@ impl Batch {
             put_off,
             may_be_turned_away: false,
             is_unit: false,
+            is_noted: false,
             watcher: 0,
         });
     }

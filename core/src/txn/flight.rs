@@ -108,6 +108,10 @@ pub struct Flight {
     latest_leg: u16,
     /// How long its parts have taken so far, in ticks.
     pub ticks: u64,
+    /// Is it to be noted for those who monitor, at a moment when all its locks are held?
+    is_monitored: bool,
+    /// Has this moment just come?
+    is_noteworthy: bool,
 }
 
 impl Flight {
@@ -141,7 +145,27 @@ impl Flight {
             .collect();
         let protocol = Protocol::default();
         let (order, phase) = (SmallVec::new(), Phase::Landed);
-        Self { owner, shape, reach, protocol, legs, order, phase, latest_leg: 0, ticks: 0 }
+        let (latest_leg, ticks, is_monitored, is_noteworthy) = (0, 0, false, false);
+        Self { owner, shape, reach, protocol, legs, order, phase, latest_leg, ticks, is_monitored, is_noteworthy }
+    }
+
+    /// Somebody monitors: all legs of the command keep their locks until there is a moment at which all are held
+    /// ([`Flight::take_noteworthy`]). Before any call is pushed.
+    pub fn monitor(&mut self) {
+        debug_assert!(self.order.is_empty() && matches!(self.shape, Shape::Joined(_)), "commands are noted as a whole");
+        self.is_monitored = true;
+    }
+
+    /// Is it to be noted for those who monitor, and was not yet?
+    pub fn is_monitored(&self) -> bool {
+        self.is_monitored
+    }
+
+    /// Is this the moment at which all locks are held? It is told once, after a batch has come home.
+    pub fn take_noteworthy(&mut self) -> bool {
+        let is_noteworthy = std::mem::take(&mut self.is_noteworthy);
+        self.is_monitored &= !is_noteworthy;
+        is_noteworthy
     }
 
     /// The owner of its locks.
@@ -172,7 +196,7 @@ impl Flight {
         let leg = at as u16;
         let keep = match self.shape {
             Shape::Calls => leg < self.latest_leg,
-            Shape::Joined(_) | Shape::Unit => at + 1 < self.legs.len(),
+            Shape::Joined(_) | Shape::Unit => at + 1 < self.legs.len() || self.is_monitored,
             Shape::Gather | Shape::TwoRounds => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
@@ -316,6 +340,7 @@ impl Flight {
     fn tried(&mut self, steps: &mut Vec<Step>) {
         if self.legs.iter().all(|leg| !leg.is_refused && !leg.is_stale) {
             self.phase = Phase::Running(self.legs.len());
+            self.is_noteworthy = self.is_monitored;
             let order = if self.shape == Shape::Gather { Order::LendHeld } else { Order::RunHeld };
             return self.send_all(order, steps);
         }
@@ -350,7 +375,7 @@ impl Flight {
         let order = match self.shape {
             Shape::Gather => Order::Lend,
             Shape::TwoRounds => Order::RunAndKeep,
-            _ if self.legs[at].keeps && !last => Order::RunAndKeep,
+            _ if self.legs[at].keeps && (!last || self.is_monitored) => Order::RunAndKeep,
             _ => Order::Run,
         };
         self.send(at, order, steps);
@@ -359,8 +384,12 @@ impl Flight {
     fn land(&mut self, was_in_turn: bool, steps: &mut Vec<Step>) {
         self.phase = Phase::Landed;
         if was_in_turn && !matches!(self.shape, Shape::Gather | Shape::TwoRounds) {
-            let (_last, others) = self.legs.split_last().expect("a flight has legs");
+            let (last, others) = self.legs.split_last().expect("a flight has legs");
             steps.extend(others.iter().filter(|leg| leg.keeps).map(|leg| Step::Release(leg.shard)));
+            if self.is_monitored {
+                self.is_noteworthy = true;
+                steps.push(Step::Release(last.shard));
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! lock table, so what does not conflict never waits, and a shard without locks pays one check.
 
 mod long;
+mod noted;
 mod parked;
 mod slow;
 
@@ -16,7 +17,7 @@ use crate::commands::within::{Here, Unfinished};
 use crate::commands::{Context, Hold, Rules};
 use crate::keyspace::watched::noted;
 use crate::keyspace::{KeyHash, Shard};
-use crate::observe::Watch;
+use crate::observe::{Monitored, Watch};
 use crate::resp::reply::Mark;
 use crate::resp::{Args, CommandError, ErrorCounts, Protocol, Reply, ReplyBuffer};
 use crate::units::{DbIndex, Millis};
@@ -66,6 +67,8 @@ pub struct Site {
     pub lock_waits: u64,
     /// Counts and durations of commands.
     pub watch: Watch,
+    /// What is noted for those who monitor, while there are any.
+    pub monitored: Option<Box<Monitored>>,
     /// Where the replies of the calls of the last transaction end that ran over lent data.
     pub unit_ends: Vec<Mark>,
 }
@@ -95,6 +98,7 @@ impl Site {
             errors: ErrorCounts::default(),
             lock_waits: 0,
             watch: Watch::default(),
+            monitored: None,
             unit_ends: Vec::new(),
         }
     }
@@ -189,6 +193,9 @@ impl Site {
         } else if !call.is_part {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
+        if self.monitored.is_some() && tally.put_off.is_none() {
+            self.note_monitored(call, args);
+        }
         if self.shard.waiting.minded_keys() > 0 && call.row.flags.has(Flags::WRITE) {
             self.note_gone(call, args);
         }
@@ -202,12 +209,18 @@ impl Site {
     #[inline]
     pub fn begin_unit(&mut self) {
         self.is_in_unit = true;
+        if let Some(monitored) = &mut self.monitored {
+            monitored.begin_unit();
+        }
     }
 
     /// They were run.
     #[inline]
     pub fn end_unit(&mut self, now: Millis) {
         self.is_in_unit = false;
+        if let Some(monitored) = &mut self.monitored {
+            monitored.end_unit(self.watch.last());
+        }
         self.serve_beside(now, self.acting);
     }
 
@@ -471,7 +484,8 @@ impl Site {
             for word in words.0..words.1 {
                 let key = self.shard.key(batch.word(word));
                 let entry = self.shard.database_mut(db).remove(&key);
-                batch.lent.push(Lent { db, key: word, entry, touch: None });
+                let trackers = self.shard.tracked.take(&key);
+                batch.lent.push(Lent { db, key: word, entry, touch: None, trackers });
             }
         }
     }
@@ -490,6 +504,7 @@ impl Site {
             }
         }
         batch.lent.clear();
+        self.shard.events.extend(batch.events.drain(..));
         self.attempt_is_over(batch.jobs[0].owner);
     }
 }
@@ -506,6 +521,10 @@ fn keys_of(calls: &mut [Call]) -> impl Iterator<Item = (DbIndex, &mut KeyHash)> 
 fn lay_out(shard: &mut Shard, batch: &mut Batch) {
     for at in 0..batch.lent.len() {
         let Lent { db, key, .. } = batch.lent[at];
+        if !batch.lent[at].trackers.is_empty() {
+            let trackers = std::mem::take(&mut batch.lent[at].trackers);
+            shard.tracked.put(&shard.hasher.key(batch.word(key)), &trackers);
+        }
         if let Some(entry) = batch.lent[at].entry.take() {
             let key = shard.key(batch.word(key));
             shard.database_mut(db).put(&key, entry);
@@ -572,6 +591,7 @@ pub(super) fn context_of<'a>(shard: &'a mut Shard, rules: &'a Rules, now: Millis
     let mut context = Context::new(shard, call.db, now, rules);
     context.first_key = call.first_key.map(|(index, hash)| (index as usize, hash));
     context.client = call.client;
+    context.tracker = call.tracker;
     context.no_touch = call.no_touch;
     context.may_put_off = call.may_put_off;
     if rules.hold != Hold::No {
@@ -590,6 +610,7 @@ pub(super) fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, ou
         Reply::new(out, call.protocol).error(error);
     }
     context.note_touched(call.row, args, &outcome);
+    context.note_read(call.row, args);
     let put_off = put_off_of(context);
     Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), put_off }
 }
@@ -628,6 +649,7 @@ fn run_unit(
     let mut context = context_of(shard, &home.rules, now, call);
     context.here = Here::Lent(&lent);
     context.watch = Some(&mut home.watch);
+    context.monitored = home.monitored.as_deref_mut();
     context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
     let tally = run_in(&mut context, call, args, out);
     home.unit_ends = std::mem::take(&mut context.unit_ends);
@@ -659,10 +681,13 @@ impl Workbench {
         legs: &mut [&mut Batch],
         out: &mut ReplyBuffer,
     ) -> (Tally, Tried) {
+        let mark = home.begin_noting(call, args);
         legs.iter_mut().for_each(|batch| lay_out(&mut self.shard, batch));
         let is_unit = matches!(call.row.group, Group::Scripting | Group::Transactions);
         let is_watched = legs.iter().any(|batch| batch.is_watched);
         self.shard.watched.note_all(is_watched);
+        self.shard.events.wanted = home.shard.events.wanted;
+        self.shard.tracked.broadcasts = home.shard.tracked.broadcasts;
         let (tally, tried) = match may_block {
             _ if is_unit => (run_unit(&mut self.shard, home, now, call, args, legs, out), Tried::Done),
             true => try_call(&mut self.shard, &home.rules, now, call, args, out),
@@ -672,17 +697,24 @@ impl Workbench {
             for at in 0..batch.lent.len() {
                 let Lent { db, key, .. } = batch.lent[at];
                 let key = self.shard.key(batch.word(key));
-                batch.lent[at].entry = self.shard.database_mut(db).remove(&key);
+                let (entry, trackers) = (self.shard.database_mut(db).remove(&key), self.shard.tracked.take(&key));
+                (batch.lent[at].entry, batch.lent[at].trackers) = (entry, trackers);
             }
         }
         if is_watched {
             self.tell_touched(legs);
+        }
+        if !self.shard.events.is_empty() {
+            self.hand_out_events(home, legs);
         }
         debug_assert!(
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
         );
         home.tally(tally);
+        // Who may block was noted when it began to.
+        home.end_noting(mark, call, args, &tally, may_block && !is_unit);
+        home.shard.tracked.adopt_stale(&mut self.shard.tracked);
         home.shard.stats.add(&std::mem::take(&mut self.shard.stats));
         home.shard.adopt_buried(&mut self.shard);
         debug_assert_eq!(self.shard.waiting_to_be_freed(), 0, "nobody tends the workbench");
@@ -700,6 +732,24 @@ impl Workbench {
                 batch.lent[at].touch = noted(&notes, db, batch.word(key));
             }
         }
+    }
+
+    /// Gives each event to the shard that owns its key: where one key is concerned, events keep their order.
+    #[cold]
+    fn hand_out_events(&mut self, home: &mut Site, legs: &mut [&mut Batch]) {
+        let owner = |name: &[u8]| home.shard.map.shard_of(home.shard.key(name).hash.slot);
+        let owners: SmallVec<[_; 16]> =
+            legs.iter().map(|leg| leg.lent.first().map(|lent| owner(leg.word(lent.key)))).collect();
+        let mut rest = Vec::new();
+        for event in self.shard.events.take() {
+            let owner = Some(owner(&event.key));
+            match owners.iter().position(|shard| *shard == owner) {
+                Some(at) => legs[at].events.push(event),
+                None => rest.push(event),
+            }
+        }
+        debug_assert!(rest.is_empty(), "what becomes of keys is done to such as were lent");
+        home.shard.events.extend(rest);
     }
 
     /// The shard behind it.

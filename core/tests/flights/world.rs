@@ -594,7 +594,20 @@ impl World {
         let first_key = row.single_key().map(|index| (index as u32, shard.key(args.get(index)).hash));
         let db = DbIndex(db as u32);
         let (no_touch, is_source, keep, is_part, may_put_off) = (false, false, false, false, false);
-        Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part, may_put_off, client: 0 }
+        Call {
+            row,
+            db,
+            protocol,
+            words: (0, 0),
+            first_key,
+            no_touch,
+            is_source,
+            keep,
+            is_part,
+            may_put_off,
+            client: 0,
+            tracker: None,
+        }
     }
 
     fn plan(&self, home: usize, row: &'static Command, args: &Args<'_>) -> Plan {

@@ -164,7 +164,9 @@ pub fn hello(state: &mut State, session: &mut Session, args: &Args<'_>) -> Resul
 pub fn reset(state: &mut State, session: &mut Session) -> Result<(), CommandError> {
     state.end_watching(session);
     state.discard(session);
+    state.end_tracking(session);
     state.leave_all(session);
+    state.end_monitor(session);
     session.protocol = Protocol::Resp2;
     session.db = DbIndex(0);
     session.is_authenticated = !state.tuning.needs_password;

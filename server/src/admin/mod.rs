@@ -23,6 +23,7 @@ pub mod watch;
 use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
 use crate::state::{Later, State};
+use crate::tracking::setup::{self, Wanted};
 use ringkey_cluster::Change;
 use ringkey_core::command::{Admin, Names, docs};
 use ringkey_core::observe::LogKind;
@@ -63,12 +64,18 @@ pub enum Then {
     Text,
     /// A name as a string, or a refusal.
     Name,
+    /// MONITOR.
+    Monitor,
     /// PUBSUB CHANNELS or SHARDCHANNELS.
     Channels,
     /// PUBSUB NUMSUB or SHARDNUMSUB of these.
     Listeners(Arc<Vec<Vec<u8>>>),
     /// A subcommand of COMMANDLOG or SLOWLOG.
     CommandLog(LogKind, command_log::LogOrder),
+    /// CLIENT TRACKING, which needs to know if there is a client to be redirected to.
+    Redirect(Box<Wanted>),
+    /// The same, when all cores know its prefixes.
+    Track(Box<Wanted>),
     /// A subcommand of LATENCY.
     Latency(latency::Wanted),
 }
@@ -146,6 +153,10 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Time => server::time(session),
         Admin::Lolwut => lolwut::lolwut(state, session, args),
         Admin::ClientId
+        | Admin::ClientTracking
+        | Admin::ClientCaching
+        | Admin::ClientGetRedir
+        | Admin::ClientTrackingInfo
         | Admin::ClientInfo
         | Admin::ClientList
         | Admin::ClientKill
@@ -185,6 +196,7 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
         Admin::Migrate => state.migrate(session, args),
         Admin::ObjectHelp => keys::object_help(session),
         Admin::XInfoHelp => keys::stream_info_help(session),
+        Admin::Monitor => crate::monitor::monitor(state, session),
         Admin::Shutdown => shutdown::shutdown(state, session, args),
         Admin::Debug => debug::debug(state, session, args),
         Admin::CommandLogGet
@@ -331,7 +343,16 @@ impl State {
             Question::CountListeners(kind, names) => crate::pubsub::commands::listeners(self, kind, &names),
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
             Question::Latency(order) => latency::answer(self, &order),
+            Question::Monitor(core) => {
+                self.note_for(core);
+                Answer::Done
+            }
             Question::Source(owner, order) => return self.heed_source_order(owner, order),
+            Question::FindClient(id) => self.find_client(id),
+            Question::Follow(follow) => {
+                self.follow(&follow);
+                Answer::Done
+            }
             Question::Stop => {
                 self.is_stopping = true;
                 Answer::Done
@@ -414,10 +435,18 @@ impl State {
             Then::IfEmpty(change) => cluster::go_on_if_empty(self, session, change, &answers),
             Then::ClientGroups => debug::write_groups(session, answers),
             Then::Tables { is_full } => debug::write_tables(session, is_full, answers),
+            Then::Monitor => self.begin_monitor(session),
             Then::Channels => crate::pubsub::commands::write_channels(session, answers),
             Then::Listeners(names) => crate::pubsub::commands::write_listeners(session, &names, &answers),
             Then::CommandLog(kind, order) => command_log::write(self, session, kind, order, answers),
             Then::Latency(wanted) => latency::write(self, session, &wanted, answers),
+            Then::Redirect(wanted) => {
+                if let Err(error) = setup::redirect(self, session, *wanted, &answers) {
+                    self.site.errors.note(error.code());
+                    Reply::new(&mut session.output.pending, session.protocol).error(&error);
+                }
+            }
+            Then::Track(wanted) => setup::begin(self, session, *wanted),
             Then::Digest => debug::write_digest(session, answers),
             Then::DigestValues(count) => debug::write_value_digests(session, count, answers),
             Then::Text | Then::Name | Then::Ok => {

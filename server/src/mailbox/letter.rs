@@ -10,8 +10,11 @@ use crate::blocking::Ending;
 use crate::listen::Ends;
 use crate::long_reply::{Part, SourceOrder};
 use crate::migrate::target::Errand;
+use crate::monitor::MonitorLetter;
 use crate::pubsub::publish::{Messages, Receipt};
 use crate::pubsub::tables::{Change, Kind};
+use crate::tracking::deliver::{News, Redirected};
+use crate::tracking::setup::Follow;
 use ringkey_cluster::{Change as NodeChange, Node};
 use ringkey_core::commands::key::{DatabaseDigest, TableStats};
 use ringkey_core::keyspace::Cursor;
@@ -42,6 +45,17 @@ pub enum Notice {
         /// The question.
         question: Question,
     },
+    /// Keys of which the receiver's clients have copies that are stale.
+    Stale(Box<News>),
+    /// The same for a client that hears in place of another.
+    Redirected(Box<Redirected>),
+    /// The answer to that: there is no such client.
+    RedirectGone {
+        /// The client that redirects.
+        client: u64,
+        /// The one that is gone.
+        target: u64,
+    },
     /// The answer to a question.
     Answer {
         /// Who waits.
@@ -60,6 +74,8 @@ pub enum Notice {
     Heard(u64),
     /// Messages for the receiver's clients.
     Messages(Box<Messages>),
+    /// What cores say to each other about monitors.
+    Monitor(MonitorLetter),
     /// How many clients have got messages.
     Receipts(Vec<Receipt>),
 }
@@ -129,8 +145,14 @@ pub enum Question {
     CommandLog(LogKind, LogOrder),
     /// Tell or forget latency events, or tell durations of commands.
     Latency(LatencyOrder),
+    /// Note calls for this core from now on.
+    Monitor(usize),
     /// What has become of the client of a long reply.
     Source(Owner, SourceOrder),
+    /// Has it the client with this id, to which another one redirects its invalidations?
+    FindClient(u64),
+    /// A client follows prefixes from now on, or no more.
+    Follow(Follow),
     /// Stop serving.
     Stop,
     /// Forget that a signal asked for the end: only core 0 hears signals.
@@ -142,6 +164,8 @@ impl Question {
     pub fn lock(&self) -> Option<Mode> {
         match self {
             Self::Sample(_) | Self::Scan(_) | Self::SlotKeys(_) => Some(Mode::Shared),
+            // What changes while the data is lent is noted only if that was wanted when it left.
+            Self::Follow(_) => Some(Mode::Shared),
             Self::Debug(order) => match order {
                 DebugOrder::Populate { .. } => Some(Mode::Exclusive),
                 DebugOrder::Digest

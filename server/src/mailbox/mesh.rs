@@ -229,6 +229,14 @@ impl Mesh {
         }
     }
 
+    /// The same for a letter that can be seen at once, and so before any that this pass still has for other cores.
+    pub fn post_first(&mut self, to: usize, letter: Letter) {
+        self.post(to, letter);
+        if let Some(lane) = &mut self.outgoing[to] {
+            lane.ring.publish();
+        }
+    }
+
     /// Are letters waiting for room in a ring?
     pub fn is_clogged(&self) -> bool {
         self.outgoing.iter().flatten().any(|lane| !lane.overflow.is_empty())

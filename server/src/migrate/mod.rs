@@ -96,6 +96,11 @@ impl State {
 
     /// All keys are locked and packed: has them sent.
     fn send_keys(&mut self, session: &mut Session, mut migrating: Box<Migrating>) {
+        if self.site.monitored.is_some()
+            && let Some(row) = session.last_command
+        {
+            self.note_of_process(session, row, &migrating.request.args());
+        }
         let mut errand = Box::new(migrating.errand());
         let (mut present, mut key) = (Vec::new(), migrating.what.keys.start);
         let Errand { requests, ends, .. } = &mut *errand;

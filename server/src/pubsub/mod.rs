@@ -130,6 +130,7 @@ impl State {
 
     /// Sends what this pass has for other cores: what is listened to, and messages.
     pub fn post_messages(&mut self) {
+        self.tell_events();
         if !self.pubsub.changes.is_empty() {
             let changes: Arc<[Change]> = std::mem::take(&mut self.pubsub.changes).into();
             self.follow_listeners();

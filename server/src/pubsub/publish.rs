@@ -102,6 +102,9 @@ impl State {
             crash::done();
             let ticks = self.site.watch.lap();
             self.site.watch.record(row, ticks, false);
+            if self.site.monitored.is_some() {
+                self.note_of_process(session, row, &args);
+            }
             if self.site.watch.is_slow(ticks) || self.is_large_request(parsed.end - parsed.start, parsed.is_owned) {
                 let request = crate::observe::calls::request_bytes(&args);
                 self.remember(session, row, &args, crate::observe::calls::Measure { ticks, request, reply: 4 });

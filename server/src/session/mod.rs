@@ -19,6 +19,7 @@ use crate::multi::Multi;
 use crate::observe::calls::Tracked;
 use crate::pubsub::publish::Publishing;
 use crate::pubsub::{Subscribing, Subscriptions};
+use crate::tracking::Tracking;
 use big::BigArgument;
 use output::Output;
 use ringkey_core::command::Command;
@@ -27,7 +28,7 @@ use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::request::ProtocolError;
 use ringkey_core::resp::{Protocol, ReplyBuffer, Request, RequestParser, Span};
 use ringkey_core::txn::flight::Flight;
-use ringkey_core::units::{DbIndex, Millis};
+use ringkey_core::units::{DbIndex, Millis, ShardId};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
@@ -176,6 +177,8 @@ pub struct Session {
     pub kind: ClientKind,
     /// Was it large when it was last counted?
     pub is_large: bool,
+    /// Is it shown all calls (MONITOR)?
+    pub is_monitor: bool,
     /// Has it authenticated, or need it not?
     pub is_authenticated: bool,
     /// The transaction under way.
@@ -217,6 +220,10 @@ pub struct Session {
     pub output: Output,
     /// The keys it watches.
     pub watching: Option<Box<Watching>>,
+    /// What it is to hear of keys that become stale.
+    pub tracking: Option<Box<Tracking>>,
+    /// Its core, if what it reads is to be remembered.
+    pub tracker: Option<ShardId>,
     /// What it listens to.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What was pushed while a reply was under way, and stands behind it.
@@ -295,6 +302,7 @@ impl Session {
             db: DbIndex(0),
             kind: ClientKind::Normal,
             is_large: false,
+            is_monitor: false,
             is_authenticated,
             multi: None,
             reply_mode: ReplyMode::On,
@@ -315,6 +323,8 @@ impl Session {
             spans: Vec::new(),
             output: Output::default(),
             watching: None,
+            tracking: None,
+            tracker: None,
             subscriptions: None,
             late: None,
             is_pushed: false,
@@ -407,6 +417,7 @@ impl Session {
             + self.spans.capacity() * size_of::<Span>()
             + self.output.held_bytes()
             + self.watching.as_ref().map_or(0, |watching| watching.held_bytes())
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.held_bytes())
             + self.subscriptions.as_ref().map_or(0, |own| own.held_bytes())
             + self.late.as_ref().map_or(0, |late| late.len())
             + self.multi.as_ref().map_or(0, |multi| multi.held_bytes())

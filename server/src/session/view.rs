@@ -2,6 +2,7 @@
 
 use super::{Closing, Pending, SHORT_OUTPUT_BYTES_MAX, Session};
 use crate::pubsub::tables::Kind;
+use crate::tracking::Mode;
 use ringkey_core::resp::Protocol;
 use ringkey_core::units::Millis;
 use std::fmt::Write as _;
@@ -29,9 +30,13 @@ impl Session {
     pub fn flags(&self) -> String {
         let facts = &self.facts;
         let all = [
+            ('O', self.is_monitor),
             ('b', self.is_blocked()),
             ('P', self.subscriptions.is_some()),
             ('x', self.multi.is_some()),
+            ('t', self.tracking.is_some()),
+            ('R', self.tracking.as_ref().is_some_and(|tracking| tracking.is_broken)),
+            ('B', self.tracking.as_ref().is_some_and(|tracking| tracking.mode == Mode::Broadcast)),
             ('c', self.closing == Closing::AfterReplies),
             ('A', self.closing == Closing::Now),
             ('U', facts.ends.is_unix),
@@ -81,7 +86,7 @@ impl Session {
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} capa={} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} \
-             user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
+             user=default redir={} resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={} core={}",
             self.id,
             facts.ends.peer,
             facts.ends.local,
@@ -109,6 +114,7 @@ impl Session {
             self.held_bytes() + asker.map_or(0, |asker| asker.held_bytes()),
             if unsent > 0 { "rw" } else { "r" },
             if self.is_executing() { "exec" } else { self.last_command.map_or("NULL", |row| row.name) },
+            self.redirection(),
             if self.protocol == Protocol::Resp3 { 3 } else { 2 },
             String::from_utf8_lossy(&facts.lib_name),
             String::from_utf8_lossy(&facts.lib_version),

@@ -81,6 +81,9 @@ impl State {
         progress: Progress,
         index: u32,
     ) {
+        if flight.take_noteworthy() {
+            self.note_flight(index);
+        }
         if progress == Progress::UnderWay {
             self.carry_out_steps(&mut flight);
             let session = self.sessions[index as usize].as_mut().expect("it was found just now");

@@ -3,6 +3,7 @@
 use crate::command::options::is;
 use crate::commands::Context;
 use crate::commands::string::{Text, string};
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, NewValue};
 use crate::limits::SHARED_VALUE_BYTES_MIN;
 use crate::outcome::Outcome;
@@ -24,12 +25,13 @@ pub fn bitop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     };
     let destination = ctx.key(args, 2);
     let len = result.len();
-    let existed = ctx.find(&destination).is_some();
     let changed = if len == 0 {
-        ctx.delete(&destination);
-        existed
+        ctx.store_nothing(&destination)
     } else {
+        // An expired one is noticed.
+        ctx.find(&destination);
         store(ctx, &destination, result);
+        ctx.notify(EventClass::STRING, "set", &destination);
         true
     };
     reply.integer(len as i64);

@@ -5,6 +5,7 @@ use crate::command::options::{integer, is};
 use crate::commands::Context;
 use crate::commands::string::{Text, string};
 use crate::keyspace::Key;
+use crate::keyspace::events::EventClass;
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -34,6 +35,7 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     if !found {
         let fresh = ctx.fresh_access();
         ctx.database().touch(&key, fresh);
+        ctx.notify_new(&key);
     }
     let grew = old.is_none();
     reply.array(steps.len());
@@ -49,6 +51,7 @@ pub fn bitfield(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     }
     if changes > 0 {
         ctx.touch(&key);
+        ctx.notify(EventClass::STRING, "setbit", &key);
     }
     // Where each write failed the string may have grown nevertheless, which a journal must know; Valkey tells nobody.
     Ok(Outcome::changed(changes.max(grew.into())))

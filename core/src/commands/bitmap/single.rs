@@ -3,6 +3,7 @@
 use super::bit_offset;
 use crate::commands::Context;
 use crate::commands::string::{Text, string};
+use crate::keyspace::events::EventClass;
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -35,6 +36,10 @@ pub fn setbit(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     if !found {
         let fresh = ctx.fresh_access();
         ctx.database().touch(&key, fresh);
+        ctx.notify_new(&key);
+    }
+    if changes {
+        ctx.notify(EventClass::STRING, "setbit", &key);
     }
     reply.integer(was_on.into());
     Ok(Outcome::changed(changes.into()))

@@ -45,6 +45,7 @@ pub static ROWS: &[Command] = &[
                 complexity: "O(1)",
                 summary: "Says yes or no to tracking the keys of the next call.",
                 arguments: &[Argument::one_of("mode", &[Argument::word("yes", "YES"), Argument::word("no", "NO")])],
+                run: Run::Admin(Admin::ClientCaching),
                 ..Command::DEFAULT
             },
             Command {
@@ -84,6 +85,7 @@ pub static ROWS: &[Command] = &[
                 since: "6.0.0",
                 complexity: "O(1)",
                 summary: "Tells which connection receives the invalidations of this one.",
+                run: Run::Admin(Admin::ClientGetRedir),
                 ..Command::DEFAULT
             },
             Command {
@@ -449,6 +451,7 @@ pub static ROWS: &[Command] = &[
                     Argument::word("optout", "OPTOUT").optional(),
                     Argument::word("noloop", "NOLOOP").optional(),
                 ],
+                run: Run::Admin(Admin::ClientTracking),
                 ..Command::DEFAULT
             },
             Command {
@@ -461,6 +464,7 @@ pub static ROWS: &[Command] = &[
                 since: "6.2.0",
                 complexity: "O(1)",
                 summary: "Shows how tracking is set up for this connection.",
+                run: Run::Admin(Admin::ClientTrackingInfo),
                 ..Command::DEFAULT
             },
             Command {

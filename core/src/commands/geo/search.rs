@@ -106,7 +106,8 @@ fn search(ctx: &mut Context<'_>, args: &Args<'_>, form: Form, reply: &mut Reply<
         None => Built::from_sorted(std::iter::empty(), &limits, &hasher),
     };
     let count = built.len();
-    let outcome = store(ctx, &ctx.key(args, target), built, reply);
+    let event = if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" };
+    let outcome = store(ctx, &ctx.key(args, target), built, event, reply);
     Ok(if count == 0 { outcome } else { Outcome::changed(u32::try_from(count).unwrap_or(u32::MAX)) })
 }
 

@@ -4,6 +4,7 @@ use super::{BAD_FIELD_COUNT, Fields, Names, change, digits, effect_on_fields, ha
 use crate::command::options::{Options, integer};
 use crate::commands::Context;
 use crate::commands::key::{Conditions, Scale};
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
@@ -78,9 +79,11 @@ fn set_expiry(
         return Ok(Outcome::unchanged());
     }
     if is_past {
+        ctx.notify_taken(EventClass::HASH, "hexpired", &key);
         ctx.shard.stats.expired_fields += changed.len() as u64;
         return Ok(removed(ctx, args, &changed));
     }
+    ctx.notify(EventClass::HASH, "hexpire", &key);
     Ok(ctx.effect(changed.len() as u32, || effect_on_fields("HPEXPIREAT", args.get(1), &[&digits(when)], &changed)))
 }
 
@@ -127,6 +130,7 @@ pub fn hpersist(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     if changed.is_empty() {
         return Ok(Outcome::unchanged());
     }
+    ctx.notify(EventClass::HASH, "hpersist", &key);
     Ok(ctx.effect(changed.len() as u32, || effect_on_fields("HPERSIST", args.get(1), &[], &changed)))
 }
 

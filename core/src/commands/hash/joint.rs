@@ -5,10 +5,11 @@ use crate::command::options::{ExpiryChange, Options, is};
 use crate::commands::string::reply_value;
 use crate::commands::{Context, value};
 use crate::keyspace::ValueKind;
+use crate::keyspace::events::EventClass;
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
-use crate::value::hash::{HashMut, Life};
+use crate::value::hash::{BEFORE_ALL, HashMut, Life, Terms};
 
 /// Replies with a field, or its absence; is it there?
 fn reply_field(hash: &HashMut<'_, '_>, field: &[u8], reply: &mut Reply<'_>) -> bool {
@@ -39,6 +40,9 @@ pub fn hgetdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         reply_nulls(reply, fields.len);
         return Ok(Outcome::unchanged());
     };
+    if !gone.is_empty() {
+        ctx.notify_taken(EventClass::HASH, "hdel", &key);
+    }
     Ok(removed(ctx, args, &gone))
 }
 
@@ -63,7 +67,7 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     }
     let fields = fields.check(args, 1, BAD_FIELD_COUNT)?;
     let key = ctx.key(args, 1);
-    if ctx.find(&key).is_some_and(|entry| entry.kind() != ValueKind::Hash) {
+    if ctx.read(&key).is_some_and(|entry| entry.kind() != ValueKind::Hash) {
         return Err(CommandError::WrongType);
     }
     let touch = match expiry {
@@ -90,9 +94,11 @@ pub fn hgetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         return Ok(Outcome::unchanged());
     }
     if touch == Touch::Remove {
+        ctx.notify_taken(EventClass::HASH, "hexpired", &key);
         ctx.shard.stats.expired_fields += touched.len() as u64;
         return Ok(removed(ctx, args, &touched));
     }
+    ctx.notify(EventClass::HASH, if touch == Touch::Persist { "hpersist" } else { "hexpire" }, &key);
     Ok(ctx.effect(touched.len() as u32, || match touch {
         Touch::Expire(when) => effect_on_fields("HPEXPIREAT", args.get(1), &[&digits(when)], &touched),
         Touch::Persist | Touch::Nothing | Touch::Remove => effect_on_fields("HPERSIST", args.get(1), &[], &touched),
@@ -195,16 +201,12 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     if !is_done {
         return Ok(Outcome::unchanged());
     }
-    let (key, terms) = (ctx.key(args, 1), terms(ctx));
     if let Life::Until(when) = life
         && ctx.has_passed(when)
     {
-        let gone =
-            change(ctx, &key, &terms, |mut hash| names().filter(|name| hash.remove(name)).collect::<Names<'_>>())?;
-        let gone = gone.unwrap_or_default();
-        ctx.shard.stats.expired_fields += gone.len() as u64;
-        return Ok(removed(ctx, args, &gone));
+        return set_for_no_time(ctx, args, names());
     }
+    let (key, terms) = (ctx.key(args, 1), terms(ctx));
     let mut outlived = Names::new();
     fill(ctx, &key, &terms, |mut hash| {
         for at in fields.range().step_by(2) {
@@ -215,6 +217,10 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             }
         }
     })?;
+    ctx.notify(EventClass::HASH, "hset", &key);
+    if matches!(life, Life::Until(_)) {
+        ctx.notify(EventClass::HASH, "hexpire", &key);
+    }
     if !ctx.shard.journaling {
         return Ok(Outcome::changed(fields.len as u32 / 2));
     }
@@ -225,6 +231,32 @@ pub fn hsetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     }
     calls.push(set_effect(args, fields, life));
     Ok(Outcome::rewritten(fields.len as u32 / 2, calls))
+}
+
+/// HSETEX with a time that has passed: as if the fields were written, and left at once.
+fn set_for_no_time<'a>(
+    ctx: &mut Context<'_>,
+    args: &Args<'a>,
+    names: impl Iterator<Item = &'a [u8]>,
+) -> Result<Outcome, CommandError> {
+    let key = ctx.key(args, 1);
+    // Fields whose time had passed before are written over, too.
+    let terms = Terms::new(&ctx.rules.limits, &ctx.shard.hasher, BEFORE_ALL);
+    let mut count = 0;
+    let gone = change(ctx, &key, &terms, |mut hash| {
+        let names = names.inspect(|_| count += 1);
+        names.filter(|name| hash.remove(name)).collect::<Names<'_>>()
+    })?;
+    // They came and went, and those who subscribe hear of both, even of a key that was there for them only.
+    if gone.is_none() {
+        ctx.notify(EventClass::NEW, "new", &key);
+    }
+    ["hset", "hexpire", "hexpired"].into_iter().for_each(|event| ctx.notify(EventClass::HASH, event, &key));
+    if gone.is_none() || ctx.emptied {
+        ctx.notify_deleted(&key);
+    }
+    ctx.shard.stats.expired_fields += count;
+    Ok(removed(ctx, args, &gone.unwrap_or_default()))
 }
 
 /// The effect of fields having been set.

@@ -20,6 +20,7 @@ pub use whole::{Part, hgetall, hkeys, hrandfield, hscan, hvals};
 
 use crate::command::options::{integer, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{EntryRef, Form, Key, NewValue, ValueKind};
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError};
@@ -56,7 +57,10 @@ fn fill<R>(
     change: impl FnOnce(HashMut<'_, '_>) -> R,
 ) -> Result<R, CommandError> {
     let made = ctx.change(key, ValueKind::Hash, Some(|| NEW), |entry| change(HashMut::new(entry, terms)))?;
-    ctx.shard.stats.expired_fields += terms.outlived();
+    if terms.outlived() > 0 {
+        ctx.shard.stats.expired_fields += terms.outlived();
+        ctx.notify(EventClass::HASH, "hexpired", key);
+    }
     Ok(made.expect("a key that is missing is made"))
 }
 

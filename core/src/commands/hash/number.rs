@@ -3,6 +3,7 @@
 use super::{digits, effect_on_fields, fill, hash, terms};
 use crate::command::options::integer;
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{NewValue, Value};
 use crate::long_double::LongDouble;
 use crate::outcome::{EffectCall, Outcome};
@@ -24,6 +25,7 @@ pub fn hincrby(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         NotIncremented::Overflow => CommandError::text("increment or decrement would overflow"),
     })?;
     reply.integer(sum);
+    ctx.notify(EventClass::HASH, "hincrby", &key);
     if !expires {
         return Ok(Outcome::changed(1));
     }
@@ -74,5 +76,6 @@ pub fn hincrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     let terms = terms(ctx);
     fill(ctx, &key, &terms, |mut hash| hash.set(args.get(2), NewValue::from_bytes(&text), Life::Keep))?;
     reply.bulk(&text);
+    ctx.notify(EventClass::HASH, "hincrbyfloat", &key);
     Ok(written(ctx, args, &text))
 }

@@ -2,6 +2,7 @@
 
 use super::{Names, change, fill, removed, terms};
 use crate::commands::{Context, value};
+use crate::keyspace::events::EventClass;
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::hash::Life;
@@ -38,6 +39,7 @@ fn write_all(ctx: &mut Context<'_>, args: &Args<'_>, command: &'static str) -> R
         }
         pairs.map(|(field, value)| usize::from(hash.set(field, value, Life::Unbounded))).sum()
     })?;
+    ctx.notify(EventClass::HASH, "hset", &key);
     Ok((added, Outcome::changed(count as u32)))
 }
 
@@ -54,6 +56,9 @@ pub fn hsetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         (hash.set(field, value(args, 3), Life::Unbounded), expires)
     })?;
     reply.integer(is_new.into());
+    if is_new {
+        ctx.notify(EventClass::HASH, "hset", &key);
+    }
     Ok(match (is_new, expires) {
         (false, _) => Outcome::unchanged(),
         (true, false) => Outcome::changed(1),
@@ -71,6 +76,9 @@ pub fn hdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     })?;
     let gone = gone.unwrap_or_default();
     reply.integer(gone.len() as i64);
+    if !gone.is_empty() {
+        ctx.notify_taken(EventClass::HASH, "hdel", &key);
+    }
     if gone.len() == args.len() - 2 {
         return Ok(Outcome::changed(gone.len() as u32));
     }

@@ -82,7 +82,18 @@ fn what_has_expired_is_absent_until_written_over() {
         ("hexpire h 5 fields 2 c d", "1 HPEXPIREAT h 1005022 FIELDS 1 d"),
         ("hdel h c d", "1 HDEL h d"),
         ("hsetnx h c 6", "1 HSET h c 6"),
+        ("hpexpire h 10 fields 1 c", "1 HPEXPIREAT h 1000032 FIELDS 1 c"),
     ]);
+    bench.now += 11;
+    // What is written for no time is written over what has expired, too.
+    let expired_before = bench.shard.stats.expired_fields;
+    bench.check_journal(&[
+        ("hset h b 1 e 1", "2 as given"),
+        ("hsetex h pxat 1 fields 3 c 1 e 1 f 1", "2 HDEL h c e"),
+        ("hsetex h pxat 1 fields 1 f 1", "0"),
+    ]);
+    assert_eq!(bench.shard.stats.expired_fields, expired_before + 4);
+    bench.check(&[("hkeys h", "*2 'a' 'b'")]);
 }
 
 #[test]

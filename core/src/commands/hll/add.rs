@@ -3,6 +3,7 @@
 use super::{corrupt, hyperloglog, settle};
 use crate::commands::Context;
 use crate::keyspace::Key;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::hyperloglog::dense::{self, Registers};
@@ -25,6 +26,9 @@ pub fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
             }
         }
     };
+    if changes > 0 {
+        ctx.notify(EventClass::STRING, "pfadd", &key);
+    }
     reply.integer((changes > 0).into());
     Ok(Outcome::changed(changes))
 }
@@ -114,6 +118,7 @@ fn store(ctx: &mut Context<'_>, key: &Key<'_>, draft: &Draft, old_len: Option<us
     let fresh = ctx.fresh_access();
     ctx.database().write_range(key, 0, draft.bytes());
     ctx.database().touch(key, fresh);
+    ctx.notify_new(key);
 }
 
 /// `PFMERGE destkey [sourcekey ...]`
@@ -142,6 +147,7 @@ pub fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         draft.forget_count();
         store(ctx, &key, &draft, old_len);
     }
+    ctx.notify(EventClass::STRING, "pfadd", &key);
     reply.ok();
     Ok(Outcome::changed(1))
 }

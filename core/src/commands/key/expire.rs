@@ -2,6 +2,7 @@
 
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
@@ -114,9 +115,11 @@ fn set_expiry(
     }
     if ctx.has_passed(when) {
         ctx.delete(&key);
+        ctx.notify(EventClass::EXPIRED, "expired", &key);
         return Ok(ctx.deleted(args.get(1)));
     }
     ctx.database().set_expiry(&key, Some(when));
+    ctx.notify(EventClass::GENERIC, "expire", &key);
     Ok(ctx.effect(1, || {
         let mut digits = itoa::Buffer::new();
         let head = [b"PEXPIREAT", args.get(1), digits.format(when.0).as_bytes()];
@@ -130,6 +133,7 @@ pub fn persist(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     let expires = ctx.find(&key).is_some_and(|entry| entry.expire_at().is_some());
     if expires {
         ctx.database().set_expiry(&key, None);
+        ctx.notify(EventClass::GENERIC, "persist", &key);
     }
     reply.integer(expires.into());
     Ok(Outcome::changed(expires.into()))

@@ -21,7 +21,7 @@ const USE_NOT_COUNTED: CommandError = CommandError::text(
 /// `OBJECT ENCODING key`
 pub fn object_encoding(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 2);
-    match ctx.peek(&key) {
+    match ctx.inspect(&key) {
         Some(entry) => reply.bulk(entry.encoding().as_bytes()),
         None => reply.null(),
     }
@@ -31,7 +31,7 @@ pub fn object_encoding(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
 /// `OBJECT REFCOUNT key`: no value is shared between keys.
 pub fn object_refcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 2);
-    match ctx.peek(&key) {
+    match ctx.inspect(&key) {
         Some(_) => reply.integer(1),
         None => reply.null(),
     }
@@ -42,7 +42,7 @@ pub fn object_refcount(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
 pub fn object_idletime(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 2);
     let (rule, now) = (ctx.rules.access, ctx.now);
-    match ctx.peek(&key) {
+    match ctx.inspect(&key) {
         Some(entry) => reply.integer(rule.idle_seconds(entry.access(), now).ok_or(USE_COUNTED)?.into()),
         None => reply.null(),
     }
@@ -53,7 +53,7 @@ pub fn object_idletime(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
 pub fn object_freq(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = ctx.key(args, 2);
     let (rule, now) = (ctx.rules.access, ctx.now);
-    match ctx.peek(&key) {
+    match ctx.inspect(&key) {
         Some(entry) => reply.integer(rule.frequency(entry.access(), now).ok_or(USE_NOT_COUNTED)?.into()),
         None => reply.null(),
     }

@@ -2,6 +2,7 @@
 
 use crate::command::options::is;
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::outcome::{Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::DbIndex;
@@ -21,6 +22,7 @@ pub fn unlink(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         if ctx.delete(&key) {
             removed += 1;
             ctx.touch(&key);
+            ctx.notify(EventClass::GENERIC, "del", &key);
         }
     }
     reply.integer(removed.into());

@@ -142,7 +142,7 @@ pub fn scan_page(
         }
     });
     if ctx.expiry == Expiry::Remove {
-        ctx.expired.extend(expired.into_iter().map(|name| (db, name)));
+        expired.into_iter().for_each(|name| ctx.come_across_expired(db, name));
     }
     next
 }
@@ -160,7 +160,7 @@ pub fn random_key(ctx: &mut Context<'_>) -> Option<Box<[u8]>> {
             return Some(name);
         }
         if ctx.expiry == Expiry::Remove {
-            ctx.expired.push((db, name));
+            ctx.come_across_expired(db, name);
         }
     }
     None

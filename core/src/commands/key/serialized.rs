@@ -4,7 +4,8 @@ use crate::access::AccessRule;
 use crate::codec::{DumpRules, Refused, RestoreRules, Restored};
 use crate::command::options::{Options, integer, is};
 use crate::commands::{Context, Rules};
-use crate::keyspace::{EntryRef, OwnedEntry};
+use crate::keyspace::events::EventClass;
+use crate::keyspace::{EntryRef, Key, OwnedEntry};
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
@@ -96,13 +97,13 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         _ => Some(Millis(ttl.wrapping_add(ctx.now.0))),
     };
     let mut value = read(ctx, args.get(3))?;
-    let was_there = choices.replace && ctx.delete(&key);
+    let was_there = choices.replace && ctx.clear_away(&key);
     reply.ok();
     if expire.is_some_and(|at| ctx.has_passed(at)) {
-        return Ok(if was_there { removed(ctx, key.bytes) } else { Outcome::unchanged() });
+        return Ok(if was_there { removed(ctx, &key) } else { Outcome::unchanged() });
     }
     let Some(value) = value.as_new() else {
-        return Ok(if was_there { removed(ctx, key.bytes) } else { Outcome::unchanged() });
+        return Ok(if was_there { removed(ctx, &key) } else { Outcome::unchanged() });
     };
     ctx.make_room();
     let entry = OwnedEntry::new(key.bytes, value, expire);
@@ -110,6 +111,8 @@ pub fn restore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     ctx.database().put(&key, entry);
     ctx.free_unless(ctx.shard.lazy_free.server_del);
     ctx.note_filled(&key);
+    ctx.notify_new(&key);
+    ctx.notify(EventClass::GENERIC, "restore", &key);
     Ok(match expire {
         Some(at) if !choices.absolute => ctx.effect(1, || with_time(args, at)),
         _ => Outcome::changed(1),
@@ -134,10 +137,11 @@ fn read(ctx: &mut Context<'_>, payload: &[u8]) -> Result<Restored, CommandError>
 }
 
 /// The outcome where the key was to be replaced by one whose time has passed.
-fn removed(ctx: &mut Context<'_>, name: &[u8]) -> Outcome {
+fn removed(ctx: &mut Context<'_>, key: &Key<'_>) -> Outcome {
     let lazily = ctx.shard.lazy_free.server_del;
     ctx.free_unless(lazily);
-    ctx.effect(1, || EffectCall::new([if lazily { &b"UNLINK"[..] } else { b"DEL" }, name]))
+    ctx.notify(EventClass::GENERIC, "del", key);
+    ctx.effect(1, || EffectCall::new([if lazily { &b"UNLINK"[..] } else { b"DEL" }, key.bytes]))
 }
 
 /// The call with the time at which the key expires.
@@ -244,6 +248,29 @@ mod tests {
             ("restore a 0 =x replace", "+OK"),
             ("object freq a", ":5"),
         ]);
+    }
+
+    #[test]
+    fn events_are_those_of_a_key_that_is_made() {
+        let mut bench = bench();
+        bench.want_events("KEAmn");
+        for (before, line, events) in [
+            ("del b", "restore b 0 =x", "new b, restore b"),
+            ("set b 1", "restore b 0 =x", ""),
+            ("set b 1", "restore b 0 =x replace", "new b, restore b"),
+            ("del b", "restore b 1 =x absttl", ""),
+            ("set b 1", "restore b 1 =x absttl replace", "del b"),
+            ("set b 1 px 1", "restore b 0 =x", "expired b, new b, restore b"),
+            ("set b 1 px 1", "restore b 0 =x replace", "new b, restore b"),
+            ("set b 1 px 1", "restore b 1 =x absttl replace", "del b"),
+            ("set b 1 px 1", "restore b 1 =x absttl", "expired b"),
+        ] {
+            bench.run(before);
+            bench.now += 5;
+            bench.events();
+            bench.run(line);
+            assert_eq!(bench.events(), events, "{before}; {line}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::command::Command;
 use crate::command::options::{Options, integer, is};
 use crate::commands::Context;
 use crate::keyspace::Database;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::DbIndex;
@@ -44,6 +45,10 @@ fn carry_over(ctx: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Result<R
     ctx.database().put(&to, Database::rename_entry(entry, to.bytes));
     ctx.free_unless(ctx.shard.lazy_free.server_del);
     ctx.note_filled(&to);
+    // New it is even where there was another one, which had to go first.
+    ctx.notify_new(&to);
+    ctx.notify(EventClass::GENERIC, "rename_from", &from);
+    ctx.notify(EventClass::GENERIC, "rename_to", &to);
     Ok(Renamed::Moved)
 }
 
@@ -61,6 +66,9 @@ pub fn move_key(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
         ctx.note_filled_in(target, &key);
         ctx.touch(&key);
         ctx.touch_in(target, &key);
+        ctx.notify_in(target, EventClass::NEW, "new", &key);
+        ctx.notify(EventClass::GENERIC, "move_from", &key);
+        ctx.notify_in(target, EventClass::GENERIC, "move_to", &key);
     }
     reply.integer(moves.into());
     Ok(Outcome::changed(moves.into()))
@@ -121,6 +129,8 @@ pub fn copy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     ctx.shard.database_mut(target).put(&to, copy);
     ctx.note_filled_in(target, &to);
     ctx.touch_in(target, &to);
+    ctx.notify_in(target, EventClass::NEW, "new", &to);
+    ctx.notify_in(target, EventClass::GENERIC, "copy_to", &to);
     reply.integer(1);
     Ok(Outcome::changed(1))
 }

@@ -5,6 +5,7 @@ use super::{changes_of, find_list, place_of, range_of};
 use crate::command::options::{integer, is};
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::list::{End, ListMut, NewItem};
@@ -33,6 +34,7 @@ pub fn linsert(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
     match len {
         Some(Some(len)) => {
             reply.integer(len as i64);
+            ctx.notify(EventClass::LIST, "linsert", &key);
             return Ok(Outcome::changed(1));
         }
         Some(None) => reply.integer(-1),
@@ -63,6 +65,7 @@ pub fn lset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         return Err(CommandError::text("index out of range"));
     }
     reply.ok();
+    ctx.notify(EventClass::LIST, "lset", &key);
     Ok(Outcome::changed(1))
 }
 
@@ -84,6 +87,7 @@ pub fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     let Some((count, gone)) = trimmed else {
         return Ok(Outcome::unchanged());
     };
+    ctx.notify_taken(EventClass::LIST, "ltrim", &key);
     for part in gone.into_iter().flatten() {
         ctx.database().discard_part(part);
     }
@@ -106,6 +110,9 @@ pub fn lrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         ListMut::new(entry, limits).remove_equal(args.get(3), most, from)
     })?;
     let removed = removed.unwrap_or(0);
+    if removed > 0 {
+        ctx.notify_taken(EventClass::LIST, "lrem", &key);
+    }
     reply.integer(removed as i64);
     Ok(Outcome::changed(changes_of(removed)))
 }

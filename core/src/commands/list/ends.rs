@@ -1,8 +1,9 @@
 //! Commands that add and take elements at the ends of a list.
 
-use super::{changes_of, end_of, find_list, reply_item, reply_segments};
+use super::{changes_of, end_of, find_list, pop_event, push_event, reply_item, reply_segments};
 use crate::command::options::{Options, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, NewValue, ValueKind};
 use crate::number::parse_integer;
 use crate::outcome::{EffectCall, Outcome};
@@ -56,6 +57,7 @@ fn push(
         return Ok(Outcome::unchanged());
     };
     reply.integer(len as i64);
+    ctx.notify(EventClass::LIST, push_event(end), &key);
     ctx.note_filled(&key);
     Ok(Outcome::changed(elements as u32))
 }
@@ -133,6 +135,9 @@ pub(crate) fn pop_one(
         }
         list.pop(end);
     })?;
+    if popped.is_some() {
+        ctx.notify_taken(EventClass::LIST, pop_event(end), key);
+    }
     Ok(popped.is_some())
 }
 
@@ -160,6 +165,7 @@ pub(crate) fn pop_several(
         (count, gone)
     })?;
     Ok(popped.map(|(count, gone)| {
+        ctx.notify_taken(EventClass::LIST, pop_event(end), key);
         if let Some(gone) = gone {
             ctx.database().discard_part(gone);
         }

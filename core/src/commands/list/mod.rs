@@ -76,6 +76,24 @@ pub(crate) fn end_of(word: &[u8]) -> Result<End, CommandError> {
     }
 }
 
+/// What adding at an end is called.
+#[inline]
+const fn push_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpush",
+        End::Tail => "rpush",
+    }
+}
+
+/// What taking from an end is called.
+#[inline]
+const fn pop_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpop",
+        End::Tail => "rpop",
+    }
+}
+
 /// The places from `start` to `stop` inclusive, where negative ones count from the end.
 fn range_of(start: i64, stop: i64, len: usize) -> Range<usize> {
     let place = |at: i64| if at < 0 { at.saturating_add(len as i64) } else { at };

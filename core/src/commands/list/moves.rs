@@ -1,8 +1,9 @@
 //! Moving an element from one list to another, or around in one.
 
 use super::ends::ABSENT;
-use super::{end_of, find_list};
+use super::{end_of, find_list, pop_event, push_event};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, ValueKind};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -59,10 +60,16 @@ pub(crate) fn move_one(
     let Some(taken) = taken.flatten() else {
         return Ok(false);
     };
+    let is_emptied = ctx.emptied;
     if !is_same {
         ctx.change(destination, ValueKind::List, Some(ListMut::make), |entry| {
             put(&mut ListMut::new(entry, limits), &taken, to);
         })?;
+    }
+    ctx.notify(EventClass::LIST, push_event(to), destination);
+    ctx.notify(EventClass::LIST, pop_event(from), source);
+    if is_emptied {
+        ctx.notify_deleted(source);
     }
     match &taken {
         Taken { shared: Some(bytes), .. } => reply.bulk_shared(bytes),

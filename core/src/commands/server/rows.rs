@@ -976,6 +976,7 @@ pub static ROWS: &[Command] = &[
     Command {
         id: 231,
         name: "monitor",
+        run: Run::Admin(Admin::Monitor),
         arity: 1,
         flags: Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
         acl: Acl::ADMIN.with(Acl::SLOW).with(Acl::DANGEROUS),

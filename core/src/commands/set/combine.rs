@@ -4,6 +4,7 @@ use super::gather::{Chunk, Seen, Sets, chunks, read_sets};
 use super::reply_member;
 use crate::command::options::{Options, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, KeyHasher, OwnedEntry};
 use crate::number::parse_integer;
 use crate::outcome::Outcome;
@@ -107,7 +108,7 @@ pub fn sinterstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     });
     set.settle();
     drop(sets);
-    Ok(store(ctx, args, result, reply))
+    Ok(store(ctx, args, result, "sinterstore", reply))
 }
 
 /// `SUNIONSTORE destination key [key ...]`
@@ -119,7 +120,7 @@ pub fn sunionstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     for member in sets.into_iter().flatten().flat_map(SetRef::iter) {
         set.insert_member(member);
     }
-    Ok(store(ctx, args, result, reply))
+    Ok(store(ctx, args, result, "sunionstore", reply))
 }
 
 /// `SDIFFSTORE destination key [key ...]`
@@ -133,7 +134,7 @@ pub fn sdiffstore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         set.insert_member(member);
     });
     drop((difference, sets));
-    Ok(store(ctx, args, result, reply))
+    Ok(store(ctx, args, result, "sdiffstore", reply))
 }
 
 fn new_set(key: &[u8], form: SetForm, hasher: &KeyHasher) -> OwnedEntry {
@@ -141,16 +142,24 @@ fn new_set(key: &[u8], form: SetForm, hasher: &KeyHasher) -> OwnedEntry {
 }
 
 /// Stores a set that was put together in place of what was there; an empty one takes its place, too.
-fn store(ctx: &mut Context<'_>, args: &Args<'_>, mut set: OwnedEntry, reply: &mut Reply<'_>) -> Outcome {
+fn store(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    mut set: OwnedEntry,
+    event: &'static str,
+    reply: &mut Reply<'_>,
+) -> Outcome {
     let destination: Key<'_> = ctx.key(args, 1);
     let len = SetRef::of(&set.as_ref()).map_or(0, SetRef::len);
-    let existed = ctx.find(&destination).is_some();
     reply.integer(len as i64);
     if len == 0 {
-        ctx.delete(&destination);
-        return Outcome::changed(existed.into());
+        return Outcome::changed(ctx.store_nothing(&destination).into());
+    }
+    if ctx.must_look() {
+        ctx.find(&destination);
     }
     SetMut::take_value(&mut set, |value| ctx.write(&destination, value, None));
+    ctx.notify(EventClass::SET, event, &destination);
     Outcome::changed(1)
 }
 

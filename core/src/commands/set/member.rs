@@ -5,6 +5,7 @@ use crate::commands::Context;
 use crate::commands::element_scan::{ElementScan, reply_page};
 use crate::commands::key::parse_cursor;
 use crate::commands::long_reply::Walk;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Cursor, ValueKind};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -22,6 +23,9 @@ pub fn sadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         args.iter_from(2).filter(|member| set.insert(member)).count()
     })?;
     let added = added.unwrap_or_default();
+    if added > 0 {
+        ctx.notify(EventClass::SET, "sadd", &key);
+    }
     reply.integer(added as i64);
     Ok(Outcome::changed(added as u32))
 }
@@ -35,6 +39,9 @@ pub fn srem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         args.iter_from(2).filter(|member| set.remove(member)).count()
     })?;
     let removed = removed.unwrap_or_default();
+    if removed > 0 {
+        ctx.notify_taken(EventClass::SET, "srem", &key);
+    }
     reply.integer(removed as i64);
     Ok(Outcome::changed(removed as u32))
 }
@@ -108,12 +115,14 @@ pub fn smove(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
         reply.integer(0);
         return Ok(Outcome::unchanged());
     }
+    ctx.notify_taken(EventClass::SET, "srem", &source);
     let make = || SetMut::fresh(member, 1, limits, &hasher);
     let add = |entry: &mut _| SetMut::new(entry, limits, &hasher).insert(member);
     let added = ctx.change(&destination, ValueKind::Set, Some(make), add)? == Some(true);
     ctx.touch(&source);
     if added {
         ctx.touch(&destination);
+        ctx.notify(EventClass::SET, "sadd", &destination);
     }
     reply.integer(1);
     Ok(Outcome::changed(if added { 2 } else { 1 }))

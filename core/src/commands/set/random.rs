@@ -3,6 +3,7 @@
 use super::{ABSENT, changes_of, read_set, reply_member};
 use crate::command::options::integer;
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, KeyHasher, Large, OwnedEntry, ValueKind};
 use crate::number::parse_integer;
 use crate::outcome::{EffectCall, Outcome};
@@ -44,7 +45,11 @@ fn spop_one(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         })
     })?;
     ctx.shard.prng = prng;
-    match popped.flatten() {
+    let popped = popped.flatten();
+    if popped.is_some() {
+        ctx.notify_taken(EventClass::SET, "spop", &key);
+    }
+    match popped {
         Some(Some(effect)) => Ok(Outcome::rewritten(1, [effect])),
         Some(None) => Ok(Outcome::changed(1)),
         None => {
@@ -73,6 +78,8 @@ fn spop_several(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     }
     set.iter().for_each(|member| reply_member(reply, member));
     ctx.delete(&key);
+    ctx.notify(EventClass::SET, "spop", &key);
+    ctx.notify_deleted(&key);
     let name: &[u8] = if ctx.shard.lazy_free.server_del { b"UNLINK" } else { b"DEL" };
     Ok(ctx.effect(changes_of(len), || EffectCall::new([name, key.bytes])))
 }
@@ -104,6 +111,7 @@ fn spop_some(ctx: &mut Context<'_>, key: &Key<'_>, count: usize, reply: &mut Rep
         }
         None
     });
+    ctx.notify(EventClass::SET, "spop", key);
     if let Ok(Some(Some(rest))) = rest {
         ctx.database().discard_part(rest);
     }

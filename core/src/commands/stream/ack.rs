@@ -4,6 +4,7 @@ use super::ids::parse_id;
 use super::{NOT_MADE, with_stream};
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::stream::StreamId;
@@ -26,7 +27,10 @@ pub fn xack(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     })?;
     match acknowledged {
         Some(_) => ctx.shard.stats.keyspace_hits += 1,
-        None => ctx.shard.stats.keyspace_misses += 1,
+        None => {
+            ctx.shard.stats.keyspace_misses += 1;
+            ctx.notify(EventClass::KEY_MISS, "keymiss", &key);
+        }
     }
     let acknowledged = acknowledged.unwrap_or(Ok(0))?;
     reply.integer(i64::from(acknowledged));

@@ -4,6 +4,7 @@ use super::ids::reply_id;
 use super::trim::{NewId, Rewriting, TrimRequest, discard};
 use super::with_stream;
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, Large, NewValue, OwnedEntry};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -54,8 +55,11 @@ pub fn xadd(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     }
     let added = if exists { add_to(ctx, &key, &addition)? } else { add_new(ctx, &key, &addition)? };
     reply_id(reply, added.id);
-    if let Some(trimmed) = added.trimmed {
-        discard(ctx, trimmed);
+    ctx.notify(EventClass::STREAM, "xadd", &key);
+    if let Some(trimmed) = added.trimmed
+        && discard(ctx, trimmed) > 0
+    {
+        ctx.notify(EventClass::STREAM, "xtrim", &key);
     }
     ctx.note_filled(&key);
     Ok(added.rewriting.outcome(1, args))
@@ -73,6 +77,7 @@ fn add_new(ctx: &mut Context<'_>, key: &Key<'_>, addition: &Addition<'_>) -> Res
     let entry = OwnedEntry::new(key.bytes, NewValue::Large(Large::Stream(stream)), None);
     entry.as_ref().touch(ctx.fresh_access());
     ctx.database().put(key, entry);
+    ctx.notify_new(key);
     Ok(added)
 }
 

@@ -166,6 +166,7 @@ pub fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     change_group(ctx, &key, args.get(2), |entries, group| {
         claim.carry_out(entries, group, (args.get(3), now), &mut effects, reply);
     })?;
+    effects.notify(ctx, &key);
     Ok(effects.outcome())
 }
 
@@ -265,5 +266,6 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     change_group(ctx, &key, args.get(2), |entries, group| {
         walk.carry_out(entries, group, (args.get(3), now), &mut effects, reply);
     })?;
+    effects.notify(ctx, &key);
     Ok(effects.outcome())
 }

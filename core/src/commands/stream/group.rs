@@ -4,6 +4,7 @@ use super::ids::{parse_bound, parse_id};
 use super::{NOT_MADE, with_stream};
 use crate::command::options::{integer, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, Large, NewValue, ValueKind};
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
@@ -13,6 +14,9 @@ use std::borrow::Cow;
 
 /// Dropping groups with more pending entries than this is left to the background.
 const DROPPED_PENDING_MAX: usize = 1000;
+
+/// The event of a consumer having been made.
+const CONSUMER_MADE: &str = "xgroup-createconsumer";
 
 /// A word in the text of an error: it ends at a zero byte, as texts of C do.
 pub(super) fn shown(word: &[u8]) -> Cow<'_, str> {
@@ -40,6 +44,8 @@ pub(super) struct Effects<'k> {
     calls: Option<Vec<EffectCall>>,
     /// Was a consumer made that no call names?
     unnamed: Option<&'k [u8]>,
+    /// Was a consumer made?
+    has_made: bool,
     /// How many changes there were.
     pub changes: u32,
 }
@@ -47,13 +53,21 @@ pub(super) struct Effects<'k> {
 impl<'k> Effects<'k> {
     /// No effects so far.
     pub fn new(journaling: bool, key: &'k [u8], group: &'k [u8]) -> Self {
-        Self { key, group, calls: journaling.then(Vec::new), unnamed: None, changes: 0 }
+        Self { key, group, calls: journaling.then(Vec::new), unnamed: None, has_made: false, changes: 0 }
     }
 
     /// A consumer was made.
     pub fn made(&mut self, consumer: &'k [u8]) {
         self.changes += 1;
         self.unnamed = Some(consumer);
+        self.has_made = true;
+    }
+
+    /// Tells those who subscribe to the key that it has got a consumer, if so.
+    pub fn notify(&self, ctx: &mut Context<'_>, key: &Key<'_>) {
+        if self.has_made {
+            ctx.notify(EventClass::STREAM, CONSUMER_MADE, key);
+        }
     }
 
     /// An entry is with a consumer, or is about to be found missing.
@@ -223,6 +237,7 @@ pub fn xgroup_create(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'
         }
         _ => change(ctx, &key, add)?,
     }
+    ctx.notify(EventClass::STREAM, "xgroup-create", &key);
     reply.ok();
     Ok(Outcome::changed(1))
 }
@@ -241,6 +256,7 @@ pub fn xgroup_setid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
         group.entries_read = options.entries_read;
         Ok(())
     })?;
+    ctx.notify(EventClass::STREAM, "xgroup-setid", &ctx.key(args, 2));
     reply.ok();
     Ok(Outcome::changed(1))
 }
@@ -258,6 +274,7 @@ pub fn xgroup_destroy(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
         ctx.database().discard_part(Large::Stream(rest));
         ctx.free_unless(ctx.shard.lazy_free.server_del);
     }
+    ctx.notify(EventClass::STREAM, "xgroup-destroy", &key);
     // Its consumers wait in vain.
     ctx.note_filled(&key);
     reply.integer(1);
@@ -272,6 +289,9 @@ pub fn xgroup_createconsumer(
 ) -> Result<Outcome, CommandError> {
     let now = ctx.now;
     let is_new = change_group(ctx, args, |group, _| Ok(group.make_consumer(args.get(4), now).1))?;
+    if is_new {
+        ctx.notify(EventClass::STREAM, CONSUMER_MADE, &ctx.key(args, 2));
+    }
     reply.integer(i64::from(is_new));
     Ok(Outcome::changed(u32::from(is_new)))
 }
@@ -283,6 +303,9 @@ pub fn xgroup_delconsumer(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let pending = change_group(ctx, args, |group, _| Ok(group.remove_consumer(args.get(4))))?;
+    if pending.is_some() {
+        ctx.notify(EventClass::STREAM, "xgroup-delconsumer", &ctx.key(args, 2));
+    }
     reply.integer(pending.unwrap_or(0) as i64);
     Ok(Outcome::changed(u32::from(pending.is_some())))
 }

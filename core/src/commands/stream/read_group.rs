@@ -183,6 +183,7 @@ pub fn xreadgroup(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         });
         served += usize::from(read?.unwrap_or(false));
         changes += effects.changes;
+        effects.notify(ctx, &key);
         calls.extend(effects.into_calls());
     }
     let outcome = outcome_of(journaling, changes, calls);

@@ -5,6 +5,7 @@ use super::{NOT_MADE, with_stream};
 use crate::command::options::{Options, is};
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::stream::{Entries, StreamId};
@@ -24,6 +25,7 @@ pub fn xsetid(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         with_stream(entry, |stream| setting.apply(&mut stream.entries))
     })?;
     set.ok_or(CommandError::NoSuchKey)??;
+    ctx.notify(EventClass::STREAM, "xsetid", &key);
     reply.ok();
     Ok(Outcome::changed(1))
 }

@@ -4,6 +4,7 @@ use super::ids::parse_id;
 use super::{NOT_MADE, with_stream};
 use crate::command::options::{integer, is};
 use crate::commands::{Context, Expiry};
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, Large, ValueKind};
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
@@ -202,6 +203,9 @@ pub fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
         return Ok(Outcome::unchanged());
     };
     let count = discard(ctx, trimmed);
+    if count > 0 {
+        ctx.notify(EventClass::STREAM, "xtrim", &key);
+    }
     reply.integer(count as i64);
     match u32::try_from(count).unwrap_or(u32::MAX) {
         0 => Ok(Outcome::unchanged()),
@@ -221,6 +225,9 @@ pub fn xdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         parse_id(text, 0)?;
     }
     let count = delete_all(ctx, &key, args)?;
+    if count > 0 {
+        ctx.notify(EventClass::STREAM, "xdel", &key);
+    }
     reply.integer(count.into());
     Ok(Outcome::changed(count))
 }

@@ -3,6 +3,7 @@
 use super::{Text, string};
 use crate::command::options::integer;
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{NewValue, Value};
 use crate::long_double::LongDouble;
 use crate::number::parse_integer;
@@ -49,6 +50,7 @@ fn add(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, increment:
         }
         None => ctx.write(&key, NewValue::Int(new), None),
     }
+    ctx.notify(EventClass::STRING, "incrby", &key);
     reply.integer(new);
     Ok(Outcome::changed(1))
 }
@@ -71,6 +73,7 @@ pub fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
         Some(_) => ctx.replace(&key, NewValue::Bytes(&text)),
         None => ctx.write(&key, NewValue::Bytes(&text), None),
     }
+    ctx.notify(EventClass::STRING, "incrbyfloat", &key);
     reply.bulk(&text);
     Ok(ctx.effect(1, || EffectCall::new([b"SET", args.get(1), &text, b"KEEPTTL"])))
 }

@@ -3,6 +3,7 @@
 use super::{Text, reply_value, string};
 use crate::command::options::{ExpiryChange, ExpiryUnit, Options};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 
@@ -41,6 +42,7 @@ pub fn getset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     let key = ctx.key(args, 1);
     let value = ctx.value(args, 2);
     ctx.write(&key, value, None);
+    ctx.notify(EventClass::STRING, "set", &key);
     Ok(ctx.effect(1, || EffectCall::new([b"SET", args.get(1), args.get(2)])))
 }
 
@@ -51,6 +53,7 @@ pub fn getdel(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
     }
     let key = ctx.key(args, 1);
     ctx.delete(&key);
+    ctx.notify(EventClass::GENERIC, "del", &key);
     Ok(ctx.effect(1, || EffectCall::new([&b"DEL"[..], args.get(1)])))
 }
 
@@ -66,6 +69,7 @@ pub fn delifeq(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) ->
         return Ok(Outcome::unchanged());
     }
     ctx.delete(&key);
+    ctx.notify(EventClass::GENERIC, "del", &key);
     reply.integer(1);
     Ok(ctx.effect(1, || EffectCall::new([&b"DEL"[..], args.get(1)])))
 }
@@ -93,16 +97,19 @@ pub fn getex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     match to {
         Some((when, ExpiryUnit::AtSeconds | ExpiryUnit::AtMillis)) if ctx.has_passed(when) => {
             ctx.delete(&key);
+            ctx.notify(EventClass::EXPIRED, "expired", &key);
             Ok(ctx.deleted(args.get(1)))
         }
         Some((when, _)) => {
             ctx.database().set_expiry(&key, Some(when));
+            ctx.notify(EventClass::GENERIC, "expire", &key);
             let mut digits = itoa::Buffer::new();
             let digits = digits.format(when.0).as_bytes();
             Ok(ctx.effect(1, || EffectCall::new([b"PEXPIREAT", args.get(1), digits])))
         }
         None if change == ExpiryChange::Persist && expires => {
             ctx.database().set_expiry(&key, None);
+            ctx.notify(EventClass::GENERIC, "persist", &key);
             Ok(ctx.effect(1, || EffectCall::new([b"PERSIST", args.get(1)])))
         }
         None => Ok(Outcome::unchanged()),

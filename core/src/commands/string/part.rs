@@ -3,6 +3,7 @@
 use super::{Text, string};
 use crate::command::options::integer;
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 
@@ -24,6 +25,7 @@ pub fn append(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
             ctx.database().append(&key, tail);
         }
     }
+    ctx.notify(EventClass::STRING, "append", &key);
     reply.integer((old_len.unwrap_or(0) + tail.len()) as i64);
     Ok(Outcome::changed(1))
 }
@@ -51,7 +53,9 @@ pub fn setrange(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     ctx.database().write_range(&key, offset, part);
     if !found {
         ctx.database().touch(&key, fresh);
+        ctx.notify_new(&key);
     }
+    ctx.notify(EventClass::STRING, "setrange", &key);
     reply.integer(old_len.max(offset + part.len()) as i64);
     Ok(Outcome::changed(1))
 }

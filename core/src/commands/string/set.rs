@@ -3,6 +3,7 @@
 use super::{Text, reply_value, string};
 use crate::command::options::{ExpiryArgument, ExpiryChange, ExpiryUnit, Options, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
 use crate::units::Millis;
@@ -64,6 +65,7 @@ pub fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Res
         let key = ctx.key(args, 1);
         let value = ctx.value(args, 2);
         ctx.write(&key, value, None);
+        ctx.notify(EventClass::STRING, "set", &key);
         reply.ok();
         return Ok(Outcome::changed(1));
     }
@@ -130,7 +132,11 @@ fn carry_out(
         return Ok(None);
     }
     if when.is_some_and(|when| ctx.has_passed(when)) {
-        return Ok(Some(if found && ctx.delete(&key) { Changed::Deleted } else { Changed::Nothing }));
+        if !found || !ctx.delete(&key) {
+            return Ok(Some(Changed::Nothing));
+        }
+        ctx.notify(EventClass::EXPIRED, "expired", &key);
+        return Ok(Some(Changed::Deleted));
     }
     let value = ctx.value(args, 2);
     if found && request.expiry == ExpiryChange::Keep {
@@ -138,6 +144,7 @@ fn carry_out(
     } else {
         ctx.write(&key, value, when);
     }
+    ctx.notify_set(&key, when.is_some());
     Ok(Some(Changed::Value))
 }
 
@@ -177,6 +184,7 @@ pub fn setnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> R
     }
     let value = ctx.value(args, 2);
     ctx.write(&key, value, None);
+    ctx.notify(EventClass::STRING, "set", &key);
     reply.integer(1);
     Ok(Outcome::changed(1))
 }
@@ -206,6 +214,7 @@ fn set_for(
     }
     let value = ctx.value(args, 3);
     ctx.write(&key, value, Some(when));
+    ctx.notify_set(&key, true);
     reply.ok();
     Ok(if ctx.shard.journaling {
         Outcome::rewritten(1, [set_until(args.get(1), args.get(3), when)])

@@ -3,6 +3,7 @@
 use super::{reply_value, string};
 use crate::command::options::{ExpiryChange, ExpiryUnit, Options, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::number::parse_integer;
 use crate::outcome::{EffectCall, Outcome};
 use crate::resp::{Args, CommandError, Reply};
@@ -33,6 +34,7 @@ pub fn mset(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         }
         let value = ctx.value(args, index + 1);
         ctx.write(&key, value, None);
+        ctx.notify(EventClass::STRING, "set", &key);
     }
     reply.ok();
     Ok(Outcome::changed((args.len() / 2) as u32))
@@ -52,6 +54,7 @@ pub fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         let key = ctx.key(args, index);
         let value = ctx.value(args, index + 1);
         ctx.write(&key, value, None);
+        ctx.notify(EventClass::STRING, "set", &key);
     }
     reply.integer(1);
     Ok(Outcome::changed((args.len() / 2) as u32))
@@ -112,22 +115,28 @@ pub fn msetex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> 
         ExpiryChange::To(argument) => Some(argument.resolve(args, ctx.now, "msetex")?),
         _ => None,
     };
-    for index in request.keys() {
-        let key = ctx.key(args, index);
-        let found = ctx.find(&key).is_some();
-        if request.existing.is_some_and(|wanted| wanted != found) {
-            reply.integer(0);
-            return Ok(Outcome::unchanged());
+    if let Some(wanted) = request.existing {
+        for index in request.keys() {
+            let key = ctx.key(args, index);
+            if ctx.find(&key).is_some() != wanted {
+                reply.integer(0);
+                return Ok(Outcome::unchanged());
+            }
         }
     }
+    let look = ctx.must_look();
     for index in request.keys() {
         let key = ctx.key(args, index);
         let value = ctx.value(args, index + 1);
-        if request.expiry == ExpiryChange::Keep && ctx.find(&key).is_some() {
+        let keeps = request.expiry == ExpiryChange::Keep;
+        // An expired one is noticed even where nothing depends on it.
+        let found = (look || keeps) && ctx.find(&key).is_some();
+        if keeps && found {
             ctx.replace(&key, value);
         } else {
             ctx.write(&key, value, when);
         }
+        ctx.notify_set(&key, when.is_some());
     }
     reply.integer(1);
     let changes = request.pairs as u32;

@@ -43,9 +43,11 @@ impl Context<'_> {
         }
         for (db, key) in &places {
             self.go_to(key.hash);
+            let trackers = self.shard.tracked.take(key);
             if let Some(entry) = self.shard.database_mut(*db).remove(key) {
                 self.bench_mut().database_mut(*db).put(key, entry);
             }
+            self.bench_mut().tracked.put(key, &trackers);
         }
         self.bench_mut().watched.note_all(true);
         self.exchange_bench();
@@ -56,9 +58,15 @@ impl Context<'_> {
             self.go_to(key.hash);
             self.shard.watched.touch(db, &key, touch);
         }
+        for event in self.bench_mut().events.take() {
+            self.go_to(self.shard.key(&event.key).hash);
+            self.shard.events.extend([event]);
+        }
         let changed = ran.0.changes > 0;
         for (db, key) in &places {
             self.go_to(key.hash);
+            let trackers = self.bench_mut().tracked.take(key);
+            self.shard.tracked.put(key, &trackers);
             match self.bench_mut().database_mut(*db).remove(key) {
                 Some(entry) => {
                     self.shard.database_mut(*db).put(key, entry);

@@ -6,6 +6,7 @@ use super::{Here, Unit, Within, exec};
 use crate::command::table;
 use crate::commands::elsewhere::Elsewhere;
 use crate::commands::{Context, Rules};
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{KeyHasher, Shard, ShardMap};
 use crate::outcome::Propagate;
 use crate::resp::{Protocol, Reply, ReplyBuffer, Request};
@@ -145,6 +146,66 @@ fn a_unit_that_needs_what_is_elsewhere_leaves_no_trace() {
     assert_eq!(seen, ["$3 old", ":5000", "*2 $1 x $1 y", ":0"]);
     assert_eq!(shard.database(DbIndex(3)).len(), 0);
     assert_eq!(alone(&[&looks[4]], &mut unit, shard, rules)[0].0, Within::Elsewhere, "it is about all shards");
+}
+
+fn events_of(shard: &mut Shard) -> Vec<String> {
+    let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+    shard.events.take().into_iter().map(|event| format!("{} {}", event.name, text(&event.key))).collect()
+}
+
+#[test]
+fn events_of_what_is_undone_are_not_told() {
+    let mut world = World::new(2);
+    let names: Vec<String> = (0..100).map(|number| format!("k{number}")).collect();
+    let mine: Vec<&String> = names.iter().filter(|name| world.home_of(name) == ShardId(0)).collect();
+    let (a, b, c, d) = (mine[0], mine[1], mine[2], mine[3]);
+    let (shard, rules) = (&mut world.shards[0], &world.rules);
+    let past = NOW.0 - 1;
+    for line in [format!("set {b} 1 px 5"), format!("set {c} 1 px 5"), format!("set {d} 1")] {
+        alone(&[&line], &mut Unit::new(DbIndex(0), Protocol::Resp2), shard, rules);
+    }
+    for name in [b, c] {
+        let key = shard.hasher.clone().key(name.as_bytes());
+        shard.database_mut(DbIndex(0)).set_expiry(&key, Some(Millis(past)));
+    }
+    shard.events.wanted = EventClass::parse(b"KEAmn").unwrap();
+    let lines = [format!("set {a} 1"), format!("get {b}"), format!("set {c} 2"), format!("del {d}")];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut unit = Unit::new(DbIndex(0), Protocol::Resp2);
+    alone(&lines, &mut unit, shard, rules);
+    assert!(shard.events.is_empty(), "nobody hears of it before the end");
+    Context::new(shard, DbIndex(0), NOW, rules).roll_back(&mut unit);
+    Context::new(shard, DbIndex(0), NOW, rules).end_unit(unit);
+    assert_eq!(events_of(shard), [format!("expired {b}")], "that one will not be there when the unit is begun anew");
+    let mut unit = Unit::new(DbIndex(0), Protocol::Resp2);
+    alone(&lines, &mut unit, shard, rules);
+    Context::new(shard, DbIndex(0), NOW, rules).end_unit(unit);
+    let expected = format!("new {a}, set {a}, keymiss {b}, expired {c}, new {c}, set {c}, del {d}");
+    assert_eq!(events_of(shard).join(", "), expected);
+    let mut unit = Unit::new(DbIndex(0), Protocol::Resp2);
+    unit.is_proven = true;
+    alone(&[&format!("append {a} 2")], &mut unit, shard, rules);
+    assert_eq!(events_of(shard), [format!("append {a}")], "nothing of it will ever be undone");
+}
+
+#[test]
+fn each_shard_tells_of_its_keys() {
+    let mut world = World::new(5);
+    let (one, other) = ("a", "b");
+    assert_ne!(world.home_of(one), world.home_of(other));
+    world
+        .shards
+        .iter_mut()
+        .chain([&mut world.bench])
+        .for_each(|shard| shard.events.wanted = EventClass::NEW.with(EventClass::GENERIC));
+    world.unit(&["set a 1", "rename a b", "copy b a", "del a b"]);
+    let mut told = |key| {
+        let home = world.home_of(key).index();
+        events_of(&mut world.shards[home])
+    };
+    assert_eq!(told(one), ["new a", "rename_from a", "new a", "copy_to a", "del a"]);
+    assert_eq!(told(other), ["new b", "rename_to b", "del b"]);
+    assert!(world.bench.events.is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::Unit;
 use crate::command::Command;
 use crate::commands::Context;
 use crate::commands::key::other_database;
+use crate::keyspace::events::Event;
 use crate::keyspace::{EntryRef, Key, OwnedEntry, Value};
 use crate::resp::Args;
 use crate::units::DbIndex;
@@ -50,6 +51,12 @@ impl Context<'_> {
 
     /// Undoes what the calls of a unit did.
     pub fn roll_back(&mut self, unit: &mut Unit) {
+        // A read that came across an expired key has removed it for good, and nobody will come across it again.
+        let removed_by_a_read = |event: &Event| {
+            event.name == "expired" && !unit.saved.iter().any(|saved| saved.db == event.db && saved.name == event.key)
+        };
+        unit.events.retain(removed_by_a_read);
+        self.shard.events.extend(unit.events.drain(..));
         for Saved { db, name, entry, .. } in unit.saved.drain(..) {
             let key = self.shard.key(&name);
             let database = self.shard.database_mut(db);

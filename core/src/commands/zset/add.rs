@@ -4,6 +4,7 @@ use super::{empty, hasher};
 use crate::command::options::is;
 use crate::commands::Context;
 use crate::double::parse_double;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, ValueKind};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -149,6 +150,9 @@ pub(in crate::commands) fn give(
     })?;
     if tally.not_a_number {
         return Err(NOT_A_NUMBER);
+    }
+    if tally.added + tally.updated > 0 {
+        ctx.notify(EventClass::ZSET, if options.increments { "zincr" } else { "zadd" }, key);
     }
     if tally.added > 0 {
         ctx.note_filled(key);

@@ -324,12 +324,12 @@ fn answer_stored(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
     operation: Operation,
-    name: &str,
+    name: &'static str,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let built = Call::parse(ctx, args, 2, operation, Form::Store, name)?.build(ctx);
     let destination = ctx.key(args, 1);
-    Ok(store(ctx, &destination, built, reply))
+    Ok(store(ctx, &destination, built, name, reply))
 }
 
 /// `ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]`

@@ -25,6 +25,7 @@ pub use remove::{zrem, zremrangebylex, zremrangebyrank, zremrangebyscore};
 pub use scan::zscan;
 
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{EntryRef, Form, Key, KeyHasher, NewValue};
 use crate::outcome::Outcome;
 use crate::resp::{CommandError, Reply};
@@ -118,18 +119,24 @@ impl<'a> Name<'a> {
 }
 
 /// Puts a sorted set in the place of whatever a key holds, or removes the key if there are no members, and replies with
-/// their number.
-pub(in crate::commands) fn store(ctx: &mut Context<'_>, key: &Key<'_>, built: Built, reply: &mut Reply<'_>) -> Outcome {
+/// their number. `event` is what those hear of it who subscribe to the key.
+pub(in crate::commands) fn store(
+    ctx: &mut Context<'_>,
+    key: &Key<'_>,
+    built: Built,
+    event: &'static str,
+    reply: &mut Reply<'_>,
+) -> Outcome {
     let count = built.len();
     reply.integer(count as i64);
     if built.is_empty() {
-        let existed = ctx.find(key).is_some() && ctx.delete(key);
-        return Outcome::changed(existed.into());
+        return Outcome::changed(ctx.store_nothing(key).into());
     }
     if ctx.must_look() {
         ctx.find(key);
     }
     built.stored(|value| ctx.write(key, value, None));
+    ctx.notify(EventClass::ZSET, event, key);
     ctx.note_filled(key);
     Outcome::changed(1)
 }

@@ -3,6 +3,7 @@
 use super::{NOT_MADE, hasher, reply_member, reply_score};
 use crate::command::options::{Options, is};
 use crate::commands::Context;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{Key, ValueKind};
 use crate::number::parse_integer;
 use crate::outcome::{EffectCall, Outcome};
@@ -78,9 +79,13 @@ pub fn pop(
         }
         (count, count == len)
     })?;
+    if popped.is_some() {
+        ctx.notify(EventClass::ZSET, if end == End::Highest { "zpopmax" } else { "zpopmin" }, key);
+    }
     if let Some((_, true)) = popped {
         // The whole of it goes with its key, in the background if it is large.
         ctx.delete(key);
+        ctx.notify_deleted(key);
     }
     Ok(popped.map(|(count, _)| count))
 }

@@ -239,5 +239,5 @@ pub fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>
     }
     let sorted = members.iter().map(|(name, score)| (name.as_bytes(), *score));
     let built = Built::from_sorted(sorted, &limits, &hasher);
-    Ok(store(ctx, &destination, built, reply))
+    Ok(store(ctx, &destination, built, "zrangestore", reply))
 }

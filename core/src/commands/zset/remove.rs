@@ -5,6 +5,7 @@ use super::{NOT_MADE, hasher};
 use crate::command::options::integer;
 use crate::commands::Context;
 use crate::keyspace::ValueKind;
+use crate::keyspace::events::EventClass;
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
 use crate::value::zset::{SortedSetMut, SortedSetRef};
@@ -18,6 +19,9 @@ pub fn zrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         args.iter_from(2).filter(|member| set.remove(member).is_some()).count()
     })?;
     let removed = removed.unwrap_or(0);
+    if removed > 0 {
+        ctx.notify_taken(EventClass::ZSET, "zrem", &key);
+    }
     reply.integer(removed as i64);
     Ok(Outcome::changed(removed as u32))
 }
@@ -25,7 +29,7 @@ pub fn zrem(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
 /// `ZREMRANGEBYRANK key start stop`
 pub fn zremrangebyrank(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (start, stop) = (integer(args.get(2))?, integer(args.get(3))?);
-    remove_window(ctx, args, reply, |set| rank_window(set.len(), start, stop))
+    remove_window(ctx, args, "zremrangebyrank", reply, |set| rank_window(set.len(), start, stop))
 }
 
 /// `ZREMRANGEBYSCORE key min max`
@@ -35,7 +39,7 @@ pub fn zremrangebyscore(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let (low, high) = parse_score_range(args.get(2), args.get(3))?;
-    remove_window(ctx, args, reply, |set| {
+    remove_window(ctx, args, "zremrangebyscore", reply, |set| {
         let (from, to) = set.between(low, high);
         (from, to - from)
     })
@@ -44,7 +48,7 @@ pub fn zremrangebyscore(
 /// `ZREMRANGEBYLEX key min max`
 pub fn zremrangebylex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (low, high) = parse_lex_range(args.get(2), args.get(3))?;
-    remove_window(ctx, args, reply, |set| {
+    remove_window(ctx, args, "zremrangebylex", reply, |set| {
         let (from, to) = set.between(low, high);
         (from, to - from)
     })
@@ -54,6 +58,7 @@ pub fn zremrangebylex(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
 fn remove_window(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
+    event: &'static str,
     reply: &mut Reply<'_>,
     window: impl FnOnce(SortedSetRef<'_>) -> (usize, usize),
 ) -> Result<Outcome, CommandError> {
@@ -69,9 +74,13 @@ fn remove_window(
         (count, all)
     })?;
     let (removed, all) = removed.unwrap_or((0, false));
+    if removed > 0 {
+        ctx.notify(EventClass::ZSET, event, &key);
+    }
     if all {
         // The whole of it goes with its key, in the background if it is large.
         ctx.delete(&key);
+        ctx.notify_deleted(&key);
     }
     reply.integer(removed as i64);
     Ok(Outcome::changed(removed as u32))

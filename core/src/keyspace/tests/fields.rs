@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::shard_of;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::expiry::Expired;
 use crate::keyspace::{Database, Form, NewValue, OwnedEntry, Shard};
 use crate::prng::Prng;
@@ -185,6 +186,7 @@ fn a_slice_of_expiry_is_small_however_large_the_hash() {
     }
     let key = pair.shard.hasher.key(b"key");
     pair.shard.database_mut(db(0)).put(&key, entry);
+    pair.shard.events.wanted = EventClass::parse(b"KA").unwrap();
     let mut slices = 0;
     loop {
         let mut fields = 0;
@@ -197,6 +199,9 @@ fn a_slice_of_expiry_is_small_however_large_the_hash() {
         }
     }
     assert!(slices > 20);
+    // Nobody has taken any in between.
+    let names: Vec<&str> = pair.shard.events.take().iter().map(|event| event.name).collect();
+    assert_eq!(names, ["hexpired", "del"]);
     assert_eq!(pair.shard.stats.expired_fields, 20_000);
     assert_eq!(pair.shard.stats.expired_keys, 0);
     assert!(pair.shard.database(db(0)).is_empty());

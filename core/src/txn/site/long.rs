@@ -40,6 +40,10 @@ impl Site {
         let tally = run_in(&mut context, call, args, out);
         let walk = context.put_off.take();
         self.tally(tally);
+        if self.monitored.is_some() {
+            self.watch.start();
+            self.note_monitored(call, args);
+        }
         let begun = walk.zip(call.first_key).map(|(walk, (index, _))| {
             let name = args.get(index as usize);
             let reply = LongReply::new(&self.shard, call.db, name, call.protocol, *walk);

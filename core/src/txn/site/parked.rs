@@ -71,10 +71,12 @@ impl Site {
     /// nothing, or others have a better right, so it is to be parked.
     pub fn run_or_wait(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Option<u64> {
         self.fixed = None;
-        if self.is_kept(call, args) {
-            return None;
-        }
-        self.run_or_find_nothing(now, call, args, out)
+        let ticks = match self.is_kept(call, args) {
+            true => None,
+            false => self.run_or_find_nothing(now, call, args, out),
+        };
+        self.note_attempt(call, args);
+        ticks
     }
 
     fn run_or_find_nothing(&mut self, now: Millis, call: &Call, args: &Args<'_>, out: &mut ReplyBuffer) -> Option<u64> {
@@ -96,6 +98,7 @@ impl Site {
         if let Some(fixed) = self.fixed.take() {
             batch.fix_words(&fixed);
         }
+        batch.jobs[0].is_noted = true;
         let call = &batch.calls[0];
         let args = batch.args(call);
         let is_kept = self.is_kept(call, &args);
@@ -168,7 +171,13 @@ impl Site {
         ends.resize(calls.len(), replies.mark());
         let ticks = match job.blocking {
             // Who is given up lines up behind nobody.
-            Blocking::Cancelled => self.run_or_find_nothing(now, call, &args, replies),
+            Blocking::Cancelled => {
+                let ticks = self.run_or_find_nothing(now, call, &args, replies);
+                if !job.is_noted {
+                    self.note_attempt(call, &args);
+                }
+                ticks
+            }
             _ => self.run_or_wait(now, call, &args, replies),
         };
         let Some(ticks) = ticks else { return true };

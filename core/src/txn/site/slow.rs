@@ -59,12 +59,14 @@ impl Site {
     ) -> (Option<PutOff>, u64) {
         let is_again = self.is_going_on;
         let began = self.watch.ticks();
+        let mark = self.begin_noting_script(call, args, is_again);
         let mut context = context_of(&mut self.shard, &self.rules, now, call);
         context.here = match self.locks.is_idle() {
             true => Here::Shard,
             false => Here::Contended { locks: &self.locks, named, owner },
         };
         context.watch = Some(&mut self.watch);
+        context.monitored = self.monitored.as_deref_mut();
         context.may_suspend = call.may_put_off;
         let tally = run_in(&mut context, call, args, out);
         self.tally(tally);
@@ -73,6 +75,7 @@ impl Site {
             self.watch.record(call.row, ticks, tally.error.is_some());
         }
         self.watch.start();
+        self.end_noting(mark, call, args, &tally, true);
         (tally.put_off, ticks)
     }
 

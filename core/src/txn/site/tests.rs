@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod events;
+
 use super::{Site, Workbench};
 use crate::command::table;
 use crate::commands::within::exec;
@@ -30,7 +32,20 @@ fn call_of(request: &Request) -> Call {
     let (row, db) = (table::resolve(&request.args()).unwrap(), DbIndex(0));
     let (no_touch, is_source, keep, is_part, may_put_off) = (false, false, true, false, false);
     let (protocol, first_key) = (Protocol::Resp2, None);
-    Call { row, db, protocol, words: (0, 0), first_key, no_touch, is_source, keep, is_part, may_put_off, client: 0 }
+    Call {
+        row,
+        db,
+        protocol,
+        words: (0, 0),
+        first_key,
+        no_touch,
+        is_source,
+        keep,
+        is_part,
+        may_put_off,
+        client: 0,
+        tracker: None,
+    }
 }
 
 impl World {

@@ -11,6 +11,7 @@ use crate::mailbox::letter::{Answer, Question};
 use crate::session::view::Asker;
 use crate::session::{ReplyMode, Session};
 use crate::state::State;
+use crate::tracking::setup;
 pub use filter::{ClientFilter, ClientKind};
 use pause::Pause;
 use ringkey_core::command::Admin;
@@ -21,8 +22,12 @@ use ringkey_core::units::Millis;
 use walk::{Deed, Task};
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Say whether the keys of the next command are tracked, with OPTIN or OPTOUT.",
     "CAPA <option> [<option> ...]",
     "    Say what this connection can handle: REDIRECT (it follows redirections to another server).",
+    "GETREDIR",
+    "    The id of the connection that hears of stale keys in place of this one.",
     "GETNAME",
     "    The name of this connection.",
     "ID",
@@ -53,6 +58,10 @@ const HELP: &[&str] = &[
     "    Name the client library: LIB-NAME or LIB-VER.",
     "SETNAME <name>",
     "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Have this connection told which keys that it has read are stale, or no more.",
+    "TRACKINGINFO",
+    "    What TRACKING has set up for this connection.",
     "UNBLOCK <client-id> [TIMEOUT|ERROR]",
     "    End the waiting of a connection that a command has blocked.",
     "UNPAUSE",
@@ -87,6 +96,10 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             Reply::new(&mut session.output.pending, session.protocol).ok();
         }
         Admin::ClientImportSource => import_source(state, session, args)?,
+        Admin::ClientTracking => setup::tracking(state, session, args)?,
+        Admin::ClientCaching => setup::caching(state, session, args)?,
+        Admin::ClientGetRedir => setup::redirection(session),
+        Admin::ClientTrackingInfo => setup::info(session),
         Admin::ClientSetName => {
             check_name(args.get(2))?;
             session.facts.name = args.get(2).to_vec();

@@ -125,6 +125,9 @@ impl State {
     /// Makes a session wait for the end of the pause; its next request stays where it is.
     pub fn hold_back(&mut self, session: &mut Session) {
         session.pending = Pending::Paused;
+        if let Some(tracking) = &mut session.tracking {
+            tracking.begin_again();
+        }
         self.paused.waiting.push_back(session.ticket());
         self.paused.count += 1;
     }

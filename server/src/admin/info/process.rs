@@ -1,7 +1,7 @@
 //! INFO about the process: server, TLS, clients, CPU, modules, scripting engines, cluster.
 
 use super::Sample;
-use super::text::{fields, total, zeros};
+use super::text::{fields, total};
 use crate::state::State;
 use crate::{COMPATIBLE_VERSION, REDIS_VERSION, SERVER_NAME, clock, sys};
 use ringkey_core::settings::Setting;
@@ -67,7 +67,7 @@ pub fn clients(text: &mut String, state: &State, samples: &[Sample]) {
         "client_recent_max_output_buffer": samples.iter().map(|s| s.clients.largest_output).max().unwrap_or(0),
     );
     fields!(text, "blocked_clients": total(samples, |s| s.blocked as u64));
-    zeros(text, &["tracking_clients"]);
+    fields!(text, "tracking_clients": total(samples, |s| s.tracking as u64));
     fields!(text, "pubsub_clients": total(samples, |s| s.listening as u64));
     fields!(text, "watching_clients": total(samples, |s| s.watching as u64));
     fields!(text, "clients_in_timeout_table": total(samples, |s| s.deadlines as u64));

@@ -36,6 +36,12 @@ pub struct Sample {
     pub listening: usize,
     /// Clients who watch keys.
     pub watching: usize,
+    /// Clients that are to hear of stale keys.
+    pub tracking: usize,
+    /// Keys remembered for them, and for how many each.
+    pub tracked: (usize, usize),
+    /// Prefixes that they follow, on whatever cores they are.
+    pub prefixes: usize,
     /// Keys that somebody watches.
     pub watched_keys: usize,
     /// Sessions, the asker included.
@@ -145,6 +151,9 @@ impl Sample {
             listening: state.pubsub.clients,
             watching: state.watching,
             watched_keys: shard.watched.keys(),
+            tracking: state.tracking.clients.len(),
+            tracked: (shard.tracked.keys(), shard.tracked.items()),
+            prefixes: state.tracking.prefixes.len(),
             clients: Clients::of(state),
             wait: state.batch_wait.wait(Duration::ZERO),
             active: state.batch_wait.active(),

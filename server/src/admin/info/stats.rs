@@ -57,7 +57,7 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
         "pubsub_patterns": tables.count(Kind::Pattern),
         "pubsubshard_channels": tables.count(Kind::Shard),
     );
-    absent(text, state.kept_connections());
+    absent(text, samples, state.kept_connections());
     fields!(text,
         "total_error_replies": total(samples, |s| s.errors.total()),
         "dump_payload_sanitizations": 0,
@@ -80,7 +80,7 @@ pub fn stats(text: &mut String, state: &State, samples: &[Sample]) {
 }
 
 /// What does not exist here, or not yet, and what Valkey shows amid it.
-fn absent(text: &mut String, kept_connections: usize) {
+fn absent(text: &mut String, samples: &[Sample], kept_connections: usize) {
     zeros(text, &["latest_fork_usec", "total_forks"]);
     fields!(text, "migrate_cached_sockets": kept_connections);
     zeros(
@@ -93,12 +93,14 @@ fn absent(text: &mut String, kept_connections: usize) {
             "active_defrag_key_misses",
             "total_active_defrag_time",
             "current_active_defrag_time",
-            "tracking_total_keys",
-            "tracking_total_items",
-            "tracking_total_prefixes",
-            "unexpected_error_replies",
         ],
     );
+    fields!(text,
+        "tracking_total_keys": total(samples, |s| s.tracked.0 as u64),
+        "tracking_total_items": total(samples, |s| s.tracked.1 as u64),
+        "tracking_total_prefixes": samples.iter().map(|s| s.prefixes).max().unwrap_or(0),
+    );
+    zeros(text, &["unexpected_error_replies"]);
 }
 
 fn limits_and_loop(text: &mut String, samples: &[Sample]) {

@@ -18,6 +18,7 @@ pub use options::{may_touch_any_key, target};
 use crate::commands::Context;
 use crate::commands::list::changes_of;
 use crate::commands::string::reply_value;
+use crate::keyspace::events::EventClass;
 use crate::keyspace::{EntryRef, Key, OwnedEntry, Value};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply};
@@ -251,9 +252,7 @@ impl Found<'_> {
         reply.integer(count as i64);
         if count == 0 {
             ctx.go_to(target.hash);
-            let existed = ctx.find(target).is_some();
-            ctx.delete(target);
-            return Outcome::changed(existed.into());
+            return Outcome::changed(ctx.store_nothing(target).into());
         }
         let limits = &ctx.rules.limits;
         let mut entry = OwnedEntry::new(target.bytes, ListMut::make_large_by(limits), None);
@@ -270,9 +269,13 @@ impl Found<'_> {
         ctx.find(target);
         ctx.make_room();
         entry.as_ref().touch(ctx.fresh_access());
-        ctx.database().put(target, entry);
+        let existed = ctx.database().put(target, entry);
         ctx.free_unless(ctx.shard.lazy_free.server_del);
         ctx.note_filled(target);
+        if !existed {
+            ctx.notify_new(target);
+        }
+        ctx.notify(EventClass::LIST, "sortstore", target);
         Outcome::changed(changes_of(count))
     }
 }
