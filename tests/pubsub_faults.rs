@@ -1,5 +1,5 @@
-//! Subscribers that do not read, vanish, come and go by the thousand, or listen to very many channels: memory is bounded and comes
-//! back, and nobody else is disturbed.
+//! Subscribers that do not read, vanish, come and go by the thousand, or listen to very many channels: memory is bounded and
+//! comes back, and nobody else is disturbed.
 //!
 //! `RINGKEY_TARGET=reference` shows that the tests are right.
 

@@ -1,5 +1,5 @@
-//! Keyspace events of random commands on keys of all types: what is told, in which order. On one core all must come in the order of
-//! the reference, on several the events of each key; an event of one key may overtake one of another there.
+//! Keyspace events of random commands on keys of all types: what is told, in which order. On one core all must come in the order
+//! of the reference, on several the events of each key; an event of one key may overtake one of another there.
 
 use crate::Pair;
 use crate::agree::Mode;

@@ -1,8 +1,8 @@
 """Channels, events and cached reads through redis-py or valkey-py: listening.py MODULE PORT PROTOCOL WHAT.
 
-Started by clients.rs. WHAT is "channels" or "caching": of valkey-py with protocol 3, since redis-py wants a Redis 7.4 for that. Uses what applications use: threads that hear
-messages, handlers, patterns, connections that are lost and come back, keyspace events, the caches of the libraries. Prints "ok"
-when everything was as it must be.
+Started by clients.rs. WHAT is "channels" or "caching": of valkey-py with protocol 3, since redis-py wants a Redis 7.4 for
+that. Uses what applications use: threads that hear messages, handlers, patterns, connections that are lost and come back,
+keyspace events, the caches of the libraries. Prints "ok" when everything was as it must be.
 """
 
 import importlib
