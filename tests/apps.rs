@@ -1,5 +1,5 @@
 //! Applications as their users drive them: BullMQ, Celery and rq, some hundred jobs each. Every job is done exactly once, with
-//! the right result.
+//! the right result. And ioredis with channels: everybody hears every message, in the order of who sent it.
 //!
 //! `scripts/apps install` brings them into `.apps/`, `RINGKEY_APPS` may name another folder; what is absent is skipped, except with `CI=true`.
 //! The drivers are in `tests/apps/`; `scripts/apps` runs them with many jobs, beside Valkey.
@@ -39,14 +39,23 @@ fn python(name: &str, jobs: usize) {
     drive(name, command, jobs);
 }
 
-#[test]
-fn bullmq() {
-    if !apps().join("node_modules/bullmq").is_dir() {
-        return skip("no BullMQ: scripts/apps install");
+fn node(name: &str, jobs: usize) {
+    if !apps().join("node_modules").join(name).is_dir() {
+        return skip("no Node.js with the applications: scripts/apps install");
     }
     let mut command = Command::new("node");
-    command.arg(repository().join("tests/apps/bullmq_driver.cjs"));
-    drive("bullmq", command, 500);
+    command.arg(repository().join(format!("tests/apps/{name}_driver.cjs")));
+    drive(name, command, jobs);
+}
+
+#[test]
+fn bullmq() {
+    node("bullmq", 500);
+}
+
+#[test]
+fn ioredis() {
+    node("ioredis", 20_000);
 }
 
 #[test]

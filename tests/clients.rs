@@ -22,16 +22,35 @@ fn python() -> Option<PathBuf> {
 }
 
 fn python_client(module: &str, protocol: u8) {
+    python_script("client.py", &[module, "PORT", &protocol.to_string()]);
+}
+
+fn python_script(name: &str, args: &[&str]) {
     let Some(python) = python() else {
         skip("no Python with the client libraries: see tests/requirements.txt");
         return;
     };
     let server = Setup::new().cores(4).start();
     let mut command = Command::new(python);
-    command.arg(repository().join("tests/python/client.py"));
-    command.args([module, &server.port().to_string(), &protocol.to_string()]);
-    let text = run(command, b"", LIMIT).unwrap().or_fail(module);
+    command.arg(repository().join("tests/python").join(name));
+    command.args(args.iter().map(|arg| if *arg == "PORT" { server.port().to_string() } else { (*arg).to_owned() }));
+    let text = run(command, b"", LIMIT).unwrap().or_fail(&format!("{name} {args:?}"));
     assert!(text.ends_with("ok\n"), "{text}");
+    server.assert_alive();
+}
+
+#[test]
+fn channels_and_events_in_python() {
+    for module in ["redis", "valkey"] {
+        for protocol in ["2", "3"] {
+            python_script("listening.py", &[module, "PORT", protocol, "channels"]);
+        }
+    }
+}
+
+#[test]
+fn cached_reads_in_python() {
+    python_script("listening.py", &["valkey", "PORT", "3", "caching"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 """Runs the applications against servers and says how long each took; scripts/apps starts it.
 
-compare.py [--small] [--rounds N] [--only bullmq,celery,rq] [--cores 4,2] [HOST:PORT]
+compare.py [--small] [--rounds N] [--only bullmq,celery,ioredis,rq] [--cores 4,2] [HOST:PORT]
 
 Given a server, it runs them there. Else it starts a Valkey and ours with so many cores in turn, afresh for each application
 and round. A ratio is that of one round, and the middle one of all rounds is shown.
@@ -22,14 +22,15 @@ TOP = HERE.parent.parent
 APPS = pathlib.Path(os.environ.get("RINGKEY_APPS", TOP / ".apps"))
 
 # Jobs of each, and with --small.
-JOBS = {"bullmq": (20_000, 500), "celery": (5_000, 150), "rq": (2_000, 200)}
+JOBS = {"bullmq": (20_000, 500), "celery": (5_000, 150), "ioredis": (200_000, 20_000), "rq": (2_000, 200)}
+NODE = ("bullmq", "ioredis")
 START_LIMIT = 20  # seconds
 
 
 def drive(name, host, port, jobs):
     """Runs the application and gives its seconds, or nothing if it failed."""
-    if name == "bullmq":
-        words = ["node", HERE / "bullmq_driver.cjs"]
+    if name in NODE:
+        words = ["node", HERE / f"{name}_driver.cjs"]
     else:
         words = [APPS / "venv/bin/python", HERE / f"{name}_driver.py"]
     environment = dict(os.environ, NODE_PATH=str(APPS / "node_modules"), PYTHONDONTWRITEBYTECODE="1")

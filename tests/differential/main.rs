@@ -5,6 +5,7 @@
 //! - `collections`: lists, sets, hashes, sorted sets and streams under limits that change, so that encodings do; its commands
 //!   are `commands`, told in the notation of `template` with the words of `words`; `agree` knows which replies may differ.
 //!   With clients that watch keys, also which of these a command has changed for them;
+//! - `events`: the keyspace events of such commands;
 //! - `places`: searches of all shapes among random places;
 //! - `transactions`: MULTI, WATCH and EXEC around commands of all families, with a second connection that comes between;
 //! - `scripts`: scripts of such commands, and what Lua makes of their replies.
@@ -18,6 +19,7 @@
 mod agree;
 mod collections;
 mod commands;
+mod events;
 mod places;
 mod rounds;
 mod scripts;
@@ -132,4 +134,14 @@ fn scripts_on_one_core() {
 #[test]
 fn scripts_on_four_cores() {
     judge(4, "scripts", 8.0, scripts::compare);
+}
+
+#[test]
+fn events_on_one_core() {
+    judge(1, "events", 10.0, events::compare);
+}
+
+#[test]
+fn events_on_four_cores() {
+    judge(4, "events", 10.0, events::compare_by_key);
 }
