@@ -27,6 +27,9 @@ const CHANNEL: &[u8] = b"__redis__:invalidate";
 /// A key.
 type Name = Arc<[u8]>;
 
+/// Keys, and the client that has changed each; 0: none.
+type Changes = Arc<Vec<(Name, u64)>>;
+
 /// Keys of which copies are stale; none: all.
 pub type Names = Option<SmallVec<[Name; 1]>>;
 
@@ -36,7 +39,7 @@ pub struct News {
     /// Keys, who has changed each, and who of the receiver's clients have read it.
     keys: Vec<(Name, u64, SmallVec<[u64; 2]>)>,
     /// Prefixes, and keys that have them, with whoever has changed each.
-    prefixes: Vec<(Box<[u8]>, Arc<Vec<(Name, u64)>>)>,
+    prefixes: Vec<(Box<[u8]>, Changes)>,
     /// Is everything stale?
     was_flushed: bool,
 }
@@ -177,8 +180,7 @@ impl State {
         }
         for (prefix, keys) in by_prefix {
             let Some(followers) = self.tracking.prefixes.followers(prefix) else { continue };
-            let keys: Arc<Vec<(Name, u64)>> =
-                Arc::new(keys.into_iter().map(|(key, writer)| (key.clone(), writer)).collect());
+            let keys: Changes = Arc::new(keys.into_iter().map(|(key, writer)| (key.clone(), writer)).collect());
             for core in followers.cores() {
                 news[core.index()].get_or_insert_default().prefixes.push((prefix.into(), Arc::clone(&keys)));
             }
@@ -320,7 +322,7 @@ impl State {
         let are_all_home = self.are_all_home();
         let Some(late) = self.tracking.late.get(&index) else { return };
         match self.sessions[index as usize].as_deref().filter(|session| session.generation == late.generation) {
-            Some(session) if !may_hear(session, are_all_home) => return,
+            Some(session) if !may_hear(session, are_all_home) => {}
             is_there => {
                 let is_there = is_there.is_some();
                 let Some(late) = self.tracking.late.remove(&index).filter(|_| is_there) else { return };
