@@ -13,6 +13,7 @@ use ringkey_tests::server::{Kind, Setup};
 use ringkey_tests::slot::key_on_core;
 use ringkey_tests::{Client, Reply, Server};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Cores of the larger server.
@@ -513,5 +514,90 @@ fn the_order_of_the_lines_explains_every_reply() {
             let words = |stream: &[Line]| stream.iter().map(|line| line.words.clone()).collect::<Vec<_>>();
             assert!(streams.iter().all(|stream| words(stream) == words(&streams[0])), "all monitors see one order");
         }
+    });
+}
+
+/// Clients write to keys of all cores while `test` runs.
+fn while_others_write(server: &Server, test: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    let keys: Vec<String> = (0..CORES).map(|core| key_on_core("other", core, CORES, 0)).collect();
+    std::thread::scope(|scope| {
+        for number in 0..3 {
+            let (is_over, keys) = (&is_over, &keys);
+            scope.spawn(move || {
+                let (mut client, mut rng) = (server.client(), Rng::new(number));
+                while !is_over.load(Ordering::Relaxed) {
+                    let (one, other) = (rng.pick(keys), rng.pick(keys));
+                    client.run(&format!("INCR {one}"));
+                    client.run(&format!("MSET {one} 1 {other} 2"));
+                }
+            });
+        }
+        // However it ends, the others are to stop.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+        is_over.store(true, Ordering::Relaxed);
+        if let Err(cause) = ended {
+            std::panic::resume_unwind(cause);
+        }
+    });
+}
+
+#[test]
+fn what_a_slow_script_calls_follows_it() {
+    const CALLS: usize = 30_000;
+    on_one_and_four_cores(&Setup::new(), |server| {
+        let (mut monitor, mut client, keys) = (monitor(server), server.client(), keys());
+        let declared = format!("for i = 1, {CALLS} do redis.call('INCR', KEYS[1]) end");
+        // It finds out late that it needs another core, and has to begin anew.
+        let hidden = format!("for i = 1, {} do redis.call('INCR', KEYS[1]) end redis.call('INCR', ARGV[1])", CALLS - 1);
+        while_others_write(server, || {
+            for (key, other) in [(&keys[0], &keys[2]), (&keys[1], &keys[3]), (&keys[3], &keys[0])] {
+                client.run("ECHO begin");
+                assert!(client.command(&["EVAL", &declared, "1", key]).is_null());
+                assert!(client.command(&["EVAL", &hidden, "1", key, other]).is_null());
+                client.run("ECHO end");
+                lines_until(&mut monitor, "begin");
+                let lines = lines_until(&mut monitor, "end");
+                for script in [&declared, &hidden] {
+                    let is_it = |line: &Line| line.words.starts_with(&format!("\"EVAL\" \"{script}\""));
+                    assert_eq!(lines.iter().filter(|line| is_it(line)).count(), 1);
+                    let at = lines.iter().position(is_it).unwrap();
+                    let within = lines[at + 1..].iter().take_while(|line| line.from == "lua").count();
+                    assert_eq!(within, CALLS, "of {} lines", lines.len());
+                }
+                assert_eq!(lines.iter().filter(|line| line.from == "lua").count(), 2 * CALLS);
+            }
+        });
+    });
+}
+
+#[test]
+fn monitors_that_come_and_go_see_a_part_of_the_same_order() {
+    on_one_and_four_cores(&Setup::new(), |server| {
+        let (mut lasting, mut client) = (monitor(server), server.client());
+        let mut parts = Vec::new();
+        while_others_write(server, || {
+            for round in 0..40 {
+                let mut other = monitor(server);
+                let part: Vec<Line> = (0..50 * (round % 4)).map(|_| line_of(&other.read_reply().unwrap())).collect();
+                if round % 2 == 0 {
+                    other.send(&encoded(&["RESET"])).unwrap();
+                }
+                parts.push(part);
+            }
+        });
+        client.run("ECHO end");
+        let all = lines_until(&mut lasting, "end");
+        let texts =
+            |lines: &[Line]| lines.iter().map(|line| format!("{} {}", line.from, line.words)).collect::<Vec<_>>();
+        let (all, mut from) = (texts(&all), 0);
+        for part in parts.iter().map(|part| texts(part)).filter(|part| !part.is_empty()) {
+            // The first lines alone are in many places.
+            let at = (from..all.len()).find(|at| all[*at..].starts_with(&part));
+            from = at.unwrap_or_else(|| panic!("{} lines that nobody else has seen so: {:?}", part.len(), &part[..3]));
+        }
+        wait_until("they are gone", || client.run("CLIENT LIST").text().matches(" flags=O ").count() == 1);
+        drop(lasting);
+        wait_until("the last one is gone", || !client.run("CLIENT LIST").text().contains(" flags=O "));
     });
 }

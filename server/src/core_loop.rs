@@ -292,6 +292,25 @@ impl CoreLoop {
         }
     }
 
+    /// Takes what other cores have sent. Where messages for clients are among it, there may be others from which they came,
+    /// directly or not: those are there by now, and are taken, too, but nothing that may have come of something else.
+    fn take_letters(&mut self) {
+        self.sweep(u64::MAX);
+        if self.state.has_heard_messages() {
+            let last = self.state.mesh.cores().last_messages();
+            self.sweep(last);
+        }
+    }
+
+    fn sweep(&mut self, last: u64) {
+        for from in 0..self.state.mesh.count() {
+            for _ in 0..LETTERS_MAX {
+                let Some(letter) = self.state.mesh.take_until(from, last) else { break };
+                self.state.receive(from, letter);
+            }
+        }
+    }
+
     fn execute_arrivals(&mut self) {
         if self.state.is_stopping {
             // Read and dropped: a close with unread input would take from the client what it is still to get.
@@ -666,12 +685,7 @@ impl Core for CoreLoop {
         self.ring.reap(&mut completions);
         completions.drain(..).for_each(|completion| self.complete(completion));
         self.completions = completions;
-        for from in 0..self.state.mesh.count() {
-            for _ in 0..LETTERS_MAX {
-                let Some(letter) = self.state.mesh.take(from) else { break };
-                self.state.receive(from, letter);
-            }
-        }
+        self.take_letters();
         self.state.heed_all();
         self.state.check_pause();
         self.state.check_deadlines();

@@ -321,7 +321,7 @@ pub struct State {
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
     pub deadlines: BTreeSet<(i64, u64)>,
     /// Notices of other cores that came in this pass.
-    heard: VecDeque<(usize, Notice)>,
+    pub(crate) heard: VecDeque<(usize, Notice)>,
     /// Notices of this core to itself, so that nothing is answered while its session is away from the table.
     notices: VecDeque<Notice>,
     /// Questions about the data that wait until no transaction has the shard half done.
@@ -661,6 +661,7 @@ impl State {
 
     /// Heeds what other cores have told and asked, after the letters of all of them were received.
     pub fn heed_all(&mut self) {
+        self.order_messages();
         while let Some((from, notice)) = self.heard.pop_front() {
             self.heed(from, notice);
         }
@@ -759,6 +760,7 @@ impl State {
         crash::note_batch(batch.calls.first().map(|call| call.row), batch.calls.len(), batch.home.0);
         self.site.deliver(self.now, batch, &mut done);
         crash::batch_done();
+        self.tell_ahead();
         self.send_done(done);
     }
 

@@ -503,7 +503,7 @@ impl<'a> Context<'a> {
         }
         // Its time had passed: that is what removed it, and this is only when it was noticed.
         self.come_across_expired(self.db, key.bytes.into());
-        self.shard.watched.touch(self.db, key, Touch::Expired);
+        self.shard.touch(self.db, key, Touch::Expired, 0);
         false
     }
 

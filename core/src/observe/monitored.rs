@@ -13,6 +13,9 @@ use crate::words::quote;
 /// The notes of one pass hold no more text than this, in bytes: whoever makes more is not shown, and the monitors are closed.
 pub const TEXT_BYTES_MAX: usize = 256 << 20;
 
+/// Of what a script calls that takes long so much is kept back at most until it ends, in bytes.
+const KEPT_BYTES_MAX: usize = 16 << 20;
+
 /// What a line costs besides its text, about, in bytes.
 const NOTE_BYTES: usize = 128;
 
@@ -92,6 +95,21 @@ impl Notes {
         self.text.len() + self.notes.len() * NOTE_BYTES
     }
 
+    /// Takes what was noted since `mark`.
+    fn split_off(&mut self, mark: NoteMark) -> Self {
+        let mut notes = self.notes.split_off(mark.notes.min(self.notes.len()));
+        let from = mark.text.min(self.text.len());
+        notes.iter_mut().for_each(|note| note.end -= from);
+        Self { notes, text: self.text.split_off(from), is_lost: false }
+    }
+
+    /// Appends other notes.
+    fn append(&mut self, other: Self) {
+        let from = self.text.len();
+        self.text.extend_from_slice(&other.text);
+        self.notes.extend(other.notes.into_iter().map(|note| Note { end: note.end + from, ..note }));
+    }
+
     /// The text of a note.
     pub fn text_of(&self, at: usize) -> &[u8] {
         let from = at.checked_sub(1).map_or(0, |before| self.notes[before].end);
@@ -114,6 +132,8 @@ pub struct Monitored {
     pub is_again: bool,
     /// Where the calls begin that take effect together, if such are being run.
     unit: Option<NoteMark>,
+    /// What scripts have called that were interrupted, by their clients: whether it happened is known when they end.
+    interrupted: Vec<(u64, Notes)>,
 }
 
 impl Monitored {
@@ -165,6 +185,39 @@ impl Monitored {
     pub fn forget_since(&mut self, mark: NoteMark) {
         self.notes.notes.truncate(mark.notes);
         self.notes.text.truncate(mark.text);
+    }
+
+    /// The script of this client was interrupted: what was noted of it since `mark` is kept until it ends, as far as there is room;
+    /// if there is none, it happens now.
+    pub fn keep_since(&mut self, mark: NoteMark, client: u64, stamp: u64) {
+        let mut kept = self.take_kept(client).unwrap_or_default();
+        kept.append(self.notes.split_off(mark));
+        match kept.held_bytes() > KEPT_BYTES_MAX {
+            true => {
+                let mark = self.mark();
+                self.notes.append(kept);
+                self.unite_since(mark, stamp);
+            }
+            false => self.interrupted.push((client, kept)),
+        }
+    }
+
+    /// It was undone.
+    pub fn forget_kept(&mut self, client: u64) {
+        self.take_kept(client);
+    }
+
+    /// It has ended: what was kept comes before what was noted since `mark`.
+    pub fn bring_kept(&mut self, mark: NoteMark, client: u64) {
+        if let Some(mut kept) = self.take_kept(client) {
+            kept.append(self.notes.split_off(mark));
+            self.notes.append(kept);
+        }
+    }
+
+    fn take_kept(&mut self, client: u64) -> Option<Notes> {
+        let at = self.interrupted.iter().position(|(of, _)| *of == client)?;
+        Some(self.interrupted.swap_remove(at).1)
     }
 
     /// What was noted since `mark` happened at one moment.
@@ -268,6 +321,43 @@ mod tests {
         assert_eq!(stamps, [1, 5, 5, 6]);
         assert!((0..4).all(|at| notes.text_of(at) == br#""get" "k""#));
         assert!(!monitored.has_notes());
+    }
+
+    #[test]
+    fn what_an_interrupted_script_calls_is_shown_at_its_end() {
+        let mut monitored = Monitored::default();
+        let note = |monitored: &mut Monitored, stamp, word: &[u8]| {
+            let request = Request::new([word]);
+            monitored.note(stamp, 1, DbIndex(0), row("get"), &request.args(), false);
+        };
+        note(&mut monitored, 1, b"before");
+        let mark = monitored.mark();
+        note(&mut monitored, 2, b"first");
+        note(&mut monitored, 3, b"second");
+        monitored.keep_since(mark, 7, 9);
+        note(&mut monitored, 4, b"other");
+        let mark = monitored.mark();
+        note(&mut monitored, 5, b"third");
+        monitored.keep_since(mark, 7, 9);
+        monitored.keep_since(monitored.mark(), 8, 9);
+        let mark = monitored.mark();
+        note(&mut monitored, 6, b"last");
+        monitored.bring_kept(mark, 7);
+        monitored.unite_since(mark, 6);
+        monitored.forget_kept(8);
+        let notes = monitored.take();
+        let all: Vec<(u64, &[u8])> =
+            notes.notes.iter().enumerate().map(|(at, note)| (note.stamp, notes.text_of(at))).collect();
+        let expected: [(u64, &[u8]); 6] = [
+            (1, br#""before""#),
+            (4, br#""other""#),
+            (6, br#""first""#),
+            (6, br#""second""#),
+            (6, br#""third""#),
+            (6, br#""last""#),
+        ];
+        assert_eq!(all, expected);
+        assert!(monitored.interrupted.is_empty());
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct Tally {
     pub units: u64,
     /// Stretches over two shards without batches of their own.
     pub relays: u64,
+    /// Commands of several shards that those who monitor were told of.
+    pub noted: u64,
     /// Legs whose locks were refused when tried at once.
     pub refused: u64,
     /// Calls that ran over all that the shards have.
@@ -438,6 +440,7 @@ impl World {
         progress: Progress,
         steps: Vec<Step>,
     ) {
+        self.tally.noted += u64::from(flight.take_noteworthy());
         if progress == Progress::UnderWay {
             self.carry_out(core, &mut flight, steps);
             self.clients[client].pending = Pending::Flight(flight, gathered);
@@ -451,6 +454,7 @@ impl World {
                 }
             }
             None => {
+                assert!(!flight.is_monitored(), "all its locks were held at some moment");
                 flight.assemble(self.prng.next_u64(), &mut out);
                 self.carry_out(core, &mut flight, steps);
                 self.clients[client].output.append_range(&out, Mark::default(), out.mark());
@@ -734,7 +738,12 @@ impl World {
 
     pub fn flight(&self, client: usize, owner: Owner, shape: Shape, reach: Reach, shards: &[ShardId]) -> Flight {
         let home = ShardId(self.clients[client].home as u16);
-        Flight::new(owner, client as u64, shape, reach, shards, || Box::new(Batch::new(home)))
+        let mut flight = Flight::new(owner, client as u64, shape, reach, shards, || Box::new(Batch::new(home)));
+        // As if somebody monitored now and then.
+        if matches!(shape, Shape::Joined(_)) && owner.0.is_multiple_of(2) {
+            flight.monitor();
+        }
+        flight
     }
 
     pub fn take_off(&mut self, client: usize, mut flight: Flight, gathered: Option<Gathered>) {
@@ -788,7 +797,7 @@ impl World {
         }
         let away = usize::from(is_here);
         let target = flight.shard(away).index();
-        let order = if is_here { Order::Run } else { Order::RunAndKeep };
+        let order = if is_here && !flight.is_monitored() { Order::Run } else { Order::RunAndKeep };
         self.outgoing(home, target).open_job(client as u64, owner, order, Reach::Keys);
         for index in keys() {
             let (shard, words) = (self.shard_of(args.get(index)), index..index + stride);

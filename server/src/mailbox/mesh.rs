@@ -4,7 +4,7 @@
 //! never drops: letters wait in an overflow queue, in order. The queue is bounded because a session has at most one thing under
 //! way; [`Mesh::is_clogged`] tells the core to look soon whether there is room again.
 
-use super::letter::Letter;
+use super::letter::{Letter, Notice};
 use super::ring::{Receiver, Sender, ring};
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
@@ -23,6 +23,8 @@ pub struct Cores {
     quiet: AtomicUsize,
     /// Cores on which a script holds something for long.
     holds: AtomicUsize,
+    /// Letters with messages for clients so far.
+    messages: AtomicU64,
 }
 
 /// One core as the others see it, on cache lines of its own.
@@ -100,7 +102,18 @@ impl Cores {
             seats: (0..count).map(|_| Seat::default()).collect(),
             quiet: AtomicUsize::new(0),
             holds: AtomicUsize::new(0),
+            messages: AtomicU64::new(0),
         })
+    }
+
+    /// The number of a new letter with messages for clients: greater than that of any which its core may have seen the effect of.
+    pub fn number_messages(&self) -> u64 {
+        self.messages.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The greatest such number so far.
+    pub fn last_messages(&self) -> u64 {
+        self.messages.load(Ordering::Acquire)
     }
 
     /// How many cores there are.
@@ -163,6 +176,8 @@ pub struct Mesh {
     cores: Arc<Cores>,
     outgoing: Vec<Option<Outgoing>>,
     incoming: Vec<Option<Receiver<Letter>>>,
+    /// A letter from each core that was taken out of its ring before its time.
+    held: Vec<Option<Letter>>,
 }
 
 struct Outgoing {
@@ -184,6 +199,7 @@ impl Mesh {
                 cores: Arc::clone(cores),
                 outgoing: (0..count).map(|_| None).collect(),
                 incoming: (0..count).map(|_| None).collect(),
+                held: (0..count).map(|_| None).collect(),
             })
             .collect();
         for from in 0..count {
@@ -283,12 +299,24 @@ impl Mesh {
 
     /// Has anything come from any core?
     pub fn has_mail(&self) -> bool {
-        self.incoming.iter().flatten().any(Receiver::has_mail)
+        self.incoming.iter().flatten().any(Receiver::has_mail) || self.held.iter().any(Option::is_some)
     }
 
     /// The next letter from core `from`.
     pub fn take(&mut self, from: usize) -> Option<Letter> {
-        self.incoming[from].as_mut()?.take()
+        self.held[from].take().or_else(|| self.incoming[from].as_mut()?.take())
+    }
+
+    /// The same, unless it is one of messages with a greater number than `last`: that one, and those behind it, stay for later.
+    pub fn take_until(&mut self, from: usize, last: u64) -> Option<Letter> {
+        let letter = self.take(from)?;
+        match &letter {
+            Letter::Notice(Notice::Messages(messages)) if messages.number > last => {
+                self.held[from] = Some(letter);
+                None
+            }
+            _ => Some(letter),
+        }
     }
 
     /// Announces that this core is about to sleep. `false` if there is mail: then it must not.
@@ -313,7 +341,8 @@ impl Mesh {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::mailbox::letter::{Answer, Notice};
+    use crate::mailbox::letter::Answer;
+    use crate::pubsub::publish::Messages;
 
     fn numbered(number: u64) -> Letter {
         Letter::Notice(Notice::Answer { ticket: number, answer: Answer::Done })
@@ -345,6 +374,27 @@ mod tests {
             }
         }
         assert!(!zero.is_clogged());
+    }
+
+    #[test]
+    fn messages_behind_a_number_stay_with_all_behind_them() {
+        let cores = Cores::new(2);
+        let mut mesh = Mesh::build(&cores);
+        let (mut one, mut zero) = (mesh.pop().unwrap(), mesh.pop().unwrap());
+        let messages = |number| Letter::Notice(Notice::Messages(Box::new(Messages::numbered(number))));
+        assert_eq!((cores.number_messages(), cores.number_messages(), cores.last_messages()), (1, 2, 2));
+        zero.post(1, messages(1));
+        zero.post(1, numbered(7));
+        zero.post(1, messages(2));
+        zero.post(1, numbered(8));
+        zero.flush(|_| {});
+        assert!(one.take_until(0, 1).is_some());
+        assert_eq!(one.take_until(0, 1).map(number), Some(7));
+        assert!(one.take_until(0, 1).is_none() && one.take_until(0, 1).is_none());
+        assert!(one.has_mail() && !one.announce_sleep());
+        assert!(matches!(one.take(0), Some(Letter::Notice(Notice::Messages(messages))) if messages.number == 2));
+        assert_eq!(one.take(0).map(number), Some(8));
+        assert!(one.take(0).is_none() && !one.has_mail());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod deliver;
 pub mod events;
 pub mod from_scripts;
+pub mod order;
 pub mod patterns;
 pub mod publish;
 pub mod tables;
@@ -143,11 +144,30 @@ impl State {
                 }
             }
         }
+        self.post_outbox();
+    }
+
+    /// Sends the messages that are there for other cores.
+    fn post_outbox(&mut self) {
+        if self.pubsub.outbox.iter().all(Messages::is_empty) {
+            return;
+        }
+        let number = self.mesh.cores().number_messages();
         for core in 0..self.pubsub.outbox.len() {
             if !self.pubsub.outbox[core].is_empty() {
-                let messages = std::mem::take(&mut self.pubsub.outbox[core]);
+                let mut messages = std::mem::take(&mut self.pubsub.outbox[core]);
+                messages.number = number;
                 self.mesh.post(core, Letter::Notice(Notice::Messages(Box::new(messages))));
             }
+        }
+    }
+
+    /// Tells what the calls of other cores' clients have made of keys, ahead of the replies to these calls.
+    #[inline]
+    pub fn tell_ahead(&mut self) {
+        if !self.site.shard.events.is_empty() {
+            self.tell_events();
+            self.post_outbox();
         }
     }
 

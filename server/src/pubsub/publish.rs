@@ -12,6 +12,8 @@ use ringkey_core::resp::{Args, Reply};
 /// Messages from one core to another.
 #[derive(Default)]
 pub struct Messages {
+    /// Messages that may have come of others have a greater number than these, from whatever cores they come.
+    pub number: u64,
     items: Vec<Item>,
     /// The words of all of them, one behind the other.
     bytes: Vec<u8>,
@@ -28,6 +30,12 @@ struct Item {
 }
 
 impl Messages {
+    /// A letter of this number without messages.
+    #[cfg(test)]
+    pub fn numbered(number: u64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()

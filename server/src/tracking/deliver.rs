@@ -51,7 +51,7 @@ pub struct Redirected {
 }
 
 /// What is pushed to a client.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Message {
     /// Keys are stale.
     Stale(Names),
@@ -88,10 +88,24 @@ impl Message {
     }
 }
 
+/// So many messages wait for one client. If there are more, one says that all is stale.
+const LATE_MAX: usize = 1024;
+
 /// Messages that wait for the end of what their receiver has under way.
 pub struct Late {
     generation: u32,
     messages: Vec<Message>,
+}
+
+impl Late {
+    fn push(&mut self, message: Message) {
+        if self.messages.len() >= LATE_MAX {
+            self.messages.retain(|message| matches!(message, Message::Broken(_)));
+            self.messages.dedup();
+            self.messages.push(Message::Stale(None));
+        }
+        self.messages.push(message);
+    }
 }
 
 /// Has the session a reply under way that may tell what it is about to hear of? Not one that waits for keys, nor one that
@@ -280,7 +294,7 @@ impl State {
         let Some(session) = self.sessions[index as usize].as_deref() else { return };
         let (generation, may_hear) = (session.generation, may_hear(session, are_all_home));
         match self.tracking.late.get_mut(&index).filter(|late| late.generation == generation) {
-            Some(late) => late.messages.push(message),
+            Some(late) => late.push(message),
             None if may_hear => self.push_to(index, |reply| message.write(reply)),
             None => {
                 self.tracking.late.insert(index, Late { generation, messages: vec![message] });
@@ -313,5 +327,46 @@ impl State {
                 late.messages.iter().for_each(|message| self.push_to(index, |reply| message.write(reply)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ringkey_core::resp::ReplyBuffer;
+
+    fn key(name: &str) -> Message {
+        Message::Stale(Some(SmallVec::from_elem(name.as_bytes().into(), 1)))
+    }
+
+    #[test]
+    fn messages_are_as_valkey_writes_them() {
+        let written = |message: &Message, protocol| {
+            let mut out = ReplyBuffer::default();
+            message.write(&mut Reply::new(&mut out, protocol));
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        let cases = [
+            (key("a"), ">2|$10|invalidate|*1|$1|a|", "*3|$7|message|$20|__redis__:invalidate|*1|$1|a|"),
+            (Message::Stale(None), ">2|$10|invalidate|_|", "*3|$7|message|$20|__redis__:invalidate|$-1|"),
+        ];
+        for (message, new, old) in cases {
+            assert_eq!(written(&message, Protocol::Resp3), new.replace('|', "\r\n"));
+            assert_eq!(written(&message, Protocol::Resp2), old.replace('|', "\r\n"));
+        }
+        let broken = ">2|$21|tracking-redir-broken|:7|".replace('|', "\r\n");
+        assert_eq!(written(&Message::Broken(7), Protocol::Resp3), broken);
+    }
+
+    #[test]
+    fn too_many_messages_become_one() {
+        let mut late = Late { generation: 0, messages: vec![Message::Broken(1), Message::Broken(1)] };
+        for number in 0..10 * LATE_MAX {
+            late.push(key(&number.to_string()));
+            assert!(late.messages.len() <= LATE_MAX, "they are bounded");
+        }
+        assert_eq!(late.messages[..2], [Message::Broken(1), Message::Stale(None)]);
+        assert_eq!(late.messages.last(), Some(&key(&(10 * LATE_MAX - 1).to_string())));
     }
 }

@@ -49,8 +49,13 @@ impl Site {
     #[inline]
     pub(crate) fn end_noting(&mut self, mark: NoteMark, call: &Call, args: &Args<'_>, tally: &Tally, is_noted: bool) {
         let Some(monitored) = &mut self.monitored else { return };
-        if tally.put_off == Some(PutOff::Elsewhere) {
-            return monitored.forget_since(mark);
+        match tally.put_off {
+            Some(PutOff::Elsewhere) => {
+                monitored.forget_kept(call.client);
+                return monitored.forget_since(mark);
+            }
+            Some(PutOff::Suspended) => return monitored.keep_since(mark, call.client, self.watch.ticks()),
+            Some(PutOff::Long) | None => monitored.bring_kept(mark, call.client),
         }
         let stamp = self.watch.ticks();
         monitored.unite_since(mark, stamp);
