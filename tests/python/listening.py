@@ -138,13 +138,14 @@ def events(db):
         both(key, "set")
         both(key, "expire")
         both(key, "expired")
-    db.hset("hash", "field", 1)
-    both("hash", "hset")
-    db.rename("hash", "other")
-    both("hash", "rename_from")
-    both("other", "rename_to")
+    # Of two keys on one core also in their order.
+    db.hset("{pair}:one", "field", 1)
+    both("{pair}:one", "hset")
+    db.rename("{pair}:one", "{pair}:other")
+    both("{pair}:one", "rename_from")
+    both("{pair}:other", "rename_to")
     db.config_set("notify-keyspace-events", "")
-    db.delete("other")
+    db.delete("{pair}:other")
     assert heard(listener, 0.2) is None
     listener.close()
 

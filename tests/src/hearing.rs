@@ -70,29 +70,41 @@ impl Client {
     }
 }
 
-/// So many clients on each of the cores of a server, those of one core never side by side. Which is on which core is not
-/// known; where there are fewer cores they are just as many.
+/// So many clients on each of the cores of a server: the first on the first core, the next on the next, and so on around.
+/// Where there are fewer cores they are just as many.
 pub fn clients_on_all_cores(server: &Server, cores: usize, each: usize) -> Vec<Client> {
-    for _ in 0..20 {
-        let clients: Vec<Client> = (0..cores * each).map(|_| server.client()).collect();
-        if server.kind() == Kind::Reference {
-            return clients;
-        }
-        let mut asker = server.client();
-        let text = asker.run("INFO everything").text();
-        let field = |line: &str| line.split(',').find_map(|field| field.strip_prefix("connections=")?.parse().ok());
-        let of_core = |core: usize| text.lines().find_map(|line| line.strip_prefix(&format!("core{core}:")));
-        let all: Vec<usize> = (0..).map_while(of_core).filter_map(field).collect();
-        let fewest = cores * each / all.len().max(1);
-        // One of them has the asker, too.
-        if all.iter().sum::<usize>() == cores * each + 1 && all.iter().all(|count| *count >= fewest) {
-            return clients;
-        }
-        // Somebody who has left was still counted.
-        drop(clients);
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    let mut asker = server.client();
+    if server.kind() == Kind::Reference || connections(&mut asker).len() != cores {
+        return (0..cores * each).map(|_| server.client()).collect();
     }
-    panic!("connections are not dealt evenly");
+    let mut found: Vec<Vec<Client>> = (0..cores).map(|_| Vec::new()).collect();
+    // Who is too many stays until the end: the next one then comes to another core.
+    let mut spare = Vec::new();
+    for _ in 0..cores * each * 20 {
+        let before = connections(&mut asker);
+        let mut client = server.client();
+        client.run("PING");
+        let after = connections(&mut asker);
+        let changed: Vec<usize> = (0..cores).filter(|core| before[*core] != after[*core]).collect();
+        match changed[..] {
+            [core] if after[core] == before[core] + 1 && found[core].len() < each => found[core].push(client),
+            // Or somebody has left meanwhile, and nobody knows where this one is.
+            _ => spare.push(client),
+        }
+        if found.iter().all(|clients| clients.len() == each) {
+            let mut of_core: Vec<_> = found.into_iter().map(Vec::into_iter).collect();
+            return (0..cores * each).filter_map(|number| of_core[number % cores].next()).collect();
+        }
+    }
+    panic!("some cores get no connections");
+}
+
+/// How many each core has.
+fn connections(asker: &mut Client) -> Vec<usize> {
+    let text = asker.run("INFO everything").text();
+    let field = |line: &str| line.split(',').find_map(|field| field.strip_prefix("connections=")?.parse().ok());
+    let of_core = |core: usize| text.lines().find_map(|line| line.strip_prefix(&format!("core{core}:")));
+    (0..).map_while(of_core).filter_map(field).collect()
 }
 
 #[cfg(test)]
