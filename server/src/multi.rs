@@ -98,6 +98,8 @@ pub struct Multi {
     /// Does any of the calls need the whole shard?
     needs_whole: bool,
     may_replicate: bool,
+    /// Does it send messages? Whoever gets one is to find all done that the transaction does.
+    publishes: bool,
     /// The words of all calls and what it costs to point at them, in bytes.
     word_bytes: usize,
     /// Was a call refused?
@@ -204,6 +206,7 @@ impl Multi {
             Target::Everywhere => self.has_everywhere = true,
             Target::Process => {
                 self.steps += 1;
+                self.publishes |= matches!(call.row.run, Run::Admin(Admin::Publish | Admin::SPublish));
                 self.foresee(call.row, args);
             }
         }
@@ -520,8 +523,11 @@ impl State {
         self.statistics.commands += multi.len() as u64;
         session.commands += multi.len() as u64;
         let watched = session.watched_shards();
-        if multi.steps == 0 || !watched.is_empty() {
+        if multi.steps == 0 || multi.publishes || !watched.is_empty() {
             let is_done = self.begin_calls(session, &mut multi, &watched);
+            if is_done {
+                write_head(session, &mut multi);
+            }
             session.multi = Some(multi);
             if !is_done {
                 return Done::Stop;

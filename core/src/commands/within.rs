@@ -363,7 +363,7 @@ fn check(rules: &Rules, unit: &Unit, row: &Command) -> Result<(), CommandError> 
         return Err(NOT_FROM_SCRIPT);
     }
     // PFCOUNT is no write, but may change its key.
-    let may_change = row.flags.has(Flags::WRITE) || row.keys.iter().any(|keys| keys.flags.has(KeyFlags::RW));
+    let may_change = row.may_replicate() || row.keys.iter().any(|keys| keys.flags.has(KeyFlags::RW));
     if unit.reads_only && may_change {
         return Err(CommandError::text("Write commands are not allowed from read-only scripts."));
     }

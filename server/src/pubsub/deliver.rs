@@ -127,14 +127,13 @@ impl State {
     /// Gives the client that was calling, and is back, what was pushed to it meanwhile.
     #[cold]
     pub fn push_late(&mut self, session: &mut Session) {
-        for at in (0..self.late_pushes.len()).rev() {
-            if self.late_pushes[at].0 == session.index {
-                let (_, mut bytes) = self.late_pushes.remove(at);
+        for (index, mut bytes) in std::mem::take(&mut self.late_pushes) {
+            if index == session.index {
                 fit(&mut bytes.bytes, session.protocol == Protocol::Resp3);
                 let late = session.late.get_or_insert_default();
-                // The last one was found first.
-                bytes.append_range(late, Mark::default(), late.mark());
-                **late = bytes;
+                late.append_range(&bytes, Mark::default(), bytes.mark());
+            } else {
+                self.late_pushes.push((index, bytes));
             }
         }
         session.take_late();

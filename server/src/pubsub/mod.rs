@@ -107,6 +107,9 @@ impl Pubsub {
 /// The refusal; nothing was written.
 pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &Args<'_>) -> Result<(), CommandError> {
     match admin {
+        Admin::SSubscribe if session.is_executing() => {
+            return Err(CommandError::text("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+        }
         Admin::Subscribe => commands::subscribe(state, session, Kind::Channel, args),
         Admin::PSubscribe => commands::subscribe(state, session, Kind::Pattern, args),
         Admin::SSubscribe => commands::subscribe(state, session, Kind::Shard, args),
@@ -165,7 +168,7 @@ impl State {
     /// Tells what the calls of other cores' clients have made of keys, ahead of the replies to these calls.
     #[inline]
     pub fn tell_ahead(&mut self) {
-        if !self.site.shard.events.is_empty() {
+        if !self.site.shard.events.is_empty() || from_scripts::mark() > 0 {
             self.tell_events();
             self.post_outbox();
         }

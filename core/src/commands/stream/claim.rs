@@ -257,7 +257,10 @@ pub fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
     const TOO_MUCH: CommandError =
         CommandError::text("Insufficient memory, failed allocating transient memory, COUNT too high.");
     let (key, now) = (ctx.key(args, 1), ctx.now);
-    let walk = Walk::parse(args)?;
+    let walk = Walk::parse(args).inspect_err(|_| {
+        // The key counts as looked up before the words behind it are read: that it is not there is told even so.
+        ctx.read(&key);
+    })?;
     look_for_group(ctx, &key, args.get(2))?;
     if walk.count > COUNT_IN_MEMORY_MAX as u64 {
         return Err(TOO_MUCH);
