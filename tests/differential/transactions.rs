@@ -65,7 +65,6 @@ const OTHERS: &[&str] = &[
     "MULTI",
     "WATCH $k",
     "UNWATCH",
-    "HELLO 9",
     "EVAL return{redis.call('SET',KEYS[1],ARGV[1]),redis.call('GET',KEYS[2])} 2 $w $w $v",
     "EVAL return{redis.call('SET',ARGV[2],ARGV[1]),redis.call('DBSIZE')} 0 $v $w",
     "EVAL return{redis.pcall('LPUSH',KEYS[1],ARGV[1]),redis.pcall('SADD',ARGV[2],ARGV[1])} 1 $k $v $k",
