@@ -142,6 +142,8 @@ fn who_does_not_read_is_cut_off_at_the_hard_limit() {
             let now = delivered.load(Ordering::Relaxed);
             wait_until("messages go on", || delivered.load(Ordering::Relaxed) > now + 2_000);
             over.store(true, Ordering::Relaxed);
+            // Who waits for a message learns by this one that it is over.
+            asker.command(&["PUBLISH", "a", &"x".repeat(2_000)]);
         });
         assert_eq!(info(&mut asker, "client_output_buffer_limit_disconnections"), CORES as u64);
         for client in &mut clients {
