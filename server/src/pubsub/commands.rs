@@ -170,27 +170,33 @@ impl Session {
     ///
     /// # Errors
     /// It may not.
+    #[inline]
     pub fn check_listening(&self, row: &Command) -> Result<(), CommandError> {
-        if self.protocol == Protocol::Resp3 || self.kind != ClientKind::Pubsub {
+        if self.kind != ClientKind::Pubsub || self.protocol == Protocol::Resp3 {
             return Ok(());
         }
-        match row.run {
-            Run::Admin(
-                Admin::Subscribe
-                | Admin::PSubscribe
-                | Admin::SSubscribe
-                | Admin::Unsubscribe
-                | Admin::PUnsubscribe
-                | Admin::SUnsubscribe
-                | Admin::Ping
-                | Admin::Quit
-                | Admin::Reset,
-            ) => Ok(()),
-            _ => Err(CommandError::owned(format!(
-                "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-                row.name
-            ))),
-        }
+        check_listener(row)
+    }
+}
+
+#[cold]
+fn check_listener(row: &Command) -> Result<(), CommandError> {
+    match row.run {
+        Run::Admin(
+            Admin::Subscribe
+            | Admin::PSubscribe
+            | Admin::SSubscribe
+            | Admin::Unsubscribe
+            | Admin::PUnsubscribe
+            | Admin::SUnsubscribe
+            | Admin::Ping
+            | Admin::Quit
+            | Admin::Reset,
+        ) => Ok(()),
+        _ => Err(CommandError::owned(format!(
+            "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            row.name
+        ))),
     }
 }
 

@@ -5,7 +5,7 @@ use super::tables::{Kind, Tables, hash_of};
 use crate::state::State;
 use ringkey_core::commands::Context;
 use ringkey_core::resp::Args;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 type Message = (Kind, Box<[u8]>, Box<[u8]>);
@@ -14,6 +14,8 @@ thread_local! {
     /// Who listens to what, as this core knows it.
     static TABLES: RefCell<Rc<RefCell<Tables>>> = RefCell::default();
     static MESSAGES: RefCell<Vec<Message>> = const { RefCell::new(Vec::new()) };
+    /// How many these are: asked for after each call, and so where nothing has to be dropped with the thread.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Scripts of this thread count those in `tables`.
@@ -32,22 +34,26 @@ pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> i64 {
         tables.clients(kind, hash, channel).len() + by_pattern + tables.cores(kind, hash, channel).len()
     });
     MESSAGES.with_borrow_mut(|messages| messages.push((kind, channel.into(), message.into())));
+    COUNT.set(COUNT.get() + 1);
     count as i64
 }
 
 /// How many messages wait.
+#[inline]
 pub fn mark() -> usize {
-    MESSAGES.with_borrow(Vec::len)
+    COUNT.get()
 }
 
 /// The script that has published since then is begun anew: nothing was said.
 pub fn take_back(mark: usize) {
     MESSAGES.with_borrow_mut(|messages| messages.truncate(mark));
+    COUNT.set(mark);
 }
 
 impl State {
     /// Sends what scripts have published.
     pub(super) fn publish_for_scripts(&mut self) {
+        COUNT.set(0);
         for (kind, channel, message) in MESSAGES.take() {
             self.publish(kind, &channel, &message, None);
         }
