@@ -3,25 +3,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ringkey_tests::client::encoded;
+use ringkey_tests::client::{encoded, words};
 use ringkey_tests::server::{Kind, Setup, peer, skip};
 use ringkey_tests::{Client, Server};
 use std::time::{Duration, Instant};
 
 const CASES: &str = include_str!("../core/tests/data/touches.txt");
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-
-/// The words of a line; quotes keep spaces together.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (index, part) in line.split('"').enumerate() {
-        match index % 2 {
-            0 => words.extend(part.split_whitespace().map(str::to_owned)),
-            _ => words.push(part.to_owned()),
-        }
-    }
-    words
-}
 
 struct Cases {
     actors: [Client; 2],

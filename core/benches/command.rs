@@ -92,20 +92,8 @@ impl World {
         self.parsed.iter_mut().for_each(|parsed| self.site.shard.database(DB).prefetch_entry(&mut parsed.hash));
         for parsed in &self.parsed {
             let args = Args::new(&input[parsed.start..], &self.spans[parsed.words.0..parsed.words.1], &[]);
-            let call = Call {
-                row: parsed.row,
-                db: DB,
-                protocol: Protocol::Resp2,
-                words: (0, 0),
-                first_key: Some((1, parsed.hash)),
-                no_touch: false,
-                is_source: false,
-                keep: false,
-                is_part: false,
-                may_put_off: true,
-                client: 0,
-                tracker: None,
-            };
+            let first_key = Some((1, parsed.hash));
+            let call = Call { may_put_off: true, ..Call::new(parsed.row, DB, Protocol::Resp2, first_key) };
             assert!(self.site.admits(&call, &args));
             self.site.run(NOW, &call, &args, &mut self.out);
         }

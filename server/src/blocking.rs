@@ -536,22 +536,7 @@ impl State {
         let args = request.args();
         let Ok(row) = table::resolve(&args) else { return };
         let hash = self.site.shard.key(args.get(1)).hash;
-        let (first_key, protocol) = (Some((1, hash)), Default::default());
-        let (no_touch, is_source, keep, is_part, may_put_off) = (false, false, false, true, false);
-        let call = Call {
-            row,
-            db,
-            protocol,
-            words: (0, 0),
-            first_key,
-            no_touch,
-            is_source,
-            keep,
-            is_part,
-            may_put_off,
-            client: 0,
-            tracker: None,
-        };
+        let call = Call { is_part: true, ..Call::new(row, db, Default::default(), Some((1, hash))) };
         let owner = self.new_owner();
         self.open_remote_job(self.map.shard_of(hash.slot), NOBODY, owner, Order::Run).push_call(&call, &args);
     }

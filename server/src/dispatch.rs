@@ -915,18 +915,12 @@ pub fn prefetch_entries(site: &Site, session: &mut Session) {
 #[inline]
 pub fn new_call(row: &'static Command, session: &Session, first_key: Option<(u32, KeyHash)>) -> Call {
     Call {
-        row,
-        db: session.db,
-        protocol: session.protocol,
-        words: (0, 0),
-        first_key,
         no_touch: session.facts.no_touch,
         is_source: session.facts.is_source,
-        keep: false,
-        is_part: false,
         may_put_off: session.reply_mode == ReplyMode::On,
         client: session.id,
         tracker: session.tracker,
+        ..Call::new(row, session.db, session.protocol, first_key)
     }
 }
 

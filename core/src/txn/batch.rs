@@ -108,6 +108,26 @@ pub struct Call {
     pub tracker: Option<ShardId>,
 }
 
+impl Call {
+    /// A call with nothing out of the ordinary, of no client in particular; it has no words yet.
+    pub fn new(row: &'static Command, db: DbIndex, protocol: Protocol, first_key: Option<(u32, KeyHash)>) -> Self {
+        Self {
+            row,
+            db,
+            protocol,
+            words: (0, 0),
+            first_key,
+            no_touch: false,
+            is_source: false,
+            keep: false,
+            is_part: false,
+            may_put_off: false,
+            client: 0,
+            tracker: None,
+        }
+    }
+}
+
 /// Locks to be asked for; most stretches need no allocation for them.
 pub type LockRequests = SmallVec<[LockRequest; 16]>;
 

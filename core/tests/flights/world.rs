@@ -596,22 +596,7 @@ impl World {
         let Client { home, db, protocol, .. } = self.clients[client];
         let shard = &self.cores[home].site.shard;
         let first_key = row.single_key().map(|index| (index as u32, shard.key(args.get(index)).hash));
-        let db = DbIndex(db as u32);
-        let (no_touch, is_source, keep, is_part, may_put_off) = (false, false, false, false, false);
-        Call {
-            row,
-            db,
-            protocol,
-            words: (0, 0),
-            first_key,
-            no_touch,
-            is_source,
-            keep,
-            is_part,
-            may_put_off,
-            client: 0,
-            tracker: None,
-        }
+        Call::new(row, DbIndex(db as u32), protocol, first_key)
     }
 
     fn plan(&self, home: usize, row: &'static Command, args: &Args<'_>) -> Plan {

@@ -3,7 +3,7 @@
 //! It stands behind what the client is owed, never in the midst of a reply. Where a reply is under way, or the client itself is calling,
 //! it waits until that reply is complete.
 
-use super::tables::{Kind, hash_of};
+use super::tables::Kind;
 use crate::session::{Pending, Session};
 use crate::state::State;
 use bytes::Bytes;
@@ -139,9 +139,8 @@ impl State {
         session.take_late();
     }
 
-    /// Gives a message to those of this core's clients who listen; how many these are.
-    pub fn deliver_message(&mut self, kind: Kind, channel: &[u8], message: &[u8]) -> i64 {
-        let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
+    /// Gives a message to those of this core's clients who listen to its channel, which has this hash; how many these are.
+    pub fn deliver_message(&mut self, kind: Kind, hash: u64, channel: &[u8], message: &[u8]) -> i64 {
         let Self { pubsub, sessions, dirty, late_pushes: late, .. } = self;
         let mut targets = Targets { sessions, dirty, late };
         let tables = pubsub.tables.borrow();

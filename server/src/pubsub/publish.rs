@@ -70,11 +70,11 @@ impl State {
     /// Gives a message to all who listen. The answer: how many of this core's clients these are, and how many cores were told; these
     /// answer the client with the ticket, whose message of this number it is.
     pub fn publish(&mut self, kind: Kind, channel: &[u8], message: &[u8], waits: Option<(u64, u32)>) -> (i64, usize) {
-        let count = self.deliver_message(kind, channel, message);
+        let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
+        let count = self.deliver_message(kind, hash, channel, message);
         if self.mesh.count() == 1 {
             return (count, 0);
         }
-        let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
         let cores = self.pubsub.tables.borrow().cores(kind, hash, channel);
         for core in &cores {
             self.pubsub.outbox[usize::from(*core)].push(kind, channel, message, waits);
@@ -170,7 +170,8 @@ impl State {
             let end = middle + *message as usize;
             let (channel, message) = (&messages.bytes[at..middle], &messages.bytes[middle..end]);
             at = end;
-            let count = self.deliver_message(*kind, channel, message) as u32;
+            let hash = hash_of(*kind, self.site.shard.key(channel).hash.hash);
+            let count = self.deliver_message(*kind, hash, channel, message) as u32;
             if *ticket != 0 {
                 receipts.push(Receipt { ticket: *ticket, number: *number, count });
             }

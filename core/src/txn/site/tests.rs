@@ -29,23 +29,8 @@ fn words(line: &str) -> Request {
 }
 
 fn call_of(request: &Request) -> Call {
-    let (row, db) = (table::resolve(&request.args()).unwrap(), DbIndex(0));
-    let (no_touch, is_source, keep, is_part, may_put_off) = (false, false, true, false, false);
-    let (protocol, first_key) = (Protocol::Resp2, None);
-    Call {
-        row,
-        db,
-        protocol,
-        words: (0, 0),
-        first_key,
-        no_touch,
-        is_source,
-        keep,
-        is_part,
-        may_put_off,
-        client: 0,
-        tracker: None,
-    }
+    let row = table::resolve(&request.args()).unwrap();
+    Call { keep: true, ..Call::new(row, DbIndex(0), Protocol::Resp2, None) }
 }
 
 impl World {

@@ -26,22 +26,7 @@ fn words(line: &str) -> Request {
 
 fn call(args: &Args<'_>, keep: bool) -> Call {
     let row = table::resolve(args).unwrap();
-    let (no_touch, is_source, is_part, may_put_off) = (false, false, false, false);
-    let (db, protocol, first_key) = (DbIndex(0), Protocol::Resp2, None);
-    Call {
-        row,
-        db,
-        protocol,
-        words: (0, 0),
-        first_key,
-        no_touch,
-        is_source,
-        keep,
-        is_part,
-        may_put_off,
-        client: 0,
-        tracker: None,
-    }
+    Call { keep, ..Call::new(row, DbIndex(0), Protocol::Resp2, None) }
 }
 
 /// Adds a job of one call to a batch.
