@@ -487,6 +487,11 @@ fn large_streams_come_back() {
     }
     let entry = |stream: Box<Stream>| OwnedEntry::new(b"key", NewValue::Large(Large::Stream(stream)), None);
     comes_back(&entry(stream.copy()));
+    // Counters that were set to the largest number and went on from there.
+    let above = i64::MAX as u64 + 2;
+    stream.entries.set_entries_added(above);
+    assert!(stream.groups.add(Group::new(b"far", StreamId::new(5, 5), Some(above))));
+    comes_back(&entry(stream.copy()));
     stream.groups = Groups::default();
     comes_back(&entry(stream));
 }

@@ -108,7 +108,8 @@ impl Entries {
             }
         }
         self.len += 1;
-        self.entries_added += 1;
+        // XSETID sets it to anything.
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         if self.len == 1 {
             self.first_id = id;

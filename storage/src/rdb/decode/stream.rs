@@ -143,7 +143,7 @@ fn memory(reader: &mut Reader<'_>, entries: &mut Entries, kind: Type) -> Read<()
         max_deleted = id(reader)?;
         added = reader.number()?;
     }
-    if len != entries.len() as u64 || last < entries.last_id() || added < len || added > i64::MAX as u64 {
+    if len != entries.len() as u64 || last < entries.last_id() || added < len {
         return Err(FormatError("ids or counts that do not go with the entries of the stream"));
     }
     entries.set_last_id(last);
@@ -158,11 +158,7 @@ fn group(reader: &mut Reader<'_>, entries: &Entries, kind: Type) -> Read<Box<Gro
     let last = id(reader)?;
     let read = match kind {
         Type::Stream1 => entries.count_up_to(last),
-        _ => match reader.number()? {
-            NO_COUNT => None,
-            count if i64::try_from(count).is_ok() => Some(count),
-            _ => return Err(FormatError("a group that has read more than there can be")),
-        },
+        _ => Some(reader.number()?).filter(|&count| count != NO_COUNT),
     };
     let mut group = Group::new(name, last, read);
     for _ in 0..reader.count(PENDING_BYTES_MIN)? {
