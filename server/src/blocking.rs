@@ -474,6 +474,9 @@ impl State {
         }
         let over = if stays { Ran::Stays } else { Ran::Over };
         let Some(mut session) = self.sessions[index as usize].take() else { return over };
+        if session.is_debugging {
+            self.end_debugging(&mut session);
+        }
         let before = session.output.pending.mark();
         session.append_replies(&out, Mark::default(), out.mark());
         if let Some(blocked) = &blocked {

@@ -29,7 +29,7 @@ impl State {
     /// Tells the others what a script holds here, and hears what scripts hold elsewhere. Once a pass.
     pub fn check_holds(&mut self) {
         if !self.site.has_slow() {
-            self.holds.told_nothing_slow(self.later.is_empty());
+            self.holds.told_nothing_slow(self.later.is_empty() && self.debugged.is_none());
         }
         let mine = self.hold();
         let cores = self.mesh.cores();

@@ -692,6 +692,7 @@ impl Core for CoreLoop {
         self.state.work_later();
         let executing = clock::instant();
         self.execute_arrivals();
+        self.state.check_debugged();
         self.state.settle();
         self.state.tell_events();
         self.state.log_refusals();

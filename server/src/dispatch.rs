@@ -266,6 +266,9 @@ impl State {
         if matches!(row.run, Run::Admin(Admin::Multi | Admin::Exec | Admin::Discard)) {
             return self.transact(session, parsed, row, input);
         }
+        if session.is_debugging && crate::debugging::concerns(row, &args) {
+            return self.debug(session, parsed, row, input);
+        }
         let plan = self.plan(row, parsed.key, &args);
         if let Ok(Plan::On(shard) | Plan::Script(shard)) = plan
             && shard == self.me

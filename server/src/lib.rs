@@ -16,6 +16,7 @@ pub mod census;
 pub mod clock;
 pub mod configuration;
 pub mod core_loop;
+pub mod debugging;
 pub mod dispatch;
 pub mod gather;
 pub mod listen;

@@ -316,6 +316,8 @@ pub struct State {
     pub holds: Holds,
     /// The data of all shards, while one script after the other runs over it.
     pub holding: Option<Holding>,
+    /// The session whose script has stopped and waits for orders, by its place in the table.
+    pub debugged: Option<u32>,
     /// Clients that a command has blocked, by id, and their places in the table of sessions.
     pub blocked: HashMap<u64, u32>,
     /// When the waiting of those ends that do not wait for ever, in milliseconds, with their tickets.
@@ -462,6 +464,7 @@ impl State {
             late_pushes: Vec::new(),
             holds: Holds::default(),
             holding: None,
+            debugged: None,
             blocked: HashMap::new(),
             heard: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -524,6 +527,7 @@ impl State {
     pub fn remove(&mut self, index: u32) {
         if let Some(mut session) = self.sessions[index as usize].take() {
             self.end_watching(&mut session);
+            crate::debugging::forget(&session);
             self.note_left(&mut session);
             self.forget_tracking(&mut session);
             self.free.push(index);

@@ -90,6 +90,8 @@ pub struct Unit {
     pub allows_several_slots: bool,
     /// Is it certain that only keys are touched that the unit names? Then nothing need ever be undone.
     pub is_proven: bool,
+    /// Is all that they do to be undone at the end, however large it is?
+    pub is_trial: bool,
     /// Has anything been written?
     pub has_written: bool,
     changes: u32,
@@ -116,6 +118,7 @@ impl Unit {
             allows_oom: true,
             allows_several_slots: false,
             is_proven: false,
+            is_trial: false,
             has_written: false,
             changes: 0,
             effects: Vec::new(),
@@ -233,7 +236,7 @@ impl Context<'_> {
         let writes = row.flags.has(Flags::WRITE);
         let is_uncertain = !unit.is_proven && !self.has_everything();
         let may_be_undone = writes && is_uncertain;
-        if may_be_undone && !self.save(unit, row, args, &keys) {
+        if (may_be_undone || writes && unit.is_trial) && !self.save(unit, row, args, &keys) {
             return Within::Elsewhere;
         }
         let holds_back = may_be_undone && self.shard.is_heard();
@@ -364,6 +367,10 @@ fn check(rules: &Rules, unit: &Unit, row: &Command) -> Result<(), CommandError> 
     }
     // PFCOUNT is no write, but may change its key.
     let may_change = row.may_replicate() || row.keys.iter().any(|keys| keys.flags.has(KeyFlags::RW));
+    let of_all = matches!(row.spread, Spread::EveryShard { .. }) || matches!(row.run, Run::Admin(_));
+    if unit.is_trial && of_all && row.flags.has(Flags::WRITE) {
+        return Err(CommandError::text("What this command does cannot be undone at the end: use SCRIPT DEBUG SYNC"));
+    }
     if unit.reads_only && may_change {
         return Err(CommandError::text("Write commands are not allowed from read-only scripts."));
     }

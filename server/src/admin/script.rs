@@ -12,8 +12,9 @@ use std::time::Duration;
 
 const HELP: &[&str] = &[
     "DEBUG (YES|SYNC|NO) [<engine_name>]",
-    "    Choose whether scripts are debugged. Here none is: only NO is accepted.",
-    "    The one engine is 'lua'.",
+    "    Choose whether scripts that this client calls with EVAL are debugged: they stop",
+    "    before a line and wait for orders. What they wrote is undone at the end (YES), or",
+    "    stays (SYNC). Others wait meanwhile for the data. The one engine is 'lua'.",
     "EXISTS <sha1> [<sha1> ...]",
     "    Which scripts are in the cache: 1 or 0 for each.",
     "FLUSH [ASYNC|SYNC]",
@@ -72,30 +73,10 @@ pub fn carry_out(state: &mut State, session: &mut Session, admin: Admin, args: &
             reply.ok();
         }
         Admin::ScriptDebug => {
-            check_debug(args)?;
-            reply.ok();
+            crate::debugging::choose(session, args)?;
+            Reply::new(&mut session.output.pending, session.protocol).ok();
         }
         _ => write_help(session, "SCRIPT", HELP),
     }
     Ok(())
-}
-
-/// Debugging a script step by step would keep every key that it has touched from all others for as long as somebody thinks,
-/// so it is refused; not to debug is what happens anyway.
-fn check_debug(args: &Args<'_>) -> Result<(), CommandError> {
-    if args.len() > 4 {
-        let word = String::from_utf8_lossy(args.get(1));
-        return Err(CommandError::owned(format!(
-            "unknown subcommand or wrong number of arguments for '{word}'. Try SCRIPT HELP."
-        )));
-    }
-    if args.len() == 4 && !args.get(3).eq_ignore_ascii_case(b"lua") {
-        let name = String::from_utf8_lossy(args.get(3));
-        return Err(CommandError::owned(format!("No scripting engine found with name '{name}' to enable debug")));
-    }
-    match args.get(2).to_ascii_lowercase().as_slice() {
-        b"no" => Ok(()),
-        b"yes" | b"sync" => Err(CommandError::text("Scripts cannot be debugged on this server")),
-        _ => Err(CommandError::text("Use SCRIPT DEBUG YES/SYNC/NO")),
-    }
 }

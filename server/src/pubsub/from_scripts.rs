@@ -1,14 +1,16 @@
-//! PUBLISH in scripts. A script runs where nothing is known of sessions, so what it publishes is kept until its call has ended, which is when
-//! its changes can be seen, too.
+//! PUBLISH in scripts. A script runs where nothing is known of sessions, so what it publishes is kept until it has ended, which is when
+//! its changes can be seen, too. One that is begun anew elsewhere, or undone, has said nothing.
 
 use super::tables::{Kind, Tables, hash_of};
+use crate::script::run;
 use crate::state::State;
 use ringkey_core::commands::Context;
 use ringkey_core::resp::Args;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-type Message = (Kind, Box<[u8]>, Box<[u8]>);
+/// A message: its kind, its channel, and what it says.
+pub type Message = (Kind, Box<[u8]>, Box<[u8]>);
 
 thread_local! {
     /// Who listens to what, as this core knows it.
@@ -33,8 +35,7 @@ pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> i64 {
         let by_pattern: usize = if kind == Kind::Channel { matching.sum() } else { 0 };
         tables.clients(kind, hash, channel).len() + by_pattern + tables.cores(kind, hash, channel).len()
     });
-    MESSAGES.with_borrow_mut(|messages| messages.push((kind, channel.into(), message.into())));
-    COUNT.set(COUNT.get() + 1);
+    run::keep_message((kind, channel.into(), message.into()));
     count as i64
 }
 
@@ -44,10 +45,10 @@ pub fn mark() -> usize {
     COUNT.get()
 }
 
-/// The script that has published since then is begun anew: nothing was said.
-pub fn take_back(mark: usize) {
-    MESSAGES.with_borrow_mut(|messages| messages.truncate(mark));
-    COUNT.set(mark);
+/// A script has ended that published these.
+pub fn say(new: &mut Vec<Message>) {
+    COUNT.set(COUNT.get() + new.len());
+    MESSAGES.with_borrow_mut(|messages| messages.append(new));
 }
 
 impl State {

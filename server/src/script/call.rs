@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use super::convert;
+use super::debugger;
 use super::run::{self, Run};
 use super::sandbox::raise_at;
 use super::vm::{self, Vm};
@@ -48,6 +49,10 @@ impl Buffers {
     fn push(&mut self, word: &[u8]) {
         self.spans.push(Span::new(self.bytes.len(), word.len()));
         self.bytes.extend_from_slice(word);
+    }
+
+    fn args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans, &[])
     }
 
     /// Gives back what an unusual call needed.
@@ -147,6 +152,7 @@ unsafe fn carry_out(state: *mut lua_State) -> bool {
             convert::push_error_of(state, error.text());
             return false;
         }
+        debugger::tell_call(run, &(*vm).buffers.args());
         // The words are copied: their places are enough for the reply.
         ffi::lua_settop(state, 0);
         loop {
@@ -162,6 +168,7 @@ unsafe fn carry_out(state: *mut lua_State) -> bool {
             }
             run::go_on(state);
         }
+        debugger::tell_reply(run, &(*vm).buffers.reply);
         let is_error = convert::is_error(&(*vm).buffers.reply);
         convert::push_reply(state, &(*vm).buffers.reply);
         (*vm).buffers.shrink();
@@ -180,6 +187,7 @@ unsafe fn perform(vm: *mut Vm, run: *mut Run) -> Within {
         let args = Args::new(bytes, spans, &[]);
         if let Some(running) = &(*run).running
             && table::lookup(args.get(0)).is_some_and(|row| row.flags.has(Flags::WRITE))
+            && !(*run).unit.is_trial
             && !running.may_write()
         {
             (*run).leave(run::Leave::Killed);
@@ -233,6 +241,7 @@ unsafe extern "C-unwind" fn error_reply(state: *mut lua_State) -> c_int {
         }
         let text = text_at(state, 1).unwrap_or_default();
         let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        debugger::tell_error(text);
         convert::push_coded_error(state, text.strip_prefix(b"-").unwrap_or(text));
         1
     }
@@ -338,19 +347,23 @@ unsafe extern "C-unwind" fn acl_check_cmd(state: *mut lua_State) -> c_int {
 
 /// Is there such a command, whatever its arguments?
 fn is_known(buffers: &Buffers) -> bool {
-    let args = Args::new(&buffers.bytes, &buffers.spans, &[]);
+    let args = buffers.args();
     let Some(row) = table::lookup(args.get(0)) else { return false };
     row.subcommands.is_empty() || args.len() < 2 || table::lookup_subcommand(row, args.get(1)).is_some()
 }
 
-/// The debugger is never there.
 unsafe extern "C-unwind" fn breakpoint(state: *mut lua_State) -> c_int {
     // SAFETY: see the head of the module.
-    unsafe { ffi::lua_pushboolean(state, 0) };
+    unsafe {
+        let stops = debugger::stop_next();
+        ffi::lua_pushboolean(state, stops.into());
+    }
     1
 }
 
-unsafe extern "C-unwind" fn debug(_: *mut lua_State) -> c_int {
+unsafe extern "C-unwind" fn debug(state: *mut lua_State) -> c_int {
+    // SAFETY: see the head of the module.
+    unsafe { debugger::show(state) };
     0
 }
 

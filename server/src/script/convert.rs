@@ -16,16 +16,21 @@ use std::ffi::{CStr, c_int};
 use std::slice;
 
 /// A place in the reply of a call.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     shared: &'a [SharedPart],
 }
 
 impl<'a> Cursor<'a> {
+    /// The beginning of a reply.
+    pub(super) fn of(reply: &'a ReplyBuffer) -> Self {
+        Self { bytes: &reply.bytes, at: 0, shared: &reply.shared }
+    }
+
     /// The kind of what follows and the rest of its line.
     #[inline]
-    fn line(&mut self) -> (u8, &'a [u8]) {
+    pub(super) fn line(&mut self) -> (u8, &'a [u8]) {
         let rest = &self.bytes[self.at..];
         let len = rest.iter().position(|byte| *byte == b'\r').unwrap_or(rest.len());
         self.at += (len + 2).min(rest.len());
@@ -33,7 +38,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// So many bytes, and the end of their line.
-    fn payload(&mut self, len: usize) -> &'a [u8] {
+    pub(super) fn payload(&mut self, len: usize) -> &'a [u8] {
         if let Some((first, others)) = self.shared.split_first()
             && first.at == self.at
         {
@@ -58,7 +63,7 @@ pub fn is_error(reply: &ReplyBuffer) -> bool {
 /// Under protection.
 pub unsafe fn push_reply(state: *mut lua_State, reply: &ReplyBuffer) {
     // SAFETY: see the head of the module.
-    unsafe { push_next(state, &mut Cursor { bytes: &reply.bytes, at: 0, shared: &reply.shared }) }
+    unsafe { push_next(state, &mut Cursor::of(reply)) }
 }
 
 unsafe fn push_bytes(state: *mut lua_State, bytes: &[u8]) {

@@ -13,9 +13,11 @@
 //! | `std` | the libraries beyond Lua's own |
 //! | `call` | the table `server` |
 //! | `convert` | replies to values of Lua and back |
+//! | `debugger` | scripts that stop before a line and wait for their client |
 
 pub mod call;
 pub mod convert;
+pub mod debugger;
 pub mod eval;
 pub mod functions;
 pub mod memory;
@@ -34,7 +36,6 @@ pub use eval::check;
 pub use nature::{Nature, nature_of, note_call, note_elsewhere};
 use ringkey_core::command::Admin;
 use ringkey_core::commands::Context;
-use ringkey_core::commands::within::Unfinished;
 use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::script::{Entry, Scripting};
@@ -77,15 +78,10 @@ fn run(
     {
         return eval::finish(ended, mark.bytes, reply);
     }
-    let published = from_scripts::mark();
-    let outcome = match entry {
+    match entry {
         Entry::Eval | Entry::EvalRo | Entry::EvalSha | Entry::EvalShaRo => eval::run(context, entry, args, reply),
         Entry::Fcall | Entry::FcallRo => functions::fcall::run(context, entry, args, reply),
-    };
-    if matches!(context.unfinished, Some(Unfinished::Elsewhere)) {
-        from_scripts::take_back(published);
     }
-    outcome
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@
 
 use super::call::Buffers;
 use super::convert::{self, Fields};
+use super::debugger::{self, Debugger};
 use super::registry::{self, Running};
 use super::sandbox::raise;
 use super::vm::{self, ARGV_UPVALUE, FIELDS_UPVALUE, GLOBALS_UPVALUE, KEYS_UPVALUE, UnderWay, Vm};
 use crate::clock;
+use crate::pubsub::from_scripts::{self, Message};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use mlua::ffi::{self, lua_Debug, lua_State};
@@ -122,6 +124,10 @@ pub struct Run {
     pub propagate_to: i32,
     /// The words of its call while that waits for a lock.
     pub buffers: Buffers,
+    /// What it has published, which is said when it ends.
+    pub messages: Vec<Message>,
+    /// The debugger of its client; null if it is not debugged.
+    pub debugger: *mut Debugger,
     leave: Option<Leave>,
     function: c_int,
     passing: Passing,
@@ -140,6 +146,8 @@ impl Run {
             running: None,
             propagate_to: 0,
             buffers: Buffers::default(),
+            messages: Vec::new(),
+            debugger: ptr::null_mut(),
             leave: None,
             function: 0,
             passing: Passing::Globals,
@@ -156,7 +164,7 @@ impl Run {
     }
 
     /// Looks at the clock and at whoever may stop it; has it run for long?
-    fn look(&mut self) -> bool {
+    pub fn look(&mut self) -> bool {
         let now = clock::ticks();
         if self.resumed == 0 {
             self.resumed = now;
@@ -177,13 +185,27 @@ impl Run {
         true
     }
 
+    /// What is known of it by those who may stop it.
+    pub fn announced(&mut self) -> Arc<Running> {
+        if self.running.is_none() {
+            self.announce();
+        }
+        Arc::clone(self.running.as_ref().expect("it was announced just now"))
+    }
+
     /// Makes it known that it takes long.
     fn announce(&mut self) {
         // SAFETY: not null while the call is under way by which it began, and its words are there so long.
         let words = unsafe { self.args.as_ref() }.map(|args| args.iter().map(Box::from).collect());
         let began = clock::instant().checked_sub(SLOW).unwrap_or_else(clock::instant);
         let is_function = self.passing == Passing::Arguments;
-        let running = Running::new(&self.name, words.unwrap_or_default(), is_function, began, self.unit.has_written);
+        let running = Running::new(
+            &self.name,
+            words.unwrap_or_default(),
+            is_function,
+            began,
+            self.unit.has_written && !self.unit.is_trial,
+        );
         self.running = Some(registry::with(|registry| registry.begin(running)));
     }
 }
@@ -212,6 +234,19 @@ pub unsafe fn of(vm: *mut Vm, state: *mut lua_State) -> *mut Run {
 pub unsafe fn context(vm: *mut Vm) -> *mut Context<'static> {
     // SAFETY: see the head of the module.
     unsafe { (*vm).under_way.context }
+}
+
+/// Keeps a message that the run under way publishes.
+pub fn keep_message(message: Message) {
+    let vm = vm::current();
+    // SAFETY: the pointer is null or that of the run that is resumed; what is done here does not come back to Lua.
+    unsafe {
+        let fiber = (*vm).under_way.fiber;
+        match fiber.is_null() {
+            true => from_scripts::say(&mut vec![message]),
+            false => (*fiber).run.messages.push(message),
+        }
+    }
 }
 
 /// Is the run under way to end?
@@ -284,7 +319,10 @@ pub unsafe fn wait(vm: *mut Vm, state: *mut lua_State) {
 }
 
 /// Gives way until the run is resumed. Other runs may set the globals meanwhile, so this one keeps its own.
-unsafe fn suspend(vm: *mut Vm, state: *mut lua_State) {
+///
+/// # Safety
+/// As [`wait`], where the context says that it may be.
+pub unsafe fn suspend(vm: *mut Vm, state: *mut lua_State) {
     // SAFETY: see the head of the module.
     unsafe {
         let fiber = (*vm).under_way.fiber;
@@ -580,6 +618,11 @@ pub fn begin(
         run.keys = program.keys.clone();
         run.args = ptr::from_ref(args).cast();
         run.resumed = 0;
+        run.debugger = debugger::begin(context.client);
+        if !run.debugger.is_null() {
+            run.unit.is_trial = (*run.debugger).is_rolled_back();
+            debugger::attach((*fiber).thread);
+        }
         Ok(drive(vm, fiber, context, reply))
     }
 }
@@ -644,13 +687,17 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
         return Ended::Suspended;
     }
     // SAFETY: the fiber is not running; it is this function's until it is put into the list.
-    let (mut unit, leave, was_short) = unsafe {
+    let (mut unit, mut messages, leave, was_short) = unsafe {
         let run = &mut (*fiber).run;
         if let Some(running) = run.running.take() {
             registry::with(|registry| registry.end(&running));
         }
         let unit = mem::replace(&mut run.unit, Unit::new(context.db, reply.protocol()));
-        (unit, run.leave, mem::take(&mut (*fiber).was_short))
+        let debugger = mem::replace(&mut run.debugger, ptr::null_mut());
+        if !debugger.is_null() {
+            debugger::end((*fiber).thread, debugger);
+        }
+        (unit, mem::take(&mut run.messages), run.leave, mem::take(&mut (*fiber).was_short))
     };
     // SAFETY: likewise.
     unsafe { put_away(vm, fiber, was_short) };
@@ -659,6 +706,11 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
         context.roll_back(&mut unit);
         context.unfinished = Some(Unfinished::Elsewhere);
         return Ended::Elsewhere;
+    }
+    if unit.is_trial {
+        context.roll_back(&mut unit);
+    } else if !messages.is_empty() {
+        from_scripts::say(&mut messages);
     }
     Ended::Done(context.end_unit(unit))
 }

@@ -5,6 +5,7 @@
 
 use super::call::{self, Buffers};
 use super::convert::FIELDS;
+use super::debugger::Debugger;
 use super::memory::{INTERPRETER_BYTES_MAX, Memory};
 use super::run::{self, Fiber};
 use super::sandbox;
@@ -33,6 +34,9 @@ pub struct Vm {
     pub idle: Vec<*mut Fiber>,
     /// Runs that were interrupted, with their clients.
     pub suspended: Vec<(u64, *mut Fiber)>,
+    /// The debuggers of clients that want to debug what they call.
+    #[allow(clippy::vec_box, reason = "runs have pointers to them")]
+    pub debuggers: Vec<(u64, Box<Debugger>)>,
     /// Where the registry of Lua has the real table of the globals.
     pub globals: c_int,
     /// Where it has the function that handles errors, the one that begins a run, and the one that explains an error.
@@ -138,6 +142,7 @@ impl Vm {
             under_way: UnderWay::NOTHING,
             idle: Vec::new(),
             suspended: Vec::new(),
+            debuggers: Vec::new(),
             globals: set_up.globals,
             functions: set_up.functions,
             runs: 0,

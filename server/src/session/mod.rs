@@ -179,6 +179,8 @@ pub struct Session {
     pub is_large: bool,
     /// Is it shown all calls (MONITOR)?
     pub is_monitor: bool,
+    /// Does it debug the scripts that it calls (SCRIPT DEBUG)?
+    pub is_debugging: bool,
     /// Has it authenticated, or need it not?
     pub is_authenticated: bool,
     /// The transaction under way.
@@ -303,6 +305,7 @@ impl Session {
             kind: ClientKind::Normal,
             is_large: false,
             is_monitor: false,
+            is_debugging: false,
             is_authenticated,
             multi: None,
             reply_mode: ReplyMode::On,

@@ -1,6 +1,6 @@
 //! Batches that come home: whose jobs they held, and what is done with what they bring.
 
-use super::{Later, State};
+use super::State;
 use crate::blocking::Ran;
 use crate::session::{GatheredCall, Pending, Session};
 use ringkey_core::command::Command;
@@ -105,7 +105,7 @@ impl State {
                         self.holds.keys_since.get_or_insert((self.now, flight.owner()));
                     }
                     session.pending = Pending::Flight(flight, Some(gathered));
-                    return self.later.push_back(Later::Script(index));
+                    return self.go_on_later(index);
                 }
             },
             None if flight.shape() == Shape::Unit => self.unit_landed(&flight, index),

@@ -1,7 +1,8 @@
 //! Undoing what a unit wrote, so that it can be begun anew elsewhere. Nobody has seen it: nothing else ran in between.
 //!
 //! Before the first write to a key its entry is copied. Small entries only: a unit that is to write to a large one before it is
-//! known to find all its keys here is begun anew at once.
+//! known to find all its keys here is begun anew at once. A trial, which is undone in the end whatever it did, has everything at hand and copies
+//! whatever it writes to.
 
 use super::Unit;
 use crate::command::Command;
@@ -10,7 +11,7 @@ use crate::commands::key::other_database;
 use crate::keyspace::events::Event;
 use crate::keyspace::{EntryRef, Key, OwnedEntry, Value};
 use crate::resp::Args;
-use crate::units::DbIndex;
+use crate::units::{DbIndex, ShardId};
 
 /// Larger entries are not copied, in bytes.
 const SAVED_BYTES_MAX: usize = 4096;
@@ -32,6 +33,9 @@ impl Context<'_> {
     pub(super) fn save(&mut self, unit: &mut Unit, row: &Command, args: &Args<'_>, keys: &[Key<'_>]) -> bool {
         let other = other_database(row, args, self.shard.database_count());
         for key in keys {
+            if unit.is_trial {
+                self.go_to(key.hash);
+            }
             for db in std::iter::once(unit.db).chain(other) {
                 let is_known =
                     |saved: &Saved| saved.hash == key.hash.hash && saved.db == db && *saved.name == *key.bytes;
@@ -39,7 +43,8 @@ impl Context<'_> {
                     continue;
                 }
                 let entry = self.shard.database(db).find(key);
-                if unit.saved.len() == SAVED_KEYS_MAX || entry.is_some_and(|entry| !is_cheap(&entry)) {
+                let is_too_much = unit.saved.len() == SAVED_KEYS_MAX || entry.is_some_and(|entry| !is_cheap(&entry));
+                if is_too_much && !unit.is_trial {
                     return false;
                 }
                 let entry = entry.map(|entry| entry.copied_under(key.bytes));
@@ -57,8 +62,12 @@ impl Context<'_> {
         };
         unit.events.retain(removed_by_a_read);
         self.shard.events.extend(unit.events.drain(..));
+        if unit.is_trial {
+            self.forget_events();
+        }
         for Saved { db, name, entry, .. } in unit.saved.drain(..) {
             let key = self.shard.key(&name);
+            self.go_to(key.hash);
             let database = self.shard.database_mut(db);
             if let Some(now) = database.remove(&key) {
                 database.discard(now);
@@ -70,6 +79,20 @@ impl Context<'_> {
         (unit.has_written, unit.changes) = (false, 0);
         unit.effects.clear();
         unit.touched.clear();
+    }
+}
+
+impl Context<'_> {
+    /// Nobody is told what became of keys.
+    fn forget_events(&mut self) {
+        if self.elsewhere.is_none() {
+            self.shard.events.take();
+            return;
+        }
+        for id in 0..self.shard.map.shards() {
+            self.go_to_shard(ShardId(id));
+            self.shard.events.take();
+        }
     }
 }
 
