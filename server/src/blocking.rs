@@ -485,7 +485,7 @@ impl State {
             self.paths.answered(call.row.id, 1, self.pass_ticks);
         }
         session.tracked.request = request;
-        self.conclude(&mut session, call.row, ticks, out.len(), tally.error.is_some());
+        self.conclude(&mut session, call.row, ticks, out.len(), tally.failed);
         self.sessions[index as usize] = Some(session);
         over
     }

@@ -72,7 +72,7 @@ impl State {
         self.holding = Some(holding);
         session.append_replies(&out, Mark::default(), out.mark());
         session.tracked.request = request;
-        self.conclude(session, row, ticks, out.len(), tally.error.is_some());
+        self.conclude(session, row, ticks, out.len(), tally.failed);
         for (row, count) in session.tracked.under_way.drain(..) {
             self.paths.answered(row, u64::from(count), session.tracked.arrived);
         }

@@ -168,7 +168,7 @@ impl State {
             let (tally, reply) = self.site.begin_reply(self.now, owner, call, &source.batch.args(call), out);
             source.reply = reply;
             if source.reply.is_none() {
-                return PartKind::Last { failed: tally.error.is_some() };
+                return PartKind::Last { failed: tally.failed };
             }
         }
         let Some(reply) = &mut source.reply else { return PartKind::Lost };

@@ -25,7 +25,7 @@ use crate::limits::{LONG_REPLY_ELEMENTS_MIN, SHARED_VALUE_BYTES_MIN};
 use crate::observe::{Monitored, Watch};
 use crate::outcome::{EffectCall, Outcome, Propagate};
 use crate::resp::reply::Mark;
-use crate::resp::{Args, CommandError, Reply};
+use crate::resp::{Args, CommandError, ErrorCounts, Reply};
 use crate::script::Scripting;
 use crate::units::{DbIndex, Millis, ShardId};
 use crate::value::Limits;
@@ -202,6 +202,10 @@ pub struct Context<'a> {
     pub here: Here<'a>,
     /// Where the calls of a unit are counted.
     pub watch: Option<&'a mut Watch>,
+    /// Where the errors of a unit are counted.
+    pub errors: Option<&'a mut ErrorCounts>,
+    /// Is the reply an error, or is one in it, that was counted already?
+    pub failed: bool,
     /// Where the calls of a unit are noted for those who monitor; only together with `watch`.
     pub monitored: Option<&'a mut Monitored>,
     /// Where the replies of the calls of a transaction end, if its calls were carried out as one.
@@ -243,6 +247,8 @@ impl<'a> Context<'a> {
             put_off: None,
             here: Here::Shard,
             watch: None,
+            errors: None,
+            failed: false,
             monitored: None,
             unit_ends: Vec::new(),
             is_in_script: false,

@@ -173,7 +173,12 @@ impl Context<'_> {
     pub fn call_within(&mut self, unit: &mut Unit, args: &Args<'_>, out: &mut ReplyBuffer) -> Within {
         match resolve(self.rules.names, args).and_then(|row| check(self.rules, unit, row).map(|()| row)) {
             Ok(row) => self.run_within(unit, row, args, out),
-            Err(error) => fail(unit, &error, out),
+            Err(error) => {
+                if let (Some(watch), Some(row)) = (&mut self.watch, self.rules.names.find(args)) {
+                    watch.reject(row);
+                }
+                self.fail(unit, &error, out)
+            }
         }
     }
 
@@ -195,7 +200,7 @@ impl Context<'_> {
         let within = match row.run {
             Run::OnShard(_) => self.run_on_shard(unit, row, args, out),
             Run::Admin(admin) => self.run_of_process(unit, row, admin, args, out),
-            Run::Missing | Run::Container => fail(unit, &table::unknown(args, self.rules.names), out),
+            Run::Missing | Run::Container => self.fail(unit, &table::unknown(args, self.rules.names), out),
         };
         if let (Some(watch), Within::Done { failed }) = (&mut self.watch, within) {
             let ticks = watch.lap();
@@ -228,7 +233,7 @@ impl Context<'_> {
         }
         let keys = self.keys_of(row, args);
         if let Err(error) = self.check_slots(unit, &keys) {
-            return fail(unit, &error, out);
+            return self.fail(unit, &error, out);
         }
         if let Some(missing) = self.find_missing(row, args, unit.db, &keys) {
             return missing;
@@ -272,8 +277,8 @@ impl Context<'_> {
         unit.changes += outcome.changes;
         unit.note_effects(outcome.propagate, self.shard.journaling, args);
         match result {
-            Ok(()) => Within::Done { failed: false },
-            Err(error) => fail(unit, &error, out),
+            Ok(()) => Within::Done { failed: std::mem::take(&mut self.failed) },
+            Err(error) => self.fail(unit, &error, out),
         }
     }
 
@@ -296,6 +301,15 @@ impl Context<'_> {
             Here::Lent(_) => false,
             Here::Shard | Here::Contended { .. } => self.shard.map.shards() == 1,
         }
+    }
+
+    /// A call has failed.
+    pub(super) fn fail(&mut self, unit: &Unit, error: &CommandError, out: &mut ReplyBuffer) -> Within {
+        if let Some(errors) = &mut self.errors {
+            errors.note(error.code());
+        }
+        Reply::new(out, unit.protocol).error(error);
+        Within::Done { failed: true }
     }
 
     fn keys_of<'k>(&self, row: &Command, args: &Args<'k>) -> SmallVec<[Key<'k>; 4]> {
@@ -375,9 +389,4 @@ fn check(rules: &Rules, unit: &Unit, row: &Command) -> Result<(), CommandError> 
         return Err(CommandError::text("Write commands are not allowed from read-only scripts."));
     }
     Ok(())
-}
-
-fn fail(unit: &Unit, error: &CommandError, out: &mut ReplyBuffer) -> Within {
-    Reply::new(out, unit.protocol).error(error);
-    Within::Done { failed: true }
 }

@@ -109,27 +109,45 @@ impl std::error::Error for CommandError {}
 /// How many replies were errors, by the first word on the wire. There are few such words, and errors are rare.
 #[derive(Debug, Clone, Default)]
 pub struct ErrorCounts {
-    counts: SmallVec<[(&'static str, u64); 4]>,
+    counts: SmallVec<[(Cow<'static, str>, u64); 4]>,
+    /// Those whose code came when there were [`KINDS_MAX`] others.
+    others: u64,
 }
+
+/// So many codes are told apart: scripts may make up their own.
+const KINDS_MAX: usize = 128;
 
 impl ErrorCounts {
     /// Counts one error.
     #[cold]
     pub fn note(&mut self, code: &'static str) {
-        match self.counts.iter_mut().find(|(known, _)| *known == code) {
-            Some((_, count)) => *count += 1,
-            None => self.counts.push((code, 1)),
+        self.count(code, || Cow::Borrowed(code));
+    }
+
+    /// Counts an error with a code that a script has made up.
+    #[cold]
+    pub fn note_own(&mut self, code: &str) {
+        self.count(code, || Cow::Owned(code.to_owned()));
+    }
+
+    fn count(&mut self, code: &str, kept: impl FnOnce() -> Cow<'static, str>) {
+        if let Some((_, count)) = self.counts.iter_mut().find(|(known, _)| *known == code) {
+            *count += 1;
+        } else if self.counts.len() < KINDS_MAX {
+            self.counts.push((kept(), 1));
+        } else {
+            self.others += 1;
         }
     }
 
     /// The words and how often each was sent.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        self.counts.iter().copied()
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> + '_ {
+        self.counts.iter().map(|(code, count)| (&**code, *count))
     }
 
     /// All errors.
     pub fn total(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
+        self.others + self.counts.iter().map(|(_, count)| count).sum::<u64>()
     }
 }
 
@@ -145,5 +163,11 @@ mod tests {
         }
         assert_eq!(counts.iter().collect::<Vec<_>>(), [("ERR", 2), ("WRONGTYPE", 1)]);
         assert_eq!(counts.total(), 3);
+        for number in 0..200 {
+            counts.note_own(&format!("E{number}"));
+        }
+        counts.note_own("E0");
+        assert_eq!((counts.iter().count(), counts.total()), (KINDS_MAX, 204));
+        assert!(counts.iter().any(|told| told == ("E0", 2)));
     }
 }

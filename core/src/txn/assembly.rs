@@ -63,6 +63,7 @@ impl Assembly {
         context.elsewhere = Some(Box::new(elsewhere));
         context.here = Here::Everything;
         context.watch = Some(&mut site.watch);
+        context.errors = Some(&mut site.errors);
         context.monitored = site.monitored.as_deref_mut();
         context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
         let tally = run_in(&mut context, call, args, out);

@@ -191,7 +191,7 @@ impl Site {
         if let Some(put_off) = tally.put_off {
             self.note_put_off(put_off);
         } else if !call.is_part {
-            self.watch.record(call.row, ticks, tally.error.is_some());
+            self.watch.record(call.row, ticks, tally.failed);
         }
         if self.monitored.is_some() && tally.put_off.is_none() {
             self.note_monitored(call, args);
@@ -543,6 +543,8 @@ pub struct Tally {
     pub changes: u64,
     /// The code of the error, if it was refused.
     pub error: Option<&'static str>,
+    /// Was it refused, or is its reply an error that was counted where it was made?
+    pub failed: bool,
     /// Was its reply put off?
     pub put_off: Option<PutOff>,
 }
@@ -612,7 +614,8 @@ pub(super) fn run_in(context: &mut Context<'_>, call: &Call, args: &Args<'_>, ou
     context.note_touched(call.row, args, &outcome);
     context.note_read(call.row, args);
     let put_off = put_off_of(context);
-    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), put_off }
+    let failed = result.is_err() || context.failed;
+    Tally { changes: u64::from(outcome.changes), error: result.err().map(|error| error.code()), failed, put_off }
 }
 
 /// Why a call has not ended, if it has not.
@@ -629,7 +632,7 @@ fn put_off_of(context: &Context<'_>) -> Option<PutOff> {
 fn refuse(out: &mut ReplyBuffer, protocol: Protocol) -> Tally {
     let error = CommandError::text("this command does not run on a shard");
     Reply::new(out, protocol).error(&error);
-    Tally { changes: 0, error: Some(error.code()), put_off: None }
+    Tally { changes: 0, error: Some(error.code()), failed: true, put_off: None }
 }
 
 /// Runs a script or a transaction over lent entries.
@@ -649,6 +652,7 @@ fn run_unit(
     let mut context = context_of(shard, &home.rules, now, call);
     context.here = Here::Lent(&lent);
     context.watch = Some(&mut home.watch);
+    context.errors = Some(&mut home.errors);
     context.monitored = home.monitored.as_deref_mut();
     context.may_suspend = call.may_put_off && call.row.group == Group::Scripting;
     let tally = run_in(&mut context, call, args, out);

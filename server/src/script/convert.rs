@@ -9,6 +9,7 @@
 //! is alive where Lua is called.
 #![allow(unsafe_code)]
 
+use super::run;
 use mlua::ffi::{self, lua_State};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Protocol, Reply, ReplyBuffer, SharedPart};
@@ -278,7 +279,18 @@ pub struct Fields {
 
 /// The names, in the order of their upvalues.
 pub const FIELDS: &[&CStr] =
-    &[c"err", c"ok", c"double", c"big_number", c"verbatim_string", c"map", c"set", c"format", c"string"];
+    &[
+        c"err",
+        c"ok",
+        c"double",
+        c"big_number",
+        c"verbatim_string",
+        c"map",
+        c"set",
+        c"format",
+        c"string",
+        c"ignore_error_stats_update",
+    ];
 
 const ERR: c_int = 0;
 const OK: c_int = 1;
@@ -289,6 +301,7 @@ const MAP: c_int = 5;
 const SET: c_int = 6;
 const FORMAT: c_int = 7;
 const STRING: c_int = 8;
+const IS_COUNTED: c_int = 9;
 
 impl Fields {
     /// Fields whose names begin with upvalue `first`.
@@ -376,8 +389,12 @@ unsafe fn write_special(state: *mut lua_State, fields: Fields, within: Protocol,
     // SAFETY: see the head of the module.
     unsafe {
         if fields.push(state, ERR, ffi::LUA_TSTRING) {
-            let text = c_text(bytes_at(state, -1));
-            write_line(reply, b'-', trim_line_ends(text));
+            let text = trim_line_ends(c_text(bytes_at(state, -1)));
+            write_line(reply, b'-', text);
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(fields.first + IS_COUNTED));
+            ffi::lua_rawget(state, -3);
+            run::note_error(text, ffi::lua_type(state, -1) != ffi::LUA_TNIL);
+            ffi::lua_settop(state, -2);
         } else if fields.push(state, OK, ffi::LUA_TSTRING) {
             write_line(reply, b'+', c_text(bytes_at(state, -1)));
         } else if fields.push(state, DOUBLE, ffi::LUA_TNUMBER) {

@@ -1,12 +1,12 @@
 //! EVAL and EVALSHA: from the words of a call to a compiled script.
 
 use super::registry::{self, Origin, Script, ShaMap};
-use super::run::{self, Ended, Passing, Program};
+use super::run::{self, Passing, Program};
 use super::vm;
 use ringkey_core::commands::Context;
 use ringkey_core::commands::within::Unit;
 use ringkey_core::number::parse_integer;
-use ringkey_core::outcome::{Outcome, Propagate};
+use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply};
 use ringkey_core::script::Entry;
 use ringkey_core::script::source::{ScriptFlags, Sha};
@@ -208,7 +208,7 @@ pub fn unit(context: &Context<'_>, flags: Option<ScriptFlags>, entry: Entry) -> 
 /// Runs the script of a call.
 ///
 /// # Errors
-/// The words are not understood, there is no such script, it cannot be compiled, or it failed without having changed anything.
+/// The words are not understood, there is no such script, or it cannot be compiled.
 pub fn run(
     context: &mut Context<'_>,
     entry: Entry,
@@ -233,26 +233,5 @@ pub fn run(
     unit.is_proven = script.is_proven;
     let (name, passing) = (compiled.script.sha.as_bytes(), Passing::Globals);
     let program = Program { function: compiled.function, passing, name, keys };
-    let mark = reply.buffer().mark();
-    finish(run::begin(context, &program, unit, args, reply)?, mark.bytes, reply)
-}
-
-/// What a run leaves behind, whose reply begins at `from`.
-///
-/// # Errors
-/// It ended with an error and leaves nothing behind: that is one of the command itself, and is counted as such.
-pub fn finish(ended: Ended, from: usize, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let Ended::Done(outcome) = ended else { return Ok(Outcome::unchanged()) };
-    let buffer = reply.buffer();
-    if buffer.bytes.get(from) != Some(&b'-') || outcome.changes > 0 || !matches!(outcome.propagate, Propagate::Nothing)
-    {
-        return Ok(outcome);
-    }
-    let line = &buffer.bytes[from + 1..buffer.bytes.len() - 2];
-    let Some(text) = line.strip_prefix(b"ERR ").and_then(|text| str::from_utf8(text).ok()) else {
-        return Ok(outcome);
-    };
-    let error = CommandError::owned(text);
-    buffer.bytes.truncate(from);
-    Err(error)
+    Ok(run::begin(context, &program, unit, args, reply)?.into_outcome())
 }

@@ -72,11 +72,10 @@ fn run(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let mark = reply.buffer().mark();
     if run::is_suspended(context.client)
         && let Some(ended) = run::resume(context, reply)
     {
-        return eval::finish(ended, mark.bytes, reply);
+        return Ok(ended.into_outcome());
     }
     match entry {
         Entry::Eval | Entry::EvalRo | Entry::EvalSha | Entry::EvalShaRo => eval::run(context, entry, args, reply),

@@ -114,6 +114,16 @@ pub enum Ended {
     Elsewhere,
 }
 
+impl Ended {
+    /// What it leaves behind.
+    pub fn into_outcome(self) -> Outcome {
+        match self {
+            Self::Done(outcome) => outcome,
+            Self::Suspended | Self::Elsewhere => Outcome::unchanged(),
+        }
+    }
+}
+
 /// A run under way.
 pub struct Run {
     /// What its calls may do and have done.
@@ -234,6 +244,25 @@ pub unsafe fn of(vm: *mut Vm, state: *mut lua_State) -> *mut Run {
 pub unsafe fn context(vm: *mut Vm) -> *mut Context<'static> {
     // SAFETY: see the head of the module.
     unsafe { (*vm).under_way.context }
+}
+
+/// The reply of the run under way is an error, or has one in it. Those that commands gave were counted when they were made.
+pub fn note_error(text: &[u8], is_counted: bool) {
+    let vm = vm::current();
+    // SAFETY: the pointers are null or those of the run that is resumed; what is done here does not come back to Lua.
+    unsafe {
+        let context = (*vm).under_way.context;
+        if context.is_null() {
+            return;
+        }
+        (*context).failed = true;
+        if !is_counted && let Some(errors) = &mut (*context).errors {
+            match text.iter().position(|byte| *byte == b' ') {
+                Some(end) if end > 0 => errors.note_own(&String::from_utf8_lossy(&text[..end])),
+                _ => errors.note("ERR"),
+            }
+        }
+    }
 }
 
 /// Keeps a message that the run under way publishes.
@@ -485,6 +514,9 @@ pub unsafe extern "C-unwind" fn explain(state: *mut lua_State) -> c_int {
         let err = field(state, c"err".as_ptr());
         let source = field(state, c"source".as_ptr());
         let line = field(state, c"line".as_ptr());
+        ffi::lua_getfield_(state, 1, c"ignore_error_stats_update".as_ptr());
+        let is_counted = ffi::lua_type(state, -1) != ffi::LUA_TNIL;
+        note_error(err.unwrap_or_default(), is_counted);
         write_error(&mut *(*vm).under_way.reply, err, source.zip(line));
         0
     }
@@ -494,6 +526,7 @@ pub unsafe extern "C-unwind" fn explain(state: *mut lua_State) -> c_int {
 unsafe fn write_failure(vm: *mut Vm, text: &[u8]) {
     // SAFETY: a run is under way.
     let (fiber, reply) = unsafe { (&*(*vm).under_way.fiber, &mut *(*vm).under_way.reply) };
+    note_error(b"ERR", false);
     let line = [b"ERR Error running script ", fiber.run.name.as_slice(), b", ", text].concat();
     convert::write_line(reply, b'-', &line);
 }

@@ -1,7 +1,7 @@
 //! A transaction as one call: what EXEC becomes where its calls are carried out over lent data. Its words hold the queued calls,
 //! each behind a head that tells its row, its database and how many words it has.
 
-use super::{Context, Unit, Within, fail};
+use super::{Context, Unit, Within};
 use crate::command::{Command, Flags, Group, Run, table};
 use crate::outcome::Outcome;
 use crate::resp::{Args, CommandError, Reply, Request};
@@ -68,7 +68,7 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<
             Within::Done { .. } => {}
             Within::Elsewhere | Within::Locked => {
                 debug_assert!(false, "all keys of {} were lent", row.name);
-                fail(&unit, &CommandError::text("a key is not at hand"), out);
+                ctx.fail(&unit, &CommandError::text("a key is not at hand"), out);
             }
         }
         debug_assert!(ctx.unfinished.is_none(), "nothing is interrupted in the midst of a transaction");

@@ -1,6 +1,6 @@
 //! Calls of a unit that are not about one shard's keys: what can be answered where the unit runs.
 
-use super::{NOT_FROM_SCRIPT, Unit, Within, fail};
+use super::{NOT_FROM_SCRIPT, Unit, Within};
 use crate::command::{Admin, Command};
 use crate::commands::Context;
 use crate::commands::key::{ScanOptions, parse_cursor, random_key, scan_page};
@@ -35,7 +35,7 @@ impl Context<'_> {
             }
             Err(error) => {
                 debug_assert!(!row.name.is_empty(), "every command has a name");
-                fail(unit, &error, out)
+                self.fail(unit, &error, out)
             }
         }
     }

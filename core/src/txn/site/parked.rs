@@ -88,7 +88,7 @@ impl Site {
             return None;
         }
         let ticks = self.watch.lap();
-        self.watch.record(call.row, ticks, tally.error.is_some());
+        self.watch.record(call.row, ticks, tally.failed);
         self.serve_beside(now, self.acting);
         Some(ticks)
     }
@@ -353,7 +353,7 @@ impl Site {
             return self.tally(tally);
         }
         let ticks = self.watch.lap();
-        self.watch.record(call.row, ticks, tally.error.is_some());
+        self.watch.record(call.row, ticks, tally.failed);
         slow.clear();
         if self.watch.is_slow(ticks) {
             slow.push((0, ticks));

@@ -66,13 +66,14 @@ impl Site {
             false => Here::Contended { locks: &self.locks, named, owner },
         };
         context.watch = Some(&mut self.watch);
+        context.errors = Some(&mut self.errors);
         context.monitored = self.monitored.as_deref_mut();
         context.may_suspend = call.may_put_off;
         let tally = run_in(&mut context, call, args, out);
         self.tally(tally);
         let ticks = self.watch.ticks().saturating_sub(began);
         if tally.put_off.is_none() && !call.is_part && !is_again {
-            self.watch.record(call.row, ticks, tally.error.is_some());
+            self.watch.record(call.row, ticks, tally.failed);
         }
         self.watch.start();
         self.end_noting(mark, call, args, &tally, true);

@@ -285,7 +285,7 @@ unsafe extern "C-unwind" fn register(state: *mut lua_State) -> c_int {
 /// Runs the function of a call.
 ///
 /// # Errors
-/// There is no such function, the words are not understood, or it failed without having changed anything.
+/// There is no such function, or the words are not understood.
 pub fn run(
     context: &mut Context<'_>,
     entry: Entry,
@@ -302,6 +302,5 @@ pub fn run(
     })?;
     let unit = eval::unit(context, Some(compiled.flags), entry)?;
     let program = Program { function: compiled.function, passing: Passing::Arguments, name: &compiled.name, keys };
-    let mark = reply.buffer().mark();
-    eval::finish(run::begin(context, &program, unit, args, reply)?, mark.bytes, reply)
+    Ok(run::begin(context, &program, unit, args, reply)?.into_outcome())
 }
