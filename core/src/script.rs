@@ -21,7 +21,16 @@ pub struct Scripting {
     /// [`Context::unfinished`] is set afterwards it has not ended, and nothing is written.
     pub run: fn(&mut Context<'_>, Entry, &Args<'_>, &mut Reply<'_>) -> Result<Outcome, CommandError>,
     /// Answers a command of the process within a script, if that is possible where the script runs.
-    pub answer: fn(&mut Context<'_>, Admin, &Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
+    pub answer: fn(&mut Context<'_>, Admin, &Args<'_>, &mut Reply<'_>) -> Result<Answered, CommandError>,
+}
+
+/// Who answers a command of the process within a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// It was answered at once.
+    Here,
+    /// The process is to be asked, which takes a while. Nothing is written.
+    ByProcess,
 }
 
 /// By which command a script is called.

@@ -693,6 +693,7 @@ impl Core for CoreLoop {
         let executing = clock::instant();
         self.execute_arrivals();
         self.state.check_debugged();
+        self.state.grant_wishes();
         self.state.settle();
         self.state.tell_events();
         self.state.log_refusals();

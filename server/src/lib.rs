@@ -42,6 +42,7 @@ pub mod statistics;
 pub mod sys;
 pub mod tracking;
 pub mod tuning;
+pub mod wishes;
 
 /// Our own version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

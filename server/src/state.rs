@@ -332,6 +332,8 @@ pub struct State {
     admitted: VecDeque<Owner>,
     /// Answers that this core collects for others.
     pub errands: crate::admin::Errands,
+    /// What scripts want to be carried out, while other cores are asked.
+    pub wishes: crate::wishes::Wishes,
 }
 
 /// Something that is put off to a later pass.
@@ -472,6 +474,7 @@ impl State {
             visits: HashMap::new(),
             admitted: VecDeque::new(),
             errands: crate::admin::Errands::default(),
+            wishes: crate::wishes::Wishes::default(),
         }
     }
 
@@ -819,7 +822,9 @@ impl State {
 
     /// Answers a question; one about the data as soon as no transaction has the shard half done, or entries away.
     fn answer_in_turn(&mut self, from: Option<usize>, ticket: u64, question: Question) {
-        let Some(mode) = question.lock().filter(|_| !self.site.is_idle()) else {
+        // A script that asks has a shard half done itself, and another one may wait for it in turn.
+        let waits = !self.site.is_idle() && !crate::wishes::is_wish(ticket);
+        let Some(mode) = question.lock().filter(|_| waits) else {
             return self.answer(from, ticket, question);
         };
         let owner = self.new_owner();

@@ -71,6 +71,8 @@ pub enum Within {
     /// It was not carried out because somebody has locked a key that the unit did not name: to be tried again later, or to be
     /// taken for [`Within::Elsewhere`].
     Locked,
+    /// It was not carried out because the process must do that, which takes a while; nothing was written.
+    ByProcess,
 }
 
 /// What calls within a unit may do, and what they have done so far.
@@ -364,7 +366,7 @@ fn resolve(names: &Names, args: &Args<'_>) -> Result<&'static Command, CommandEr
     const ARITY: CommandError = CommandError::text("Wrong number of args calling command from script");
     match names.find(args) {
         Some(row) if row.is_missing() => Err(UNKNOWN),
-        Some(row) if row.subcommands.is_empty() && row.accepts(args.len()) => Ok(row),
+        Some(row) if !matches!(row.run, Run::Container) && row.accepts(args.len()) => Ok(row),
         Some(_) => Err(ARITY),
         None if args.len() > 1 && names.lookup(args.get(0)).is_some() => Err(table::unknown(args, names)),
         None => Err(UNKNOWN),

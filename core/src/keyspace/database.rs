@@ -13,6 +13,23 @@ use crate::prng::Prng;
 use crate::units::{Millis, Slot};
 use std::ops::Range;
 
+/// What operators see of a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DatabaseFigures {
+    /// Its number.
+    pub index: u32,
+    /// Its keys.
+    pub keys: usize,
+    /// Those with an expiry time.
+    pub volatile: usize,
+    /// Hashes with fields that have an expiry time.
+    pub holders: usize,
+    /// When the keys with an expiry time expire, in the mean, in milliseconds since 1970.
+    pub mean_expiry: i64,
+    /// Memory of its tables, in bytes.
+    pub table_bytes: usize,
+}
+
 /// The keys of one database on one core.
 #[derive(Debug)]
 pub struct Database {
@@ -50,12 +67,19 @@ impl Database {
         self.dict.holders()
     }
 
-    /// The mean time that the keys with an expiry time have left, in milliseconds.
-    pub fn average_ttl(&self, now: Millis) -> Millis {
-        match self.volatile() {
-            0 => Millis(0),
-            count => Millis(((self.dict.expiry_sum() / count as i128) as i64).saturating_sub(now.0).max(0)),
-        }
+    /// What operators see of it, which is database number `index`; none if there is nothing of it.
+    pub fn figures(&self, index: u32) -> Option<DatabaseFigures> {
+        let (keys, volatile, table_bytes) = (self.len(), self.volatile(), self.dict.table_bytes());
+        let mean_expiry = (self.dict.expiry_sum() / volatile.max(1) as i128) as i64;
+        let holders = self.holders();
+        (keys > 0 || table_bytes > 0).then_some(DatabaseFigures {
+            index,
+            keys,
+            volatile,
+            holders,
+            mean_expiry,
+            table_bytes,
+        })
     }
 
     /// The table of keys, for what needs more than the operations here.

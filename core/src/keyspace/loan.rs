@@ -4,7 +4,7 @@
 //! its core: who waits for keys goes on waiting, settings go on changing, counters go on counting. The borrower puts the databases
 //! into a [`Shard::guest`], a shard without data of its own, which notes down what those who wait at home should hear of.
 
-use super::database::Database;
+use super::database::{Database, DatabaseFigures};
 use super::dict::Remains;
 use super::events::Event;
 use super::shard::{Shard, Stats};
@@ -40,6 +40,10 @@ impl Shard {
     /// If they are away already.
     pub fn lend(&mut self) -> Loan {
         assert!(!self.is_lent, "data is lent once");
+        let mut figures = std::mem::take(&mut self.lent_figures);
+        figures.clear();
+        figures.extend(self.figures_at_hand());
+        self.lent_figures = figures;
         self.is_lent = true;
         if self.vacant.is_empty() {
             let slots = self.map.slots_of(self.id);
@@ -74,6 +78,15 @@ impl Shard {
         }
     }
 
+    fn figures_at_hand(&self) -> impl Iterator<Item = DatabaseFigures> + '_ {
+        (0..).zip(&self.databases).filter_map(|(index, database)| database.figures(index))
+    }
+
+    /// What operators see of its databases. Of those that are with another core, as they were when they left.
+    pub fn figures(&self) -> Vec<DatabaseFigures> {
+        if self.is_lent { self.lent_figures.clone() } else { self.figures_at_hand().collect() }
+    }
+
     /// Is its data with another core?
     #[inline]
     pub fn is_lent(&self) -> bool {
@@ -88,12 +101,12 @@ impl Shard {
     }
 
     /// Puts the data of a loan into a guest, which is to behave as `host`.
-    pub fn lay_out(&mut self, loan: Loan, host: &Self) {
+    pub fn lay_out(&mut self, loan: &mut Loan, host: &Self) {
         debug_assert!(self.databases.is_empty(), "a guest has one loan at a time");
-        self.databases = loan.databases;
-        self.remains = loan.remains;
-        self.watched = loan.watched;
-        self.tracked = loan.tracked;
+        self.databases = std::mem::take(&mut loan.databases);
+        self.remains = std::mem::take(&mut loan.remains);
+        self.watched = std::mem::take(&mut loan.watched);
+        self.tracked = std::mem::take(&mut loan.tracked);
         self.waiting = if loan.is_waited_for { Waiting::noting() } else { Waiting::default() };
         self.events.wanted = host.events.wanted;
         self.journaling = host.journaling;
@@ -102,18 +115,16 @@ impl Shard {
         self.lazy_free = host.lazy_free;
     }
 
-    /// Takes the data out of a guest for its way home. What the guest has counted is returned as well.
-    pub fn pack_up(&mut self) -> (Loan, Stats) {
-        let loan = Loan {
-            databases: std::mem::take(&mut self.databases),
-            is_waited_for: false,
-            filled: std::iter::from_fn(|| self.waiting.take_ready()).collect(),
-            watched: std::mem::take(&mut self.watched),
-            events: self.events.take(),
-            tracked: std::mem::take(&mut self.tracked),
-            remains: std::mem::take(&mut self.remains),
-        };
-        (loan, std::mem::take(&mut self.stats))
+    /// Puts the data of a guest back into its loan, for its way home, or until it is laid out again: what has become of keys is
+    /// added to what the loan knows. The answer is what the guest has counted.
+    pub fn pack_up(&mut self, loan: &mut Loan) -> Stats {
+        loan.databases = std::mem::take(&mut self.databases);
+        loan.remains = std::mem::take(&mut self.remains);
+        loan.watched = std::mem::take(&mut self.watched);
+        loan.tracked = std::mem::take(&mut self.tracked);
+        loan.filled.extend(std::iter::from_fn(|| self.waiting.take_ready()));
+        loan.events.append(&mut self.events.take());
+        std::mem::take(&mut self.stats)
     }
 }
 
@@ -149,23 +160,24 @@ mod tests {
         let mut guest = Shard::guest(ShardId(1), &host, 6);
         set(&mut home, &one, 1);
         for round in 0..3 {
-            let loan = home.lend();
+            let mut loan = home.lend();
             assert!(home.is_lent() && home.database(DB).is_empty());
             assert!(!home.tick(crate::units::Millis(0), 10, &mut |_, _| {}), "there is nothing to tend");
-            guest.lay_out(loan, &host);
+            guest.lay_out(&mut loan, &host);
             guest.check();
             assert_eq!(guest.database(DB).len(), 1 + usize::from(round > 0));
             set(&mut guest, &two, round);
-            let (loan, _) = guest.pack_up();
+            guest.pack_up(&mut loan);
             home.take_back(loan);
             assert!(!home.is_lent());
             assert_eq!(home.database(DB).len(), 2);
             home.check();
         }
-        let loan = home.lend();
-        guest.lay_out(loan, &host);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
         assert_eq!(guest.flush(None, true), 2);
-        home.take_back(guest.pack_up().0);
+        guest.pack_up(&mut loan);
+        home.take_back(loan);
         assert_eq!((home.database(DB).len(), home.waiting_to_be_freed()), (0, 2));
     }
 
@@ -178,18 +190,21 @@ mod tests {
             let key = guest.hasher.clone().key(name);
             guest.waiting.fill(DB, &key);
         };
-        guest.lay_out(home.lend(), &host);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
         fill(&mut guest, &one);
-        let (loan, _) = guest.pack_up();
+        guest.pack_up(&mut loan);
         assert!(loan.filled.is_empty(), "nobody waits: nothing is noted");
         home.take_back(loan);
         let key = home.hasher.clone().key(&one);
         home.waiting.add(DB, &key, 1, Waiter { number: 1, kind: ValueKind::List, share: Share::Take });
-        guest.lay_out(home.lend(), &host);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
         fill(&mut guest, &one);
         fill(&mut guest, &two);
         assert!(!home.waiting.has_ready());
-        home.take_back(guest.pack_up().0);
+        guest.pack_up(&mut loan);
+        home.take_back(loan);
         assert_eq!(home.waiting.ready_len(), 1, "for the other key nobody waits");
         assert_eq!(*home.waiting.take_ready().unwrap().key, *one);
         assert!(!guest.waiting.has_ready());
@@ -201,23 +216,68 @@ mod tests {
         let one = key_of(&home, 0);
         let note = |shard: &mut Shard, name| shard.events.note(EventClass::STRING, name, DB, &one);
         let mut guest = Shard::guest(ShardId(1), &host, 6);
-        guest.lay_out(home.lend(), &host);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
         note(&mut guest, "set");
-        home.take_back(guest.pack_up().0);
+        guest.pack_up(&mut loan);
+        home.take_back(loan);
         assert!(home.events.is_empty(), "nobody wants to hear of it");
         home.events.wanted = EventClass::STRING;
         host.events.wanted = EventClass::STRING;
         note(&mut home, "set");
-        guest.lay_out(home.lend(), &host);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
         note(&mut guest, "append");
         note(&mut guest, "setrange");
         assert_eq!(home.events.len(), 1);
-        home.take_back(guest.pack_up().0);
+        guest.pack_up(&mut loan);
+        home.take_back(loan);
         let names: Vec<&str> = home.events.take().iter().map(|event| event.name).collect();
         assert_eq!(names, ["set", "append", "setrange"]);
-        guest.lay_out(home.lend(), &host);
-        home.take_back(guest.pack_up().0);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
+        guest.pack_up(&mut loan);
+        home.take_back(loan);
         assert!(home.events.is_empty(), "it is told once");
+    }
+
+    #[test]
+    fn what_is_laid_out_again_is_not_forgotten() {
+        let (mut home, mut host) = (shard(1), shard(0));
+        let names = [key_of(&home, 0), key_of(&home, 1)];
+        for (number, name) in (1..).zip(&names) {
+            let key = home.hasher.clone().key(name);
+            home.waiting.add(DB, &key, number, Waiter { number, kind: ValueKind::List, share: Share::Take });
+        }
+        (home.events.wanted, host.events.wanted) = (EventClass::LIST, EventClass::LIST);
+        let mut guest = Shard::guest(ShardId(1), &host, 6);
+        let mut loan = home.lend();
+        for name in &names {
+            guest.lay_out(&mut loan, &host);
+            let key = guest.hasher.clone().key(name);
+            guest.waiting.fill(DB, &key);
+            guest.events.note(EventClass::LIST, "lpush", DB, name);
+            guest.pack_up(&mut loan);
+        }
+        home.take_back(loan);
+        assert_eq!((home.waiting.ready_len(), home.events.len()), (2, 2));
+    }
+
+    #[test]
+    fn figures_of_what_is_away_are_those_of_when_it_left() {
+        let (mut home, host) = (shard(1), shard(0));
+        let (one, two) = (key_of(&home, 0), key_of(&home, 1));
+        set(&mut home, &one, 1);
+        let before = home.figures();
+        assert_eq!((before.len(), before[0].index, before[0].keys), (1, DB.0, 1));
+        let mut guest = Shard::guest(ShardId(1), &host, 6);
+        let mut loan = home.lend();
+        guest.lay_out(&mut loan, &host);
+        set(&mut guest, &two, 2);
+        guest.pack_up(&mut loan);
+        assert_eq!(home.figures(), before);
+        home.take_back(loan);
+        assert_eq!(home.figures()[0].keys, 2);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use database::Database;
+pub use database::{Database, DatabaseFigures};
 pub use elements::Elements;
 pub use entry::{EntryRef, Form, Large, NewValue, OwnedEntry, PackedMut, Value, ValueKind, ValueMut};
 pub use loan::Loan;

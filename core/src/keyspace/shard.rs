@@ -1,6 +1,6 @@
 //! Everything that one core owns of the data. One owner, no lock; it may be lent to another core as a whole.
 
-use super::database::Database;
+use super::database::{Database, DatabaseFigures};
 use super::dict::Remains;
 use super::entry::EntryRef;
 use super::events::{Event, EventClass, Events};
@@ -107,6 +107,8 @@ pub struct Shard {
     pub(super) is_lent: bool,
     /// Empty ones, to stand in for those that are lent; made when that happens first.
     pub(super) vacant: Vec<Database>,
+    /// What was to be seen of them when they were lent last.
+    pub(super) lent_figures: Vec<DatabaseFigures>,
     pub(super) remains: VecDeque<Remains>,
     /// The database that the next tick begins with.
     next: usize,
@@ -144,6 +146,7 @@ impl Shard {
             refusals: Vec::new(),
             is_lent: false,
             vacant: Vec::new(),
+            lent_figures: Vec::new(),
             remains: VecDeque::new(),
             next: 0,
         }

@@ -48,7 +48,7 @@ impl Assembly {
             }
         }
         for (guest, leg) in self.guests.iter_mut().zip(legs.iter_mut()) {
-            guest.lay_out(leg.loan.take().expect("every shard has lent its data"), host);
+            guest.lay_out(leg.loan.as_mut().expect("every shard has lent its data"), host);
         }
         let at_hand = first_shard(host, call, args);
         let bench = self.bench.get_or_insert_with(|| {
@@ -77,9 +77,7 @@ impl Assembly {
         for (guest, leg) in self.guests.iter_mut().zip(legs) {
             // Who has read what changed is to hear of it before the reply is seen, not when all is at home.
             host.tracked.adopt_stale(&mut guest.tracked);
-            let (loan, stats) = guest.pack_up();
-            leg.loan = Some(loan);
-            host.stats.add(&stats);
+            host.stats.add(&guest.pack_up(leg.loan.as_mut().expect("every shard has lent its data")));
         }
         if let Some(bench) = &mut self.bench {
             host.tracked.adopt_stale(&mut bench.tracked);

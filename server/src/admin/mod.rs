@@ -24,6 +24,7 @@ use crate::mailbox::letter::{Answer, DebugOrder, Question};
 use crate::session::{Gathering, Pending, Session};
 use crate::state::{Later, State};
 use crate::tracking::setup::{self, Wanted};
+use crate::wishes::is_wish;
 use ringkey_cluster::Change;
 use ringkey_core::command::{Admin, Names, docs};
 use ringkey_core::observe::LogKind;
@@ -340,6 +341,7 @@ impl State {
                 Err(error) => Answer::Refused(error),
             },
             Question::Channels(kind, pattern) => crate::pubsub::commands::channels(self, kind, pattern.as_deref()),
+            Question::CountReceivers(kind, channel) => crate::pubsub::commands::receivers(self, kind, &channel),
             Question::CountListeners(kind, names) => crate::pubsub::commands::listeners(self, kind, &names),
             Question::CommandLog(kind, order) => command_log::answer(self, kind, order),
             Question::Latency(order) => latency::answer(self, &order),
@@ -388,6 +390,9 @@ impl State {
             }
             return;
         }
+        if is_wish(ticket) {
+            return self.take_answer_for_wish(from, ticket, answer);
+        }
         let answer = match answer {
             Answer::Clients(page) => return client::walk::take_page(self, from, ticket, *page),
             Answer::Part(part) => return self.take_part(ticket, *part),
@@ -421,7 +426,8 @@ impl State {
         session.apply_reply_mode(before);
     }
 
-    fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
+    /// Writes the reply for which answers were gathered; it may turn out that more are needed.
+    pub fn write_answers(&mut self, session: &mut Session, mut gathering: Gathering) {
         gathering.answers.sort_by_key(|(from, _)| *from);
         let answers = gathering.answers;
         let is_name = matches!(gathering.then, Then::Name);

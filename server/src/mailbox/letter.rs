@@ -141,6 +141,8 @@ pub enum Question {
     Channels(Kind, Option<Vec<u8>>),
     /// How many clients of the core listen to each of these channels.
     CountListeners(Kind, Arc<Vec<Vec<u8>>>),
+    /// How many clients of the core would get a message to this channel.
+    CountReceivers(Kind, Arc<[u8]>),
     /// Tell or forget remarkable calls.
     CommandLog(LogKind, LogOrder),
     /// Tell or forget latency events, or tell durations of commands.

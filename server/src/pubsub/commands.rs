@@ -246,6 +246,12 @@ pub fn listeners(state: &State, kind: Kind, names: &[Vec<u8>]) -> Answer {
     Answer::Counts(names.iter().map(count).collect())
 }
 
+/// How many clients of this core would get a message to a channel.
+pub fn receivers(state: &State, kind: Kind, channel: &[u8]) -> Answer {
+    let hash = hash_of(kind, state.site.shard.key(channel).hash.hash);
+    Answer::Count(state.pubsub.tables.borrow().receivers(kind, hash, channel) as u64)
+}
+
 /// Writes the channels of all cores.
 pub fn write_channels(session: &mut Session, answers: Vec<(usize, Answer)>) {
     let mut all = BTreeSet::new();

@@ -25,18 +25,17 @@ pub fn share(tables: &Rc<RefCell<Tables>>) {
     TABLES.with_borrow_mut(|shared| *shared = Rc::clone(tables));
 }
 
-/// Publishes what a script says. The answer: how many clients of this core will get it, and each other core that has any counts as one.
-pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> i64 {
+/// Publishes what a script says. The answer: how many clients of this core will get it; none if others are to be asked how many they have.
+/// Where the script cannot wait for that, each core that has any counts as one.
+pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> Option<i64> {
     let (channel, message) = (args.get(1), args.get(2));
     let hash = hash_of(kind, context.shard.key(channel).hash.hash);
-    let count = TABLES.with_borrow(|tables| {
+    let (here, elsewhere) = TABLES.with_borrow(|tables| {
         let tables = tables.borrow();
-        let matching = tables.patterns.matching(channel).map(|pattern| pattern.listeners.here.len());
-        let by_pattern: usize = if kind == Kind::Channel { matching.sum() } else { 0 };
-        tables.clients(kind, hash, channel).len() + by_pattern + tables.cores(kind, hash, channel).len()
+        (tables.receivers(kind, hash, channel), tables.cores(kind, hash, channel).len())
     });
     run::keep_message((kind, channel.into(), message.into()));
-    count as i64
+    (elsewhere == 0 || !context.may_suspend).then_some((here + elsewhere) as i64)
 }
 
 /// How many messages wait.

@@ -294,6 +294,13 @@ impl Tables {
         self.position(kind, hash, name).map_or(&[], |channel| &channel.clients)
     }
 
+    /// How many times clients of this core get a message: once for each way in which they listen.
+    pub fn receivers(&self, kind: Kind, hash: u64, name: &[u8]) -> usize {
+        let matching = self.patterns.matching(name).map(|pattern| pattern.listeners.here.len());
+        let by_pattern: usize = if kind == Kind::Channel { matching.sum() } else { 0 };
+        self.clients(kind, hash, name).len() + by_pattern
+    }
+
     /// The other cores that are to hear of a message.
     #[inline]
     pub fn cores(&self, kind: Kind, hash: u64, name: &[u8]) -> SmallVec<[u16; 4]> {

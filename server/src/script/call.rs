@@ -10,6 +10,7 @@
 //! is alive where Lua is called.
 #![allow(unsafe_code)]
 
+use super::asking;
 use super::convert;
 use super::debugger;
 use super::run::{self, Run};
@@ -20,7 +21,7 @@ use ringkey_core::command::Flags;
 use ringkey_core::command::table;
 use ringkey_core::commands::within::Within;
 use ringkey_core::double::DoubleText;
-use ringkey_core::resp::{Args, Protocol, ReplyBuffer, Span};
+use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Span};
 use ringkey_core::script::source::Sha;
 use std::ffi::{CStr, c_int};
 use std::slice;
@@ -51,8 +52,16 @@ impl Buffers {
         self.bytes.extend_from_slice(word);
     }
 
-    fn args(&self) -> Args<'_> {
+    /// The words.
+    pub fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.spans, &[])
+    }
+
+    /// The call is not for scripts, where this one is.
+    pub fn refuse(&mut self, protocol: Protocol) {
+        self.reply.clear();
+        let error = CommandError::text("This Valkey command is not allowed from script");
+        Reply::new(&mut self.reply, protocol).error(&error);
     }
 
     /// Gives back what an unusual call needed.
@@ -159,6 +168,11 @@ unsafe fn carry_out(state: *mut lua_State) -> bool {
             match perform(vm, run) {
                 Within::Done { .. } => break,
                 Within::Elsewhere => (*run).leave(run::Leave::Elsewhere),
+                Within::ByProcess => {
+                    asking::ask(vm, run, state);
+                    run::go_on(state);
+                    break;
+                }
                 Within::Locked => {
                     // While it waits others may call: it takes its words along.
                     std::mem::swap(&mut (*vm).buffers, &mut (*run).buffers);

@@ -278,19 +278,18 @@ pub struct Fields {
 }
 
 /// The names, in the order of their upvalues.
-pub const FIELDS: &[&CStr] =
-    &[
-        c"err",
-        c"ok",
-        c"double",
-        c"big_number",
-        c"verbatim_string",
-        c"map",
-        c"set",
-        c"format",
-        c"string",
-        c"ignore_error_stats_update",
-    ];
+pub const FIELDS: &[&CStr] = &[
+    c"err",
+    c"ok",
+    c"double",
+    c"big_number",
+    c"verbatim_string",
+    c"map",
+    c"set",
+    c"format",
+    c"string",
+    c"ignore_error_stats_update",
+];
 
 const ERR: c_int = 0;
 const OK: c_int = 1;

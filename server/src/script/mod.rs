@@ -12,9 +12,11 @@
 //! | `run` | runs: each on a stack of its own |
 //! | `std` | the libraries beyond Lua's own |
 //! | `call` | the table `server` |
+//! | `asking` | calls that the process carries out |
 //! | `convert` | replies to values of Lua and back |
 //! | `debugger` | scripts that stop before a line and wait for their client |
 
+pub mod asking;
 pub mod call;
 pub mod convert;
 pub mod debugger;
@@ -38,30 +40,36 @@ use ringkey_core::command::Admin;
 use ringkey_core::commands::Context;
 use ringkey_core::outcome::Outcome;
 use ringkey_core::resp::{Args, CommandError, Reply};
-use ringkey_core::script::{Entry, Scripting};
+use ringkey_core::script::{Answered, Entry, Scripting};
 
 /// What handlers call.
 pub static SCRIPTING: Scripting = Scripting { run, answer };
 
-/// Answers commands of the process for which no other core is needed; most are not for scripts.
-fn answer(context: &mut Context<'_>, admin: Admin, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+/// Answers commands of the process for which nothing but the script is needed.
+fn answer(
+    context: &mut Context<'_>,
+    admin: Admin,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Answered, CommandError> {
     match (admin, args.len()) {
         (Admin::Publish | Admin::SPublish, 3) => {
             let kind = if admin == Admin::Publish { Kind::Channel } else { Kind::Shard };
-            reply.integer(from_scripts::publish(context, kind, args));
-            Ok(())
+            let Some(count) = from_scripts::publish(context, kind, args) else { return Ok(Answered::ByProcess) };
+            reply.integer(count);
+            Ok(Answered::Here)
         }
         (Admin::Debug, 3) if args.get(1).eq_ignore_ascii_case(b"protocol") => {
-            crate::admin::debug::protocol::write(reply, args.get(2))
+            crate::admin::debug::protocol::write(reply, args.get(2)).map(|()| Answered::Here)
         }
         (Admin::Debug, 3) if args.get(1).eq_ignore_ascii_case(b"sleep") => {
             let seconds = ::std::str::from_utf8(args.get(2)).ok().and_then(|text| text.parse::<f64>().ok());
             let seconds = seconds.filter(|seconds| seconds.is_finite()).unwrap_or(0.0).clamp(0.0, 86_400.0);
             ::std::thread::sleep(::std::time::Duration::from_secs_f64(seconds));
             reply.ok();
-            Ok(())
+            Ok(Answered::Here)
         }
-        _ => (Scripting::ABSENT.answer)(context, admin, args, reply),
+        _ => Ok(Answered::ByProcess),
     }
 }
 

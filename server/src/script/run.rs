@@ -26,7 +26,7 @@ use mlua::ffi::{self, lua_Debug, lua_State};
 use ringkey_core::commands::Context;
 use ringkey_core::commands::within::{Unfinished, Unit};
 use ringkey_core::outcome::Outcome;
-use ringkey_core::resp::{Args, CommandError, Reply};
+use ringkey_core::resp::{Args, CommandError, Reply, ReplyBuffer};
 use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -136,6 +136,10 @@ pub struct Run {
     pub buffers: Buffers,
     /// What it has published, which is said when it ends.
     pub messages: Vec<Message>,
+    /// The number of what it wants of the process.
+    pub asked: Option<u64>,
+    /// The answer.
+    pub answer: Option<ReplyBuffer>,
     /// The debugger of its client; null if it is not debugged.
     pub debugger: *mut Debugger,
     leave: Option<Leave>,
@@ -157,6 +161,8 @@ impl Run {
             propagate_to: 0,
             buffers: Buffers::default(),
             messages: Vec::new(),
+            asked: None,
+            answer: None,
             debugger: ptr::null_mut(),
             leave: None,
             function: 0,
@@ -651,6 +657,7 @@ pub fn begin(
         run.keys = program.keys.clone();
         run.args = ptr::from_ref(args).cast();
         run.resumed = 0;
+        (run.asked, run.answer) = (None, None);
         run.debugger = debugger::begin(context.client);
         if !run.debugger.is_null() {
             run.unit.is_trial = (*run.debugger).is_rolled_back();

@@ -66,7 +66,7 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<
         unit.db = db;
         match ctx.run_within(&mut unit, row, &words, out) {
             Within::Done { .. } => {}
-            Within::Elsewhere | Within::Locked => {
+            Within::Elsewhere | Within::Locked | Within::ByProcess => {
                 debug_assert!(false, "all keys of {} were lent", row.name);
                 ctx.fail(&unit, &CommandError::text("a key is not at hand"), out);
             }

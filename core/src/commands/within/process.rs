@@ -8,6 +8,7 @@ use crate::keyspace::Cursor;
 use crate::number::parse_integer;
 use crate::outcome::{Outcome, Propagate};
 use crate::resp::{Args, CommandError, Reply, ReplyBuffer};
+use crate::script::Answered;
 use crate::units::{DbIndex, ShardId, Slot};
 
 impl Context<'_> {
@@ -27,7 +28,8 @@ impl Context<'_> {
         let result = self.answer(unit, admin, args, &mut Reply::new(out, unit.protocol));
         self.db = db;
         match result {
-            Ok(outcome) => {
+            Ok(None) => Within::ByProcess,
+            Ok(Some(outcome)) => {
                 unit.has_written |= outcome.changes > 0;
                 unit.changes += outcome.changes;
                 unit.note_effects(outcome.propagate, self.shard.journaling, args);
@@ -46,7 +48,7 @@ impl Context<'_> {
         admin: Admin,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Option<Outcome>, CommandError> {
         match admin {
             Admin::Ping => match args.len() {
                 1 => reply.simple("PONG"),
@@ -66,10 +68,11 @@ impl Context<'_> {
             }
             Admin::RandomKey => self.answer_random_key(reply),
             Admin::Scan => self.answer_scan(args, reply)?,
-            Admin::SwapDb => return self.answer_swap(args, reply),
-            _ => return (self.rules.scripting.answer)(self, admin, args, reply).map(|()| Outcome::unchanged()),
+            Admin::SwapDb => return self.answer_swap(args, reply).map(Some),
+            _ if (self.rules.scripting.answer)(self, admin, args, reply)? == Answered::ByProcess => return Ok(None),
+            _ => {}
         }
-        Ok(Outcome::unchanged())
+        Ok(Some(Outcome::unchanged()))
     }
 
     fn database_named(&self, text: &[u8]) -> Result<DbIndex, CommandError> {
@@ -160,6 +163,11 @@ impl Context<'_> {
 }
 
 /// For where the process has nothing to say.
-pub(crate) fn unanswered(_: &mut Context<'_>, _: Admin, _: &Args<'_>, _: &mut Reply<'_>) -> Result<(), CommandError> {
+pub(crate) fn unanswered(
+    _: &mut Context<'_>,
+    _: Admin,
+    _: &Args<'_>,
+    _: &mut Reply<'_>,
+) -> Result<Answered, CommandError> {
     Err(NOT_FROM_SCRIPT)
 }

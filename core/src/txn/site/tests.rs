@@ -301,8 +301,8 @@ fn a_watch_travels_with_all_data() {
     let mut guest = Shard::guest(ShardId(0), &host, 6);
     for (key, forgets) in [("k", false), ("other", false), ("k", true)] {
         world.watch("k");
-        let loan = world.site.shard.lend();
-        guest.lay_out(loan, &host);
+        let mut loan = world.site.shard.lend();
+        guest.lay_out(&mut loan, &host);
         let touched = guest.hasher.clone().key(key.as_bytes());
         guest.watched.touch(DbIndex(0), &touched, crate::keyspace::watched::Touch::Changed);
         if forgets {
@@ -310,7 +310,8 @@ fn a_watch_travels_with_all_data() {
             batch.unwatches.push(WATCHER);
             world.deliver(batch);
         }
-        world.site.shard.take_back(guest.pack_up().0);
+        guest.pack_up(&mut loan);
+        world.site.shard.take_back(loan);
         assert_eq!(world.site.shard.has_changed_for(WATCHER, NOW), key == "k" && !forgets);
         assert_eq!(world.site.shard.watched.clients(), usize::from(!forgets));
         world.site.shard.forget_watcher(WATCHER);

@@ -62,13 +62,13 @@ pub fn replication(text: &mut String, state: &State, _: &[Sample]) {
     );
 }
 
-pub fn keyspace(text: &mut String, _: &State, samples: &[Sample]) {
+pub fn keyspace(text: &mut String, state: &State, samples: &[Sample]) {
     let mut sums = BTreeMap::new();
     for database in samples.iter().flat_map(|sample| &sample.databases) {
         let (keys, volatile, ttl, holders) = sums.entry(database.index).or_insert((0, 0, 0, 0));
         *keys += database.keys;
         *volatile += database.volatile;
-        *ttl += i128::from(database.average_ttl) * database.volatile as i128;
+        *ttl += i128::from((database.mean_expiry - state.now.0).max(0)) * database.volatile as i128;
         *holders += database.holders;
     }
     for (index, (keys, volatile, ttl, holders)) in sums.into_iter().filter(|(_, (keys, ..))| *keys > 0) {

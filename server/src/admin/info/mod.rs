@@ -12,7 +12,7 @@ mod sample;
 mod stats;
 mod text;
 
-pub use sample::{Database, Sample};
+pub use sample::{Sample, expiry_bytes};
 
 use super::Then;
 use crate::mailbox::letter::{Answer, Question};

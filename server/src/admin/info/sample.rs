@@ -8,10 +8,11 @@ use crate::reactor::Wait;
 use crate::state::State;
 use crate::statistics::Statistics;
 use crate::sys;
+use ringkey_core::keyspace::DatabaseFigures;
 use ringkey_core::keyspace::shard::Stats;
 use ringkey_core::observe::{CommandReport, PathReport};
 use ringkey_core::resp::ErrorCounts;
-use ringkey_core::units::{DbIndex, Millis};
+use ringkey_core::units::Millis;
 use std::time::Duration;
 
 /// The counters of one core.
@@ -77,7 +78,7 @@ pub struct Sample {
     /// Entries of flushed databases that are still to be freed.
     pub to_be_freed: usize,
     /// The databases that are in use, or were.
-    pub databases: Vec<Database>,
+    pub databases: Vec<DatabaseFigures>,
 }
 
 /// Sums over the sessions of a core.
@@ -91,49 +92,18 @@ pub struct Clients {
     pub bytes: usize,
 }
 
-/// One database on one core.
-#[derive(Clone, Copy, Default)]
-pub struct Database {
-    /// Its number.
-    pub index: u32,
-    /// Its keys.
-    pub keys: usize,
-    /// Those with an expiry time.
-    pub volatile: usize,
-    /// Hashes with fields that have an expiry time.
-    pub holders: usize,
-    /// The mean time that the keys have left, in milliseconds.
-    pub average_ttl: i64,
-    /// Memory of its tables, in bytes.
-    pub table_bytes: usize,
-}
-
 /// Memory that an expiry time takes in an entry, in bytes.
 const EXPIRY_BYTES: usize = size_of::<i64>();
 
-impl Database {
-    /// Memory of the expiry times, which stand in the entries, in bytes.
-    pub fn expiry_bytes(&self) -> usize {
-        self.volatile * EXPIRY_BYTES
-    }
+/// Memory of the expiry times of a database, which stand in the entries, in bytes.
+pub fn expiry_bytes(database: &DatabaseFigures) -> usize {
+    database.volatile * EXPIRY_BYTES
 }
 
 impl Sample {
     /// The counters of this core.
     pub fn take(state: &State, details: Details) -> Self {
         let shard = &state.site.shard;
-        let databases = (0..shard.database_count())
-            .map(|index| (index, shard.database(DbIndex(index))))
-            .filter(|(_, database)| !database.is_empty() || database.dict().table_bytes() > 0)
-            .map(|(index, database)| Database {
-                index,
-                keys: database.len(),
-                volatile: database.volatile(),
-                holders: database.holders(),
-                average_ttl: database.average_ttl(state.now).0,
-                table_bytes: database.dict().table_bytes(),
-            })
-            .collect();
         Self {
             statistics: state.statistics,
             stats: shard.stats,
@@ -169,7 +139,7 @@ impl Sample {
             supervisor: state.keeper.supervisor(),
             started: state.started,
             to_be_freed: shard.waiting_to_be_freed(),
-            databases,
+            databases: shard.figures(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What memory is used for, in numbers: INFO, MEMORY STATS and MEMORY DOCTOR say the same.
 
-use crate::admin::info::Sample;
+use crate::admin::info::{Sample, expiry_bytes};
 use crate::memory::{self, AllocatorView};
 use crate::state::State;
 
@@ -49,7 +49,7 @@ impl Figures {
         let sum = |of: fn(&Sample) -> usize| samples.iter().map(of).sum::<usize>() as u64;
         let clients = sum(|s| s.clients.bytes);
         let tables = sum(|s| s.databases.iter().map(|database| database.table_bytes).sum());
-        let expiries = sum(|s| s.databases.iter().map(|database| database.expiry_bytes()).sum());
+        let expiries = sum(|s| s.databases.iter().map(expiry_bytes).sum());
         let startup = state.process.startup_memory().min(used);
         let of_scripts = state.process.scripts.figures();
         let (scripts, functions) = (of_scripts.script_bytes, of_scripts.functions.bytes);

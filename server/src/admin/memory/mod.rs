@@ -144,7 +144,7 @@ fn databases(samples: &[Sample]) -> Vec<(u32, usize, usize)> {
     for database in samples.iter().flat_map(|sample| &sample.databases) {
         let (tables, expiries) = sums.entry(database.index).or_insert((0, 0));
         *tables += database.table_bytes;
-        *expiries += database.expiry_bytes();
+        *expiries += info::expiry_bytes(database);
     }
     sums.into_iter().map(|(index, (tables, expiries))| (index, tables, expiries)).collect()
 }

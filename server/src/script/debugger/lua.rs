@@ -6,7 +6,7 @@
 //! debugger, which stays where it is while its session lasts.
 #![allow(unsafe_code)]
 
-use super::{Debugger, LuaOrder, Next, replies, values};
+use super::{Debugger, LuaOrder, Mode, Next, replies, values};
 use crate::clock;
 use crate::script::convert;
 use crate::script::run::{self, Fiber};
@@ -20,6 +20,36 @@ use std::ptr;
 
 /// How pieces of Lua are called that the client has run.
 const EVAL_NAME: &CStr = c"@ldb_eval";
+
+/// Scripts that this client calls with EVAL are debugged from now on.
+pub fn enable(client: u64, mode: Mode) {
+    disable(client);
+    let vm = vm::current();
+    // SAFETY: the interpreter is this thread's, and the reference is not held.
+    unsafe {
+        (*vm).debuggers.push((client, Box::new(Debugger::new(mode))));
+    }
+}
+
+/// They are not any more.
+pub fn disable(client: u64) {
+    let vm = vm::current();
+    // SAFETY: likewise. A session that has begun keeps its debugger until it ends.
+    unsafe {
+        (*vm).debuggers.retain(|(other, debugger)| *other != client || debugger.has_begun);
+    }
+}
+
+/// Does something with the debugger of a client, if it has one.
+pub fn with<T>(client: u64, act: impl FnOnce(&mut Debugger) -> T) -> Option<T> {
+    let vm = vm::current();
+    // SAFETY: the interpreter is this thread's, and whatever is done with a debugger does not come back here. The boxes stay where they
+    // are, so what runs may have a pointer to one; it is not running now.
+    unsafe {
+        let debuggers = &mut (*vm).debuggers;
+        debuggers.iter_mut().find(|(other, _)| *other == client).map(|(_, debugger)| act(debugger))
+    }
+}
 
 /// The debugger of a client whose script is called now; null if it is not debugged.
 #[inline]

@@ -9,9 +9,8 @@ mod replies;
 mod values;
 
 use super::registry::Running;
-use super::vm;
 use crate::clock;
-pub use lua::{attach, begin, end, show, stop_next, tell_call, tell_error, tell_reply};
+pub use lua::{attach, begin, disable, enable, end, show, stop_next, tell_call, tell_error, tell_reply, with};
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, Request};
 use std::collections::VecDeque;
@@ -137,39 +136,6 @@ pub struct Debugger {
     since: u64,
     /// After so many milliseconds without a stop it stops by itself.
     patience_ms: u64,
-}
-
-/// Scripts that this client calls with EVAL are debugged from now on.
-pub fn enable(client: u64, mode: Mode) {
-    disable(client);
-    let vm = vm::current();
-    // SAFETY: the interpreter is this thread's, and the reference is not held.
-    #[allow(unsafe_code)]
-    unsafe {
-        (*vm).debuggers.push((client, Box::new(Debugger::new(mode))));
-    }
-}
-
-/// They are not any more.
-pub fn disable(client: u64) {
-    let vm = vm::current();
-    // SAFETY: likewise. A session that has begun keeps its debugger until it ends.
-    #[allow(unsafe_code)]
-    unsafe {
-        (*vm).debuggers.retain(|(other, debugger)| *other != client || debugger.has_begun);
-    }
-}
-
-/// Does something with the debugger of a client, if it has one.
-pub fn with<T>(client: u64, act: impl FnOnce(&mut Debugger) -> T) -> Option<T> {
-    let vm = vm::current();
-    // SAFETY: the interpreter is this thread's, and whatever is done with a debugger does not come back here. The boxes stay where they
-    // are, so what runs may have a pointer to one; it is not running now.
-    #[allow(unsafe_code)]
-    unsafe {
-        let debuggers = &mut (*vm).debuggers;
-        debuggers.iter_mut().find(|(other, _)| *other == client).map(|(_, debugger)| act(debugger))
-    }
 }
 
 impl Debugger {
