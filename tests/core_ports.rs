@@ -231,6 +231,57 @@ fn the_same_view_on_every_port() {
     assert_eq!(common.run("GET foo").lines(), ["(nil)"]);
 }
 
+/// Channels are the cluster's, shard channels those of the core with their slot, and of keys each core tells what becomes of its own.
+#[test]
+fn each_core_has_its_channels() {
+    let setup = Setup::new().cores(CORES).core_ports().option("notify-keyspace-events", "KEA");
+    let server = setup.start();
+    let mut publisher = server.core_client(3);
+    let mut listeners: Vec<Client> = (0..CORES).map(|core| server.core_client(core)).collect();
+    let channel = |core: usize, number: usize| key_on_core(&format!("channel{number}"), core, CORES, 0);
+    for (core, listener) in listeners.iter_mut().enumerate() {
+        let (own, other) = (channel(core, 0), channel((core + 1) % CORES, 0));
+        let moved = listener.command(&["SSUBSCRIBE", &other]).error().unwrap();
+        let expected =
+            format!("MOVED {} 127.0.0.1:{}", slot_of(other.as_bytes()), server.core_port((core + 1) % CORES));
+        assert_eq!(moved, expected);
+        assert_eq!(listener.command(&["SPUBLISH", &other, "x"]).error().unwrap(), expected);
+        let crossing = listener.command(&["SSUBSCRIBE", &own, &channel(core, 1)]).error().unwrap();
+        assert!(crossing.starts_with("CROSSSLOT"), "{crossing}");
+        listener.listen(&format!("SSUBSCRIBE {own}"));
+        listener.listen("SUBSCRIBE news");
+        listener.listen("PSUBSCRIBE __keyevent@0__:set");
+    }
+    let mut common = server.client();
+    common.listen("PSUBSCRIBE __keyevent@0__:set");
+    assert_eq!(publisher.run("PUBLISH news x").integer(), CORES as i64);
+    let mut writer = server.client();
+    for core in 0..CORES {
+        assert_eq!(writer.command(&["SPUBLISH", &channel(core, 0), "mine"]).integer(), 1);
+        assert_eq!(writer.command(&["SET", &key_on_core("k", core, CORES, 0), "v"]).text(), "OK");
+    }
+    for (core, listener) in listeners.iter_mut().enumerate() {
+        let key = key_on_core("k", core, CORES, 0);
+        let mut heard: Vec<String> = (0..3).map(|_| listener.read_message().text).collect();
+        heard.sort();
+        let mut expected = ["x".to_owned(), "mine".to_owned(), key];
+        expected.sort();
+        assert_eq!(heard, expected);
+        assert!(listener.is_quiet_for(Duration::from_millis(20)).unwrap(), "keys of other cores are not its business");
+    }
+    let mut all: Vec<String> = (0..CORES).map(|_| common.read_message().text).collect();
+    all.sort();
+    let mut keys: Vec<String> = (0..CORES).map(|core| key_on_core("k", core, CORES, 0)).collect();
+    keys.sort();
+    assert_eq!(all, keys, "the common port is that of the whole node");
+    // A slot that goes takes its channels along.
+    let lost = channel(2, 0);
+    assert_eq!(writer.run(&format!("CLUSTER DELSLOTS {}", slot_of(lost.as_bytes()))).text(), "OK");
+    let told = listeners[2].read_reply().unwrap();
+    assert_eq!(told.lines(), ["*3", "  \"sunsubscribe\"", &format!("  \"{lost}\""), "  :0"]);
+    assert_eq!(writer.run("PUBSUB SHARDCHANNELS").elements().len(), CORES - 1);
+}
+
 #[test]
 fn guards_hold_on_core_ports_too() {
     let server = Setup::new().cores(2).core_ports().option("requirepass", "pass").option("maxclients", "3").start();

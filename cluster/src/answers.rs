@@ -195,7 +195,7 @@ mod tests {
     use ringkey_core::settings::{Settings, parse_text};
     use ringkey_core::units::ShardId;
 
-    const SERVING: Serving = Serving { full_coverage: true, reads_when_down: false };
+    const SERVING: Serving = Serving { full_coverage: true, reads_when_down: false, channels_when_down: true };
 
     fn with_view<R>(text: &str, node: &Node, core: Option<u16>, use_it: impl FnOnce(&View<'_>) -> R) -> R {
         let mut settings = Settings::new();

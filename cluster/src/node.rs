@@ -103,6 +103,19 @@ pub struct Serving {
     pub full_coverage: bool,
     /// `cluster-allow-reads-when-down`.
     pub reads_when_down: bool,
+    /// `cluster-allow-pubsubshard-when-down`.
+    pub channels_when_down: bool,
+}
+
+/// What a command does with the slot that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It reads keys of it.
+    Read,
+    /// It changes keys of it.
+    Write,
+    /// It is about a shard channel.
+    Channel,
 }
 
 impl Serving {
@@ -111,6 +124,7 @@ impl Serving {
         Self {
             full_coverage: settings.bool(Setting::ClusterRequireFullCoverage),
             reads_when_down: settings.bool(Setting::ClusterAllowReadsWhenDown),
+            channels_when_down: settings.bool(Setting::ClusterAllowPubsubshardWhenDown),
         }
     }
 }
@@ -133,17 +147,18 @@ impl Node {
         if serving.full_coverage { self.slots.is_full() } else { !self.slots.is_empty() }
     }
 
-    /// May a command on keys of this slot run?
+    /// May a command that makes this use of a slot run?
     ///
     /// # Errors
     /// The slot is nobody's, or the cluster is down.
-    pub fn admit(&self, slot: Slot, writes: bool, serving: Serving) -> Result<(), CommandError> {
+    pub fn admit(&self, slot: Slot, makes: Use, serving: Serving) -> Result<(), CommandError> {
         let down = |text: &'static str| Err(CommandError::Coded("CLUSTERDOWN", text.into()));
         match () {
             () if !self.slots.contains(slot) => down("Hash slot not served"),
             () if self.is_up(serving) => Ok(()),
+            () if makes == Use::Channel && serving.channels_when_down => Ok(()),
             () if !serving.reads_when_down => down("The cluster is down"),
-            () if writes => down("The cluster is down and only accepts read commands"),
+            () if makes == Use::Write => down("The cluster is down and only accepts read commands"),
             () => Ok(()),
         }
     }
@@ -212,7 +227,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const STRICT: Serving = Serving { full_coverage: true, reads_when_down: false };
+    const STRICT: Serving = Serving { full_coverage: true, reads_when_down: false, channels_when_down: true };
 
     fn node(has_all_slots: bool) -> Node {
         Node::new([[1; 20], [2; 20]], has_all_slots)
@@ -265,18 +280,22 @@ mod tests {
     #[test]
     fn what_is_served() {
         let text = |result: Result<(), CommandError>| result.err().map(|error| error.to_string());
-        assert_eq!(text(node(true).admit(Slot(5), true, STRICT)), None);
+        assert_eq!(text(node(true).admit(Slot(5), Use::Write, STRICT)), None);
         let not_served = Some("Hash slot not served".to_owned());
-        assert_eq!(text(node(false).admit(Slot(5), false, STRICT)), not_served);
+        assert_eq!(text(node(false).admit(Slot(5), Use::Read, STRICT)), not_served);
         let (most, _) = node(true).changed(&Change::Slots { ranges: vec![(5, 5)], take: false }).unwrap();
         let reads = Serving { reads_when_down: true, ..STRICT };
         let partly = Serving { full_coverage: false, ..STRICT };
-        assert_eq!(text(most.admit(Slot(6), false, STRICT)).unwrap(), "The cluster is down");
-        assert_eq!(text(most.admit(Slot(6), false, reads)), None);
+        assert_eq!(text(most.admit(Slot(6), Use::Read, STRICT)).unwrap(), "The cluster is down");
+        assert_eq!(text(most.admit(Slot(6), Use::Channel, STRICT)), None);
+        assert_eq!(text(most.admit(Slot(5), Use::Channel, STRICT)), not_served);
+        let channels = Serving { channels_when_down: false, ..STRICT };
+        assert_eq!(text(most.admit(Slot(6), Use::Channel, channels)).unwrap(), "The cluster is down");
+        assert_eq!(text(most.admit(Slot(6), Use::Read, reads)), None);
         let only_reads = "The cluster is down and only accepts read commands";
-        assert_eq!(text(most.admit(Slot(6), true, reads)).unwrap(), only_reads);
-        assert_eq!(text(most.admit(Slot(6), true, partly)), None);
-        assert_eq!(text(most.admit(Slot(5), false, partly)), not_served);
+        assert_eq!(text(most.admit(Slot(6), Use::Write, reads)).unwrap(), only_reads);
+        assert_eq!(text(most.admit(Slot(6), Use::Write, partly)), None);
+        assert_eq!(text(most.admit(Slot(5), Use::Read, partly)), not_served);
         assert!(most.is_up(partly) && !most.is_up(STRICT) && !node(false).is_up(partly));
     }
 }

@@ -442,6 +442,10 @@ impl State {
             _ => self.run_over_lent(flight, blocked.is_some(), &gathered.call, &args, &mut out),
         };
         let ticks = self.site.watch.lap();
+        if let Some(mut session) = self.sessions[index as usize].take() {
+            self.count_within(&mut session);
+            self.sessions[index as usize] = Some(session);
+        }
         match tally.put_off {
             Some(PutOff::Suspended) => return Ran::Suspended(Box::new(gathered)),
             Some(PutOff::Elsewhere) => {

@@ -177,6 +177,12 @@ fn processors_of_cores(settings: &Settings) -> Vec<usize> {
     cpulist::choose("server-cpulist", &cpu_list(settings, Setting::ServerCpulist), &sys::processors()).0
 }
 
+/// Is each of so many cores bound to a processor of its own? Only where others have processors besides, or where these were set aside for
+/// us: whoever else runs on the processor of a bound core halves it, while the scheduler finds an unbound one another.
+pub fn pins(settings: &Settings, cores: usize, processors: usize) -> bool {
+    cores < processors || cores == processors && !settings.text(Setting::ServerCpulist).is_empty()
+}
+
 fn cpu_list(settings: &Settings, setting: Setting) -> String {
     String::from_utf8_lossy(settings.text(setting)).into_owned()
 }
@@ -210,8 +216,7 @@ fn start_cores(
     let mut aside = start_helpers(&settings);
     let movers = aside.as_ref().and_then(|aside| aside.rope().ok()).map(Movers::new);
     let count = usize::from(core_count(&settings));
-    // With more cores than processors, pinning would tie two busy cores to one processor while another is idle.
-    let pins = count <= processors.len();
+    let pins = pins(&settings, count, processors.len());
     let port = settings.int(Setting::Port);
     log::info!(
         "Running mode={}, port={port}, cores={count}{}.",

@@ -378,6 +378,9 @@ impl State {
         crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
         crash::done();
+        if call.row.group == Group::Scripting {
+            self.count_within(session);
+        }
         if let Some(put_off) = self.site.take_put_off() {
             let request = ringkey_core::resp::Request::copy_of(&args);
             session.spans = spans;

@@ -52,6 +52,13 @@ impl State {
         flight.into_batches().for_each(|batch| self.recycle(batch));
     }
 
+    /// What the script of a session has called counts as calls of the client.
+    pub fn count_within(&mut self, session: &mut Session) {
+        let within = self.site.watch.take_within();
+        session.commands += within;
+        self.statistics.commands += within;
+    }
+
     /// Runs a script over the data of all shards, which is here.
     fn run_over_held(&mut self, session: &mut Session, row: &'static Command, request: Request) {
         let Some(mut holding) = self.holding.take() else { return };
@@ -62,6 +69,7 @@ impl State {
         let tally = self.assembly.run(&mut self.site, self.now, &call, &request.args(), &mut lent, &mut out);
         drop(lent);
         let ticks = self.site.watch.lap();
+        self.count_within(session);
         if tally.put_off == Some(PutOff::Suspended) {
             let gathered = Box::new(GatheredCall { request, call, blocked: None });
             session.pending = Pending::Flight(holding.flight, Some(gathered));

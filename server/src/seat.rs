@@ -6,9 +6,9 @@
 
 use crate::session::Session;
 use crate::state::State;
-use ringkey_cluster::node::Serving;
+use ringkey_cluster::node::{Serving, Use};
 use ringkey_cluster::{Announced, Node, View, Viewer};
-use ringkey_core::command::{Command, Flags, Run};
+use ringkey_core::command::{Admin, Command, Flags, Run};
 use ringkey_core::keyspace::slot::{KeyHash, slot_of};
 use ringkey_core::resp::{Args, CommandError};
 use ringkey_core::settings::Settings;
@@ -36,16 +36,21 @@ impl Seat {
 impl State {
     /// Takes part in a cluster from now on, or goes on as another node.
     pub fn take_seat(&mut self, node: Arc<Node>) {
+        let before = self.seat.take().map(|seat| seat.node);
         self.serves_all = node.slots.is_full();
         self.straighten_flags();
+        if let Some(before) = before {
+            self.leave_channels(|slot| before.slots.contains(slot) && !node.slots.contains(slot));
+        }
         self.seat = Some(Box::new(Seat::new(node, &self.settings, self.map.shards())));
         self.straighten_flags();
     }
 
     /// Follows settings that may have changed.
     pub fn straighten_seat(&mut self) {
-        if let Some(seat) = self.seat.take() {
-            self.take_seat(seat.node);
+        if let Some(seat) = &self.seat {
+            let node = Arc::clone(&seat.node);
+            self.take_seat(node);
         }
     }
 
@@ -64,8 +69,8 @@ impl State {
         View { node: &seat.node, map: self.map, announced: &seat.announced, viewer }
     }
 
-    /// In a cluster, the keys of a command are of one slot, which is served, and on a core's port the slot is that
-    /// core's.
+    /// In a cluster, the keys of a command, or its shard channels, are of one slot, which is served, and on a core's port the slot is
+    /// that core's.
     ///
     /// # Errors
     /// `CROSSSLOT`, `CLUSTERDOWN` or `MOVED`.
@@ -77,16 +82,19 @@ impl State {
         args: &Args<'_>,
     ) -> Result<(), CommandError> {
         let Some(seat) = self.seat.as_deref() else { return Ok(()) };
-        if !matches!(row.run, Run::OnShard(_)) {
-            return Ok(());
-        }
+        let makes = match row.run {
+            Run::OnShard(_) if row.flags.has(Flags::WRITE) => Use::Write,
+            Run::OnShard(_) => Use::Read,
+            Run::Admin(Admin::SPublish | Admin::SSubscribe | Admin::SUnsubscribe) => Use::Channel,
+            _ => return Ok(()),
+        };
         let slot = match key {
             Some((_, hash)) => Some(hash.slot),
             None => common_slot(row, args)?,
         };
         let Some(slot) = slot else { return Ok(()) };
         if !self.serves_all {
-            seat.node.admit(slot, row.flags.has(Flags::WRITE), seat.serving)?;
+            seat.node.admit(slot, makes, seat.serving)?;
         }
         if session.on_core_port && self.map.shard_of(slot) != self.me {
             return Err(self.view(seat, session).moved(slot));
@@ -95,10 +103,10 @@ impl State {
     }
 }
 
-/// The slot of all keys of a call, if it has keys.
+/// The slot of all keys of a call, or of its shard channels, if it has any.
 fn common_slot(row: &Command, args: &Args<'_>) -> Result<Option<Slot>, CommandError> {
     let (mut slot, mut several) = (None, false);
-    let fits = row.visit_keys(args, |index, _| {
+    let fits = row.visit_slots(args, |index| {
         let here = slot_of(args.get(index));
         several |= slot.is_some_and(|known| known != here);
         slot = Some(here);
@@ -132,5 +140,8 @@ mod tests {
         assert_eq!(slot("mset foo bar {foo}2 baz"), Ok(Some(Slot(12_182))), "values have no slot");
         assert_eq!(slot("copy foo bar db 1"), Err(CommandError::CrossSlot));
         assert_eq!(slot("dbsize"), Ok(None));
+        assert_eq!(slot("ssubscribe foo {foo}2"), Ok(Some(Slot(12_182))));
+        assert_eq!(slot("ssubscribe foo bar"), Err(CommandError::CrossSlot));
+        assert_eq!(slot("sunsubscribe"), Ok(None));
     }
 }

@@ -342,6 +342,17 @@ impl Command {
         self.real_keys().all(|spec| spec.visit(args, |index| visit(index, spec)))
     }
 
+    /// Calls `visit` with the index of each word of a call that names a slot: its keys, or its shard channels. The answer is that of
+    /// [`Command::visit_keys`].
+    pub fn visit_slots(&self, args: &Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+        self.visit_keys(args, |index, _| visit(index))
+            && self
+                .keys
+                .iter()
+                .filter(|spec| spec.flags.has(KeyFlags::NOT_KEY))
+                .all(|spec| spec.visit(args, &mut visit))
+    }
+
     /// The keys of a call with their flags, as COMMAND GETKEYS tells them.
     ///
     /// # Errors

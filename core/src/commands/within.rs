@@ -194,6 +194,9 @@ impl Context<'_> {
     ) -> Within {
         if let Some(watch) = &mut self.watch {
             watch.start();
+            if unit.is_script {
+                watch.note_within();
+            }
         }
         let shown = if self.monitored.is_some() { shown(row) } else { Shown::Never };
         if shown == Shown::Before {

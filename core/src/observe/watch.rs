@@ -84,6 +84,8 @@ pub struct Watch {
     /// Are durations kept (`latency-tracking`)?
     tracks: bool,
     counts: Box<[Counts]>,
+    /// Calls of scripts that nobody has asked for.
+    within: u64,
 }
 
 impl Default for Watch {
@@ -95,7 +97,26 @@ impl Default for Watch {
 impl Watch {
     /// A watch that reads `clock` and regards no call as slow.
     pub fn new(clock: fn() -> u64) -> Self {
-        Self { clock, last: 0, limit: u64::MAX, tracks: true, counts: vec![Counts::default(); ROW_COUNT].into() }
+        Self {
+            clock,
+            last: 0,
+            limit: u64::MAX,
+            tracks: true,
+            counts: vec![Counts::default(); ROW_COUNT].into(),
+            within: 0,
+        }
+    }
+
+    /// A script calls something.
+    #[inline]
+    pub fn note_within(&mut self) {
+        self.within += 1;
+    }
+
+    /// How many calls scripts have made since this was asked last: they count as calls of their client.
+    #[inline]
+    pub fn take_within(&mut self) -> u64 {
+        std::mem::take(&mut self.within)
     }
 
     /// Calls of at least `limit` ticks are slow from now on; `tracks` says whether durations are kept.

@@ -310,7 +310,7 @@ table! {
     ReplicaOf "replicaof" = primary("").alias("slaveof").at_start().not_yet(REPLICATION);
 
     // Cluster.
-    ClusterAllowPubsubshardWhenDown "cluster-allow-pubsubshard-when-down" = yes_no("yes").not_yet(CLUSTER);
+    ClusterAllowPubsubshardWhenDown "cluster-allow-pubsubshard-when-down" = yes_no("yes");
     ClusterAllowReadsWhenDown "cluster-allow-reads-when-down" = yes_no("no");
     ClusterAllowReplicaMigration "cluster-allow-replica-migration" = yes_no("yes").not_yet(CLUSTER);
     ClusterAnnounceBusPort "cluster-announce-bus-port" = integer(0, PORT_MAX, "0");

@@ -163,6 +163,8 @@ pub struct Job {
     pub replies_from: Mark,
     /// How long its calls took that are parts, in ticks.
     pub part_ticks: u64,
+    /// How many calls the scripts among its calls have made.
+    pub within: u64,
     /// May it wait for keys, or does it?
     pub blocking: Blocking,
     /// The call that was put off, and why: neither it nor those behind it were run to the end.
@@ -324,6 +326,7 @@ impl Batch {
             is_stale: false,
             replies_from,
             part_ticks,
+            within: 0,
             blocking,
             put_off,
             may_be_turned_away: false,

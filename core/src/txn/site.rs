@@ -444,6 +444,7 @@ impl Site {
         let job: &mut Job = &mut jobs[index];
         job.replies_from = replies.mark();
         job.part_ticks = 0;
+        self.watch.take_within();
         self.watch.start();
         ends.resize(calls.len(), replies.mark());
         for at in job.calls.0 as usize..job.calls.1 as usize {
@@ -464,6 +465,7 @@ impl Site {
                 slow.push((at as u32, ticks));
             }
         }
+        batch.jobs[index].within = self.watch.take_within();
         if let Some((at, PutOff::Suspended)) = batch.jobs[index].put_off {
             let alone = batch.split_off_call(index, at);
             self.suspend(now, alone);

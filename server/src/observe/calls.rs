@@ -140,6 +140,12 @@ impl State {
     /// A job of the session at `index` is back from core `from`, which may be this one.
     #[inline]
     pub fn came_back(&mut self, from: usize, index: u32, batch: &Batch, job: &Job) {
+        if job.within > 0
+            && let Some(session) = self.sessions[index as usize].as_deref_mut()
+        {
+            session.commands += job.within;
+            self.statistics.commands += job.within;
+        }
         if from != self.me.index() {
             self.note_hops(index, batch, job);
         }

@@ -8,7 +8,9 @@ use crate::mailbox::letter::{Answer, Question};
 use crate::session::{Closing, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::{Admin, Command, Run};
+use ringkey_core::keyspace::slot::slot_of;
 use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer};
+use ringkey_core::units::Slot;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -131,6 +133,24 @@ impl State {
         let hash = hash_of(kind, self.site.shard.key(name).hash.hash);
         let pubsub = &mut self.pubsub;
         pubsub.tables.borrow_mut().leave(kind, hash, &kept, session.index, &mut pubsub.changes);
+    }
+
+    /// Slots go to another node: who listens to shard channels of theirs does so no more, and is told.
+    pub fn leave_channels(&mut self, is_lost: impl Fn(Slot) -> bool) {
+        let lost = |name: &&Arc<[u8]>| is_lost(slot_of(name));
+        let names: Vec<Arc<[u8]>> = self.pubsub.tables.borrow().names(Kind::Shard).filter(lost).cloned().collect();
+        for name in names {
+            let hash = hash_of(Kind::Shard, self.site.shard.key(&name).hash.hash);
+            let clients = self.pubsub.tables.borrow().clients(Kind::Shard, hash, &name).to_vec();
+            for index in clients {
+                let Some(mut session) = self.sessions[index as usize].take() else { continue };
+                self.stop_listening(&mut session, Kind::Shard, &name);
+                let count = session.subscriptions.as_ref().map_or(0, |own| own.told(Kind::Shard));
+                self.note_listening(&mut session);
+                self.sessions[index as usize] = Some(session);
+                self.push_to(index, |reply| confirm(reply, words_of(Kind::Shard).1, Some(&name), count));
+            }
+        }
     }
 
     /// What kind of client it is depends on whether it listens to anything.

@@ -59,6 +59,8 @@ struct Targets<'a> {
     sessions: &'a mut [Option<Box<Session>>],
     dirty: &'a mut Vec<u32>,
     late: &'a mut Vec<(u32, ReplyBuffer)>,
+    /// Not those on the port of their core, for whom other cores are other nodes.
+    only_common: bool,
 }
 
 impl Targets<'_> {
@@ -66,7 +68,7 @@ impl Targets<'_> {
     #[inline]
     fn push(&mut self, index: u32, write: impl FnOnce(&mut Reply<'_>)) {
         match self.sessions.get_mut(index as usize) {
-            Some(Some(session)) if session.is_open() => {
+            Some(Some(session)) if session.is_open() && !(self.only_common && session.on_core_port) => {
                 if is_mid_reply(session) || session.late.is_some() {
                     let late = session.late.get_or_insert_default();
                     write(&mut Reply::new(late, session.protocol));
@@ -107,7 +109,8 @@ impl Session {
 
 impl State {
     fn targets(&mut self) -> Targets<'_> {
-        Targets { sessions: &mut self.sessions, dirty: &mut self.dirty, late: &mut self.late_pushes }
+        let Self { sessions, dirty, late_pushes: late, .. } = self;
+        Targets { sessions, dirty, late, only_common: false }
     }
 
     /// Writes one push message, or one line, to the client at `index`, which has not asked for it.
@@ -139,10 +142,11 @@ impl State {
         session.take_late();
     }
 
-    /// Gives a message to those of this core's clients who listen to its channel, which has this hash; how many these are.
-    pub fn deliver_message(&mut self, kind: Kind, hash: u64, channel: &[u8], message: &[u8]) -> i64 {
+    /// Gives a message to those of this core's clients who listen to its channel, which has this hash; how many these are. What has become of a
+    /// key of another core (`is_foreign`) is told on the common port only.
+    pub fn deliver_message(&mut self, kind: Kind, hash: u64, channel: &[u8], message: &[u8], is_foreign: bool) -> i64 {
         let Self { pubsub, sessions, dirty, late_pushes: late, .. } = self;
-        let mut targets = Targets { sessions, dirty, late };
+        let mut targets = Targets { sessions, dirty, late, only_common: is_foreign };
         let tables = pubsub.tables.borrow();
         let clients = tables.clients(kind, hash, channel);
         let mut count = clients.len() as i64;

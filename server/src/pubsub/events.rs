@@ -1,5 +1,6 @@
 //! Keyspace events become messages: on the channel of the key what has happened, on the channel of what has happened the key.
 
+use super::publish::Origin;
 use super::tables::Kind;
 use crate::state::State;
 use ringkey_core::keyspace::events::{Event, EventClass};
@@ -27,12 +28,12 @@ impl State {
                 channel.clear();
                 let _ = write!(channel, "__keyspace@{}__:", db.0);
                 channel.extend_from_slice(&key);
-                self.publish(Kind::Channel, &channel, name.as_bytes(), None);
+                self.publish(Kind::Channel, &channel, name.as_bytes(), Origin::Event);
             }
             if wanted.has(EventClass::KEYEVENT) {
                 channel.clear();
                 let _ = write!(channel, "__keyevent@{}__:{name}", db.0);
-                self.publish(Kind::Channel, &channel, &key, None);
+                self.publish(Kind::Channel, &channel, &key, Origin::Event);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! PUBLISH in scripts. A script runs where nothing is known of sessions, so what it publishes is kept until it has ended, which is when
 //! its changes can be seen, too. One that is begun anew elsewhere, or undone, has said nothing.
 
+use super::publish::Origin;
 use super::tables::{Kind, Tables, hash_of};
 use crate::script::run;
 use crate::state::State;
@@ -55,7 +56,7 @@ impl State {
     pub(super) fn publish_for_scripts(&mut self) {
         COUNT.set(0);
         for (kind, channel, message) in MESSAGES.take() {
-            self.publish(kind, &channel, &message, None);
+            self.publish(kind, &channel, &message, Origin::Script);
         }
     }
 }

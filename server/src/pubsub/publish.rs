@@ -27,6 +27,19 @@ struct Item {
     ticket: u64,
     /// Which of the messages for which that client waits.
     number: u32,
+    /// Does it tell what has become of a key?
+    is_event: bool,
+}
+
+/// Who said a message.
+#[derive(Clone, Copy)]
+pub enum Origin {
+    /// A client who hears how many got it: its ticket, and which of its messages it is.
+    Client(u64, u32),
+    /// A script, which has counted already.
+    Script,
+    /// Nobody: it tells what has become of a key.
+    Event,
 }
 
 impl Messages {
@@ -41,10 +54,11 @@ impl Messages {
         self.items.is_empty()
     }
 
-    fn push(&mut self, kind: Kind, channel: &[u8], message: &[u8], waits: Option<(u64, u32)>) {
-        let (ticket, number) = waits.unwrap_or((0, 0));
+    fn push(&mut self, kind: Kind, channel: &[u8], message: &[u8], from: Origin) {
+        let (ticket, number) = if let Origin::Client(ticket, number) = from { (ticket, number) } else { (0, 0) };
+        let is_event = matches!(from, Origin::Event);
         let (channel_len, message_len) = (channel.len() as u32, message.len() as u32);
-        self.items.push(Item { kind, channel: channel_len, message: message_len, ticket, number });
+        self.items.push(Item { kind, channel: channel_len, message: message_len, ticket, number, is_event });
         self.bytes.extend_from_slice(channel);
         self.bytes.extend_from_slice(message);
     }
@@ -68,16 +82,16 @@ pub struct Publishing {
 
 impl State {
     /// Gives a message to all who listen. The answer: how many of this core's clients these are, and how many cores were told; these
-    /// answer the client with the ticket, whose message of this number it is.
-    pub fn publish(&mut self, kind: Kind, channel: &[u8], message: &[u8], waits: Option<(u64, u32)>) -> (i64, usize) {
+    /// answer if a client said it.
+    pub fn publish(&mut self, kind: Kind, channel: &[u8], message: &[u8], from: Origin) -> (i64, usize) {
         let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
-        let count = self.deliver_message(kind, hash, channel, message);
+        let count = self.deliver_message(kind, hash, channel, message, false);
         if self.mesh.count() == 1 {
             return (count, 0);
         }
         let cores = self.pubsub.tables.borrow().cores(kind, hash, channel);
         for core in &cores {
-            self.pubsub.outbox[usize::from(*core)].push(kind, channel, message, waits);
+            self.pubsub.outbox[usize::from(*core)].push(kind, channel, message, from);
         }
         (count, cores.len())
     }
@@ -85,7 +99,7 @@ impl State {
     /// PUBLISH and SPUBLISH as a step of a transaction.
     pub fn publish_one(&mut self, session: &mut Session, kind: Kind, args: &Args<'_>) {
         self.tell_events();
-        let (count, missing) = self.publish(kind, args.get(1), args.get(2), Some((session.ticket(), 0)));
+        let (count, missing) = self.publish(kind, args.get(1), args.get(2), Origin::Client(session.ticket(), 0));
         if missing == 0 {
             return Reply::new(&mut session.output.pending, session.protocol).integer(count);
         }
@@ -105,8 +119,8 @@ impl State {
                 None => crate::dispatch::in_place(&spans, &parsed, input),
             };
             crash::note_command(row, &args);
-            let waits = (session.ticket(), publishing.counts.len() as u32);
-            let (count, missing) = self.publish(kind, args.get(1), args.get(2), Some(waits));
+            let from = Origin::Client(session.ticket(), publishing.counts.len() as u32);
+            let (count, missing) = self.publish(kind, args.get(1), args.get(2), from);
             crash::done();
             let ticks = self.site.watch.lap();
             self.site.watch.record(row, ticks, false);
@@ -165,13 +179,13 @@ impl State {
     pub fn take_messages(&mut self, from: usize, messages: &Messages) {
         let mut receipts = Vec::new();
         let mut at = 0;
-        for Item { kind, channel, message, ticket, number } in &messages.items {
+        for Item { kind, channel, message, ticket, number, is_event } in &messages.items {
             let middle = at + *channel as usize;
             let end = middle + *message as usize;
             let (channel, message) = (&messages.bytes[at..middle], &messages.bytes[middle..end]);
             at = end;
             let hash = hash_of(*kind, self.site.shard.key(channel).hash.hash);
-            let count = self.deliver_message(*kind, hash, channel, message) as u32;
+            let count = self.deliver_message(*kind, hash, channel, message, *is_event) as u32;
             if *ticket != 0 {
                 receipts.push(Receipt { ticket: *ticket, number: *number, count });
             }

@@ -722,8 +722,13 @@ unsafe fn drive(vm: *mut Vm, fiber: *mut Fiber, context: &mut Context<'_>, reply
     if yielded == Yielded::Interrupted {
         reply.buffer().rewind(mark);
         context.unfinished = Some(Unfinished::Suspended);
-        // SAFETY: the interpreter is this thread's.
-        unsafe { (*vm).suspended.push((context.client, fiber)) };
+        // SAFETY: the interpreter is this thread's, and the fiber does not run.
+        unsafe {
+            if (*fiber).run.unit.is_trial {
+                context.forget_events();
+            }
+            (*vm).suspended.push((context.client, fiber));
+        }
         return Ended::Suspended;
     }
     // SAFETY: the fiber is not running; it is this function's until it is put into the list.

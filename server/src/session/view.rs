@@ -121,7 +121,7 @@ impl Session {
             self.bytes_in,
             self.output.total_sent,
             // A command counts when it is done.
-            self.commands - u64::from(asker.is_some()),
+            self.commands - u64::from(asker.is_some() || matches!(self.pending, Pending::Blocked(_))),
             core,
         );
         line

@@ -83,8 +83,8 @@ impl Context<'_> {
 }
 
 impl Context<'_> {
-    /// Nobody is told what became of keys.
-    fn forget_events(&mut self) {
+    /// Nobody is told what became of keys since this was said last, or the data was brought here.
+    pub fn forget_events(&mut self) {
         if self.elsewhere.is_none() {
             self.shard.events.take();
             return;

@@ -155,9 +155,11 @@ impl Site {
             let mut named: SmallVec<[u64; 8]> = SmallVec::new();
             call.row.visit_keys(&args, |index, _| named.push(self.shard.key(args.get(index)).hash.hash));
             self.is_going_on = true;
+            self.watch.take_within();
             let (put_off, ticks) = self.run_as_unit(now, &call, &args, &named, Some(owner), &mut out);
             self.is_going_on = false;
             slow.ticks += ticks;
+            slow.batch.jobs[0].within += self.watch.take_within();
             slow.batch.replies = out;
             match put_off {
                 Some(PutOff::Suspended) => self.slow.push(slow),

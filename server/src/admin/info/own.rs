@@ -3,6 +3,7 @@
 use super::Sample;
 use super::text::{fields, total};
 use crate::VERSION;
+use crate::boot;
 use crate::state::State;
 use ringkey_core::settings::Setting;
 use std::fmt::Write as _;
@@ -64,7 +65,7 @@ pub fn ringkey(text: &mut String, state: &State, samples: &[Sample]) {
     fields!(text,
         "ringkey_version": VERSION,
         "ringkey_cores": samples.len(),
-        "ringkey_cores_pinned": i32::from(samples.len() <= process.processors),
+        "ringkey_cores_pinned": i32::from(boot::pins(&state.settings, samples.len(), process.processors)),
         "ringkey_core_ports": state.settings.int(Setting::CorePorts),
         "ringkey_processors": process.processors,
         "ringkey_kernel_min_wait": i32::from(state.has_min_wait),
