@@ -255,6 +255,22 @@ fn endless_loops_stop() {
     });
 }
 
+/// What a script shows is bounded; its end is told nevertheless.
+#[test]
+fn who_shows_too_much_is_cut_short() {
+    let server = Setup::of(Kind::Ringkey).cores(2).start();
+    let mut debugged = debugging(&server, "yes");
+    let before = server.resident_bytes();
+    let script = "local x = string.rep('x', 1000000)\nfor i = 1, 2000 do redis.debug(x) end\nreturn 1";
+    debugged.command(&["EVAL", script, "0"]);
+    debugged.send(&encoded(&["c"])).unwrap();
+    let shown = said(&debugged.read_reply().unwrap());
+    assert!(shown.len() < 100 && shown.last().unwrap() == "<endsession>", "{} lines", shown.len());
+    assert!(shown[shown.len() - 2].starts_with("<hint> "), "{}", shown[shown.len() - 2]);
+    assert_eq!(debugged.read_reply().unwrap().integer(), 1);
+    assert!(server.resident_bytes() < before + (512 << 20));
+}
+
 #[test]
 fn a_thousand_sessions_leave_nothing_behind() {
     on_one_and_four_cores(&Setup::of(Kind::Ringkey), |server| {

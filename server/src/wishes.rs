@@ -7,6 +7,7 @@ use crate::script::asking::{self, Wish};
 use crate::session::{Pending, Session};
 use crate::state::State;
 use ringkey_core::command::{Admin, Run};
+use ringkey_core::commands::within::NOT_FROM_SCRIPT;
 use ringkey_core::resp::{CommandError, Reply};
 use std::collections::HashMap;
 use std::fs::File;
@@ -59,7 +60,7 @@ impl State {
                 Ok(())
             }
             Some(Run::Admin(admin)) => admin::carry_out(self, &mut session, admin, &args),
-            _ => Err(CommandError::text("This Valkey command is not allowed from script")),
+            _ => Err(NOT_FROM_SCRIPT),
         };
         if let Err(error) = &result {
             self.site.errors.note(error.code());
@@ -82,16 +83,16 @@ impl State {
     }
 
     fn keep_or_answer(&mut self, place: u32, mut open: Open) {
-        match &open.session.pending {
-            Pending::Answers(_) => {
-                self.wishes.open.insert(place, open);
-            }
-            pending => {
-                debug_assert!(pending.is_nothing(), "commands that scripts may call wait for answers only");
-                let reply = std::mem::take(&mut open.session.output.pending);
-                asking::answer(open.number, open.session.id, reply);
-            }
+        if matches!(open.session.pending, Pending::Answers(_)) {
+            self.wishes.open.insert(place, open);
+            return;
         }
+        let session = &mut open.session;
+        if !session.pending.is_nothing() {
+            // Only DEBUG lets scripts call what waits for anything but answers.
+            Reply::new(&mut session.output.pending, session.protocol).error(&NOT_FROM_SCRIPT);
+        }
+        asking::answer(open.number, session.id, std::mem::take(&mut session.output.pending));
     }
 
     /// Takes an answer for a wish.

@@ -152,7 +152,8 @@ fn select(db: DbIndex) -> EffectCall {
     EffectCall::new([&b"SELECT"[..], itoa::Buffer::new().format(db.0).as_bytes()])
 }
 
-const NOT_FROM_SCRIPT: CommandError = CommandError::text("This Valkey command is not allowed from script");
+/// What a script hears that calls what is not for scripts, or not where it runs.
+pub const NOT_FROM_SCRIPT: CommandError = CommandError::text("This Valkey command is not allowed from script");
 
 impl Context<'_> {
     /// The unit is over: what all of it leaves behind, as one.

@@ -19,9 +19,9 @@ use super::vm::{self, Vm};
 use mlua::ffi::{self, lua_CFunction, lua_State};
 use ringkey_core::command::Flags;
 use ringkey_core::command::table;
-use ringkey_core::commands::within::Within;
+use ringkey_core::commands::within::{NOT_FROM_SCRIPT, Within};
 use ringkey_core::double::DoubleText;
-use ringkey_core::resp::{Args, CommandError, Protocol, Reply, ReplyBuffer, Span};
+use ringkey_core::resp::{Args, Protocol, Reply, ReplyBuffer, Span};
 use ringkey_core::script::source::Sha;
 use std::ffi::{CStr, c_int};
 use std::slice;
@@ -60,8 +60,7 @@ impl Buffers {
     /// The call is not for scripts, where this one is.
     pub fn refuse(&mut self, protocol: Protocol) {
         self.reply.clear();
-        let error = CommandError::text("This Valkey command is not allowed from script");
-        Reply::new(&mut self.reply, protocol).error(&error);
+        Reply::new(&mut self.reply, protocol).error(&NOT_FROM_SCRIPT);
     }
 
     /// Gives back what an unusual call needed.

@@ -35,6 +35,9 @@ const LINES_AROUND: usize = 5;
 /// So many lines are kept for the client; a script that runs on without stopping may write more.
 const LOG_LINES_MAX: usize = 10_000;
 
+/// And so many bytes, but one line at least.
+const LOG_BYTES_MAX: usize = 64 << 20;
+
 /// So many words of a call are shown.
 const WORDS_SHOWN: usize = 10;
 
@@ -112,6 +115,8 @@ pub struct Debugger {
     has_hinted: bool,
     /// Lines for the client that are still to be sent.
     log: Vec<Vec<u8>>,
+    /// What they take, in bytes.
+    log_bytes: usize,
     /// Lines that there was no room for.
     dropped: usize,
     /// What is to be sent, as replies.
@@ -151,6 +156,7 @@ impl Debugger {
             limit: LIMIT_BYTES,
             has_hinted: false,
             log: Vec::new(),
+            log_bytes: 0,
             dropped: 0,
             out: Vec::new(),
             orders: VecDeque::new(),
@@ -177,7 +183,7 @@ impl Debugger {
 
     /// The session is over: the client hears it.
     pub fn finish(&mut self) {
-        self.say("<endsession>".to_owned());
+        self.say_surely("<endsession>".to_owned());
         self.send();
         self.has_begun = false;
     }
@@ -219,10 +225,25 @@ impl Debugger {
     }
 
     fn say(&mut self, line: impl Into<Vec<u8>>) {
-        if self.log.len() < LOG_LINES_MAX {
-            self.log.push(line.into());
+        if self.log.len() < LOG_LINES_MAX && self.log_bytes < LOG_BYTES_MAX {
+            let line = line.into();
+            self.log_bytes += line.len();
+            self.log.push(line);
         } else {
             self.dropped += 1;
+        }
+    }
+
+    /// Says what the client waits for, whatever the script has said.
+    fn say_surely(&mut self, line: String) {
+        self.tell_dropped();
+        self.log.push(line.into_bytes());
+    }
+
+    fn tell_dropped(&mut self) {
+        if self.dropped > 0 {
+            let dropped = std::mem::take(&mut self.dropped);
+            self.log.push(format!("<hint> {dropped} more lines").into_bytes());
         }
     }
 
@@ -247,10 +268,8 @@ impl Debugger {
 
     /// Hands over what was said, as an array.
     fn send(&mut self) {
-        if self.dropped > 0 {
-            let dropped = std::mem::take(&mut self.dropped);
-            self.log.push(format!("<hint> {dropped} more lines").into_bytes());
-        }
+        self.tell_dropped();
+        self.log_bytes = 0;
         // Writing to a vector does not fail.
         let _ = write!(self.out, "*{}\r\n", self.log.len());
         for line in self.log.drain(..) {
@@ -324,7 +343,7 @@ impl Debugger {
         };
         (self.is_stepping, self.was_called) = (false, false);
         self.took_long = reason == Reason::Timeout;
-        self.say(format!("* Stopped at {line}, stop reason = {}", reason.text()));
+        self.say_surely(format!("* Stopped at {line}, stop reason = {}", reason.text()));
         self.say_line(line);
         self.send();
         Some(reason)
