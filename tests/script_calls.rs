@@ -98,6 +98,13 @@ fn functions_and_pipelines_ask_the_process() {
         for _ in 0..60 {
             assert_eq!(listener.read_message().text, "1");
         }
+        // Who does not look at how many clients hear of it need not wait for that.
+        let script =
+            "redis.call('set', KEYS[1], 'v') redis.call('publish', 'xy', '2') return redis.call('get', KEYS[1])";
+        for number in 0..20 {
+            assert_eq!(eval(&mut client, script, &[&key_on_core("p", number % CORES, CORES, 0)]), "\"v\"");
+            assert_eq!(listener.read_message().text, "2");
+        }
     });
 }
 

@@ -8,10 +8,12 @@
 //! is no whenever the table `KEYS`, the table of commands or the environment could be had in any way that is not followed here.
 //! The answer may be no for a script that is harmless; a yes must be true.
 
+mod receivers;
 mod tokens;
 
 use crate::command::keys::{Begin, Find, KeyFlags, KeyRule};
 use crate::command::{Command, Flags, Run, Spread, table};
+pub use receivers::ignores_receivers;
 use smallvec::SmallVec;
 use tokens::{Token, Tokens, Word};
 

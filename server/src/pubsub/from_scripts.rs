@@ -27,7 +27,7 @@ pub fn share(tables: &Rc<RefCell<Tables>>) {
 }
 
 /// Publishes what a script says. The answer: how many clients of this core will get it; none if others are to be asked how many they have.
-/// Where the script cannot wait for that, each core that has any counts as one.
+/// Where the script cannot wait for that, or surely does not look, each core that has any counts as one.
 pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> Option<i64> {
     let (channel, message) = (args.get(1), args.get(2));
     let hash = hash_of(kind, context.shard.key(channel).hash.hash);
@@ -35,8 +35,8 @@ pub fn publish(context: &Context<'_>, kind: Kind, args: &Args<'_>) -> Option<i64
         let tables = tables.borrow();
         (tables.receivers(kind, hash, channel), tables.cores(kind, hash, channel).len())
     });
-    run::keep_message((kind, channel.into(), message.into()));
-    (elsewhere == 0 || !context.may_suspend).then_some((here + elsewhere) as i64)
+    let looks = run::keep_message((kind, channel.into(), message.into()));
+    (elsewhere == 0 || !looks || !context.may_suspend).then_some((here + elsewhere) as i64)
 }
 
 /// How many messages wait.

@@ -232,6 +232,7 @@ pub fn run(
     let mut unit = unit(context, script.has_shebang.then_some(script.flags), entry)?;
     unit.is_proven = script.is_proven;
     let (name, passing) = (compiled.script.sha.as_bytes(), Passing::Globals);
-    let program = Program { function: compiled.function, passing, name, keys };
+    let program =
+        Program { function: compiled.function, passing, name, keys, ignores_receivers: script.ignores_receivers };
     Ok(run::begin(context, &program, unit, args, reply)?.into_outcome())
 }

@@ -44,6 +44,8 @@ pub struct Script {
     pub flags: ScriptFlags,
     /// Is it certain that it touches only the keys that a call names ([`declared`])?
     pub is_proven: bool,
+    /// Is it certain that it does not look at how many clients its messages reach?
+    pub ignores_receivers: bool,
     code_at: usize,
     is_loaded: AtomicBool,
     is_gone: AtomicBool,
@@ -63,6 +65,7 @@ impl Script {
             has_shebang: source.has_shebang,
             flags: source.flags,
             is_proven: declared::is_proven(source.code),
+            ignores_receivers: declared::ignores_receivers(source.code),
             code_at: body.len() - source.code.len(),
             body: body.into(),
             is_loaded: AtomicBool::new(false),

@@ -101,6 +101,8 @@ pub struct Program<'a> {
     pub name: &'a [u8],
     /// Which words of the call are keys; those behind are the other arguments.
     pub keys: Range<usize>,
+    /// Is it certain that it does not look at how many clients its messages reach?
+    pub ignores_receivers: bool,
 }
 
 /// What has become of a run.
@@ -134,6 +136,8 @@ pub struct Run {
     pub propagate_to: i32,
     /// The words of its call while that waits for a lock.
     pub buffers: Buffers,
+    /// Is it certain that it does not look at how many clients its messages reach?
+    pub ignores_receivers: bool,
     /// What it has published, which is said when it ends.
     pub messages: Vec<Message>,
     /// The number of what it wants of the process.
@@ -160,6 +164,7 @@ impl Run {
             running: None,
             propagate_to: 0,
             buffers: Buffers::default(),
+            ignores_receivers: false,
             messages: Vec::new(),
             asked: None,
             answer: None,
@@ -271,15 +276,21 @@ pub fn note_error(text: &[u8], is_counted: bool) {
     }
 }
 
-/// Keeps a message that the run under way publishes.
-pub fn keep_message(message: Message) {
+/// Keeps a message that the run under way publishes; may it look at how many clients that reaches?
+pub fn keep_message(message: Message) -> bool {
     let vm = vm::current();
     // SAFETY: the pointer is null or that of the run that is resumed; what is done here does not come back to Lua.
     unsafe {
         let fiber = (*vm).under_way.fiber;
         match fiber.is_null() {
-            true => from_scripts::say(&mut vec![message]),
-            false => (*fiber).run.messages.push(message),
+            true => {
+                from_scripts::say(&mut vec![message]);
+                true
+            }
+            false => {
+                (*fiber).run.messages.push(message);
+                !(*fiber).run.ignores_receivers
+            }
         }
     }
 }
@@ -658,6 +669,7 @@ pub fn begin(
         run.args = ptr::from_ref(args).cast();
         run.resumed = 0;
         (run.asked, run.answer) = (None, None);
+        run.ignores_receivers = program.ignores_receivers;
         run.debugger = debugger::begin(context.client);
         if !run.debugger.is_null() {
             run.unit.is_trial = (*run.debugger).is_rolled_back();

@@ -301,6 +301,7 @@ pub fn run(
         Ok((keys, cache.compiled(args.get(1))?))
     })?;
     let unit = eval::unit(context, Some(compiled.flags), entry)?;
-    let program = Program { function: compiled.function, passing: Passing::Arguments, name: &compiled.name, keys };
+    let (passing, name) = (Passing::Arguments, &compiled.name);
+    let program = Program { function: compiled.function, passing, name, keys, ignores_receivers: false };
     Ok(run::begin(context, &program, unit, args, reply)?.into_outcome())
 }
