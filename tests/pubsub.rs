@@ -437,6 +437,7 @@ fn the_protocol_of_messages_is_that_of_their_reader() {
 #[test]
 fn messages_never_tear_a_reply() {
     const LARGE: usize = 600_000;
+    const AHEAD_MAX: usize = 200;
     on_one_and_four_cores(&Setup::new().option("client-output-buffer-limit", "pubsub 0 0 0"), |server| {
         let value = "v".repeat(LARGE);
         let mut clients = clients_on_all_cores(server, CORES, 2);
@@ -446,12 +447,25 @@ fn messages_never_tear_a_reply() {
         publishers[0]
             .command(&[vec!["RPUSH".to_owned(), "list".to_owned()], vec!["element".to_owned(); 5_000]].concat());
         let over = AtomicBool::new(false);
+        // What is owed is not bounded here, so whoever publishes does not run away from who reads.
+        let published = AtomicUsize::new(0);
+        let heard_by: Vec<AtomicUsize> = clients.iter().map(|_| AtomicUsize::new(0)).collect();
+        for client in &mut clients {
+            client.run("HELLO 3");
+            client.listen("SUBSCRIBE a");
+        }
         thread::scope(|scope| {
             for (number, client) in publishers.iter_mut().enumerate() {
-                let over = &over;
+                let (over, published, heard_by) = (&over, &published, &heard_by);
                 scope.spawn(move || {
                     let mut rng = Rng::new(number as u64);
                     while !over.load(Ordering::Relaxed) {
+                        let least = heard_by.iter().map(|heard| heard.load(Ordering::Relaxed)).min().unwrap();
+                        if published.load(Ordering::Relaxed) > least.saturating_add(AHEAD_MAX) {
+                            thread::sleep(Duration::from_millis(1));
+                            continue;
+                        }
+                        published.fetch_add(1, Ordering::Relaxed);
                         let size = *rng.pick(&[1, 10, 100, 5_000, 50_000, 200_000]);
                         client.command(&["PUBLISH", "a", &"m".repeat(size)]);
                     }
@@ -459,11 +473,10 @@ fn messages_never_tear_a_reply() {
             }
             let listening: Vec<_> = clients
                 .iter_mut()
-                .map(|client| {
+                .zip(&heard_by)
+                .map(|(client, heard_by)| {
                     let (keys, value) = (&keys, &value);
                     scope.spawn(move || {
-                        client.run("HELLO 3");
-                        client.listen("SUBSCRIBE a");
                         let end = Instant::now() + seconds() / 2;
                         let (mut turn, mut heard) = (0, 0);
                         while Instant::now() < end || heard == 0 {
@@ -474,6 +487,7 @@ fn messages_never_tear_a_reply() {
                             for place in 0..commands.len() {
                                 let (messages, reply) = client.read_past_messages();
                                 heard += messages.len();
+                                heard_by.store(heard, Ordering::Relaxed);
                                 let whole = messages.iter().all(|one| one.text.bytes().all(|byte| byte == b'm'));
                                 assert!(whole, "a message is torn");
                                 match place {
@@ -483,11 +497,13 @@ fn messages_never_tear_a_reply() {
                                 }
                             }
                         }
+                        heard_by.store(usize::MAX, Ordering::Relaxed);
                     })
                 })
                 .collect();
-            listening.into_iter().for_each(|thread| thread.join().unwrap());
+            let ended: Vec<_> = listening.into_iter().map(|thread| thread.join()).collect();
             over.store(true, Ordering::Relaxed);
+            ended.into_iter().for_each(|end| end.unwrap());
         });
     });
 }
