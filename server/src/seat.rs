@@ -39,7 +39,8 @@ impl State {
         let before = self.seat.take().map(|seat| seat.node);
         self.serves_all = node.slots.is_full();
         self.straighten_flags();
-        if let Some(before) = before {
+        // It is the same node where only settings have changed: there are channels without number to be looked at.
+        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &node)) {
             self.leave_channels(|slot| before.slots.contains(slot) && !node.slots.contains(slot));
         }
         self.seat = Some(Box::new(Seat::new(node, &self.settings, self.map.shards())));
