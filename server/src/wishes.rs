@@ -99,14 +99,11 @@ impl State {
     pub fn take_answer_for_wish(&mut self, from: usize, ticket: u64, answer: Answer) {
         let (place, _) = Session::place_of(ticket);
         let Some(mut open) = self.wishes.open.remove(&place) else { return };
-        if let Pending::Answers(gathering) = &mut open.session.pending {
-            gathering.answers.push((from, answer));
-            gathering.missing -= 1;
-            if gathering.missing == 0
-                && let Pending::Answers(gathering) = std::mem::take(&mut open.session.pending)
-            {
-                self.write_answers(&mut open.session, *gathering);
-            }
+        if let Pending::Answers(gathering) = &mut open.session.pending
+            && gathering.take(from, answer)
+            && let Pending::Answers(gathering) = std::mem::take(&mut open.session.pending)
+        {
+            self.write_answers(&mut open.session, *gathering);
         }
         self.keep_or_answer(place, open);
     }

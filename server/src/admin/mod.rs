@@ -402,9 +402,7 @@ impl State {
         let (index, generation) = Session::place_of(ticket);
         let Some(session) = self.session(index, generation) else { return };
         let Pending::Answers(gathering) = &mut session.pending else { return };
-        gathering.answers.push((from, answer));
-        gathering.missing -= 1;
-        if gathering.missing > 0 {
+        if !gathering.take(from, answer) {
             return;
         }
         let Pending::Answers(gathering) = std::mem::take(&mut session.pending) else { return };

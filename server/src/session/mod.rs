@@ -119,6 +119,15 @@ pub struct Gathering {
     pub then: crate::admin::Then,
 }
 
+impl Gathering {
+    /// Takes an answer; are all there now?
+    pub fn take(&mut self, from: usize, answer: Answer) -> bool {
+        self.answers.push((from, answer));
+        self.missing -= 1;
+        self.missing == 0
+    }
+}
+
 /// CLIENT REPLY.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum ReplyMode {
