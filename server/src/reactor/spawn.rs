@@ -2,7 +2,7 @@
 //! keeps the executor from falling asleep.
 
 use glommio::timer::Timer;
-use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
+use glommio::{Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// How often the executor looks after files and timers of its own while tasks are running; glommio's own default.
 const PREEMPT_TIMER: Duration = Duration::from_millis(100);
+
+/// The same until the first alarms are set (see [`lookout`]): for ever, as far as a start goes.
+const PREEMPT_TIMER_AT_START: Duration = Duration::from_secs(3600);
 
 /// The longest sleep that a wrongly sleeping executor gets.
 const LOOKOUT_PERIOD: Duration = Duration::from_millis(5);
@@ -63,12 +66,11 @@ fn spawn_with<C: Core>(
     let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
         let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
         // Clients are served by the reactor's own ring; glommio's serves background files, so small is enough.
-        let builder =
-            LocalExecutorBuilder::new(placement).name(&name).io_memory(64 << 10).ring_depth(64).preempt_timer(preempt);
-        match builder.make() {
+        let builder = LocalExecutorBuilder::new(placement).name(&name).io_memory(64 << 10).ring_depth(64);
+        match builder.preempt_timer(PREEMPT_TIMER_AT_START).make() {
             Ok(executor) => {
                 let _ = started.send(Ok(()));
-                executor.run(run_core(make));
+                executor.run(run_core(preempt, make));
             }
             Err(error) => {
                 let _ = started.send(Err(io::Error::other(error.to_string())));
@@ -79,13 +81,27 @@ fn spawn_with<C: Core>(
     Ok(thread)
 }
 
-async fn run_core<C: Core>(make: impl FnOnce() -> C) {
+/// Runs a core in a queue of its own, which brings the true preemption timer, once there are alarms.
+async fn run_core<C: Core>(preempt: Duration, make: impl FnOnce() -> C + 'static) {
+    let mut lookout = Box::pin(lookout());
+    poll_fn(|context| {
+        let _ = lookout.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
+    // Dropped, and thereby ended, with this function.
+    let _lookout = glommio::spawn_local(lookout);
+    let queue = |shares, name| glommio::executor().create_task_queue(shares, Latency::Matters(preempt), name);
+    let upkeep = queue(Shares::Static(50), "upkeep");
+    if let Ok(core) = glommio::spawn_local_into(serve(make, upkeep), queue(Shares::default(), "core")) {
+        core.await;
+    }
+}
+
+async fn serve<C: Core>(make: impl FnOnce() -> C, queue: TaskQueueHandle) {
     let core = Rc::new(RefCell::new(make()));
     let signal = Rc::new(Signal::default());
-    let queue = glommio::executor().create_task_queue(Shares::Static(50), Latency::NotImportant, "upkeep");
     let upkeep = glommio::spawn_local_into(upkeep(Rc::clone(&core), Rc::clone(&signal)), queue);
-    // Dropped, and thereby ended, with this function.
-    let _lookout = glommio::spawn_local(lookout());
     loop {
         let flow = core.borrow_mut().pass();
         match flow {
@@ -109,7 +125,7 @@ async fn run_core<C: Core>(make: impl FnOnce() -> C) {
 /// nothing is under way, since clients live in the reactor's. On a machine with more to do than processors a thread
 /// may well be kept waiting for those 100 ms at that place, and the core would never wake again. Only while it sleeps
 /// like that do alarms cost anything. There are several because the one that wakes it may be followed by another such
-/// moment before this task has run.
+/// moment before this task has run. At the start, when there are none yet, the preemption timer is out of reach.
 async fn lookout() {
     loop {
         let mut alarms: Vec<Timer> = (1..=LOOKOUT_ALARMS).map(|number| Timer::new(LOOKOUT_PERIOD * number)).collect();
