@@ -6,7 +6,6 @@
 use ringkey_tests::client::{encoded, words};
 use ringkey_tests::server::{Kind, Setup, peer, skip};
 use ringkey_tests::{Client, Server};
-use std::collections::BTreeMap;
 
 const TABLES: [&str; 2] =
     [include_str!("../core/tests/data/events.txt"), include_str!("../core/tests/data/events_collections.txt")];
@@ -15,11 +14,10 @@ const MARKS: &str = "marks";
 struct Cases {
     actors: [Client; 2],
     listener: Client,
-    may_come_late: bool,
 }
 
 impl Cases {
-    fn new(server: &Server, may_come_late: bool) -> Self {
+    fn new(server: &Server) -> Self {
         let client = |db: usize| {
             let mut client = server.client();
             assert_eq!(client.run(&format!("SELECT {db}")).lines(), ["+OK"]);
@@ -29,7 +27,7 @@ impl Cases {
         actors[0].run("DEBUG SET-ACTIVE-EXPIRE 0");
         listener.run(&format!("SUBSCRIBE {MARKS}"));
         listener.run("PSUBSCRIBE __keyspace@*");
-        Self { actors, listener, may_come_late }
+        Self { actors, listener }
     }
 
     fn run(&mut self, line: &str) {
@@ -46,53 +44,39 @@ impl Cases {
         assert_eq!(reply.lines(), ["+OK"]);
     }
 
-    /// What is told of a call, of which so many events are expected.
-    fn events_of(&mut self, before: &str, call: &str, expected: usize) -> Vec<String> {
+    /// What is told of a call.
+    fn events_of(&mut self, before: &str, call: &str) -> Vec<String> {
         self.listen("");
         self.run("FLUSHALL");
         before.split("; ").filter(|line| !line.is_empty()).for_each(|line| self.run(line));
         self.listen("KEAmn");
         self.run(call);
         self.actors[0].command(&["PUBLISH", MARKS, "end"]);
-        let (mut events, mut has_ended) = (Vec::new(), false);
-        while !has_ended || (self.may_come_late && events.len() < expected) {
+        let mut events = Vec::new();
+        loop {
             let reply = self.listener.read_reply().unwrap();
             let texts: Vec<String> = reply.elements().iter().map(|word| word.text()).collect();
             let [.., channel, message] = texts.as_slice() else { panic!("not a message: {texts:?}") };
             if channel == MARKS {
-                has_ended = true;
-                continue;
+                return events;
             }
             let (db, key) = channel.strip_prefix("__keyspace@").unwrap().split_once("__:").unwrap();
             events.push(if db == "0" { format!("{message} {key}") } else { format!("{message} {db}:{key}") });
         }
-        events
     }
 }
 
-/// The events of each key, in their order.
-fn by_key(events: &[String]) -> BTreeMap<&str, Vec<&str>> {
-    let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, key) in events.iter().map(|event| event.split_once(' ').unwrap()) {
-        keys.entry(key).or_default().push(name);
-    }
-    keys
-}
-
-fn check_cases(server: &Server, cores: usize) {
-    let mut cases = Cases::new(server, cores > 1);
+fn check_cases(server: &Server) {
+    let mut cases = Cases::new(server);
     let mut wrong = Vec::new();
     let lines = TABLES.iter().flat_map(|table| table.lines());
     for line in lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '='])) {
         let spaced = format!(" {line} ");
         let parts: Vec<&str> = spaced.split(" | ").map(str::trim).collect();
         let [before, call, expected] = parts[..] else { panic!("not a case: {line}") };
-        let expected: Vec<String> = expected.split(", ").filter(|event| !event.is_empty()).map(str::to_owned).collect();
-        let events = cases.events_of(before, call, expected.len());
-        // Events of keys on several cores are told by these.
-        let is_right = if cores > 1 { by_key(&events) == by_key(&expected) } else { events == expected };
-        if !is_right {
-            wrong.push(format!("{line} <> {}", events.join(", ")));
+        let events = cases.events_of(before, call).join(", ");
+        if events != expected {
+            wrong.push(format!("{line} <> {events}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -103,13 +87,13 @@ fn the_reference_tells_what_the_cases_say() {
     if peer("valkey-server").is_none() {
         return skip("no valkey-server to compare with");
     }
-    check_cases(&Setup::of(Kind::Reference).option("enable-debug-command", "yes").start(), 1);
+    check_cases(&Setup::of(Kind::Reference).option("enable-debug-command", "yes").start());
 }
 
 #[test]
 fn calls_bring_the_events_of_the_cases() {
     for cores in [1, 4] {
-        check_cases(&Setup::new().cores(cores).option("enable-debug-command", "yes").start(), cores);
+        check_cases(&Setup::new().cores(cores).option("enable-debug-command", "yes").start());
     }
 }
 
@@ -145,6 +129,143 @@ fn an_event_comes_before_what_its_caller_publishes_next() {
                 let mut next = || listener.read_reply().unwrap().elements().last().unwrap().text();
                 assert_eq!((next(), next()), ("set".to_owned(), key), "from core {writer} to core {core}");
             }
+        }
+    }
+}
+
+/// One that listens to what becomes of all keys.
+fn follower(server: &Server) -> Client {
+    let mut client = server.client();
+    client.run("PSUBSCRIBE __keyspace@0__:*");
+    client
+}
+
+/// The next events that it hears, as `event key`.
+fn hear(client: &mut Client, count: usize) -> Vec<String> {
+    let event = |client: &mut Client| {
+        let words: Vec<String> = client.read_reply().unwrap().elements().iter().map(|word| word.text()).collect();
+        let [.., channel, name] = words.as_slice() else { panic!("not a message: {words:?}") };
+        format!("{name} {}", channel.strip_prefix("__keyspace@0__:").unwrap())
+    };
+    (0..count).map(|_| event(client)).collect()
+}
+
+/// The ways of one client to do something to many keys: what is sent, how many replies there are, the events.
+fn ways(prefix: &str) -> Vec<(Vec<String>, usize, Vec<String>)> {
+    let keys: Vec<String> = (0..16).map(|number| format!("{prefix}:{number}")).collect();
+    let all = |command: &str, suffix: &str| {
+        let words: Vec<String> = keys.iter().map(|key| format!("{key}{suffix}")).collect();
+        format!("{command} {}", words.join(" "))
+    };
+    let each = |line: &dyn Fn(&String) -> String| keys.iter().map(line).collect::<Vec<_>>();
+    let events = |names: &[&str]| -> Vec<String> {
+        keys.iter().flat_map(|key| names.iter().map(move |name| format!("{name} {key}"))).collect()
+    };
+    let transaction = |lines: Vec<String>| [vec!["MULTI".to_owned()], lines, vec!["EXEC".to_owned()]].concat();
+    let pairs: Vec<String> = keys.chunks(2).map(|pair| format!("RENAME {} {}", pair[0], pair[1])).collect();
+    let renamed =
+        keys.chunks(2).flat_map(|pair| [format!("rename_from {}", pair[0]), format!("rename_to {}", pair[1])]);
+    let script = "for i = 1, #KEYS do redis.call('incr', KEYS[i]) end";
+    vec![
+        (vec![all("MSET", " 1")], 1, events(&["set"])),
+        (vec![all("MGET", "")], 1, vec![]),
+        (each(&|key| format!("INCR {key}")), 16, events(&["incrby"])),
+        (each(&|key| format!("APPEND {key} x")).into_iter().rev().collect(), 16, {
+            let mut events = events(&["append"]);
+            events.reverse();
+            events
+        }),
+        (transaction(each(&|key| format!("SETRANGE {key} 1 abc"))), 18, events(&["setrange"])),
+        (vec![all("DEL", "")], 1, events(&["del"])),
+        (each(&|key| format!("MSET {key} 1")), 16, events(&["set"])),
+        (vec![format!("EVAL \"{script}\" 16 {}", keys.join(" "))], 1, events(&["incrby"])),
+        (each(&|key| format!("EVAL \"redis.call('incr', KEYS[1])\" 1 {key}")), 16, events(&["incrby"])),
+        (transaction(pairs), 10, renamed.collect()),
+        (vec![all("UNLINK", "")], 1, keys.iter().skip(1).step_by(2).map(|key| format!("del {key}")).collect()),
+        (vec![all("MGET", "")], 1, events(&["keymiss"])),
+    ]
+}
+
+#[test]
+fn what_one_client_makes_of_keys_of_all_cores_is_told_in_its_order() {
+    tells_in_order(&Setup::new().cores(CORES).option("notify-keyspace-events", "KAm").start());
+    if peer("valkey-server").is_none() {
+        return skip("no valkey-server to compare with");
+    }
+    tells_in_order(&Setup::of(Kind::Reference).option("notify-keyspace-events", "KAm").start());
+}
+
+fn tells_in_order(server: &Server) {
+    // Listeners and writers on every core.
+    let mut listeners: Vec<Client> = (0..CORES).map(|_| follower(server)).collect();
+    let mut writers: Vec<Client> = (0..CORES).map(|_| server.client()).collect();
+    for round in 0..20 {
+        for (at, writer) in writers.iter_mut().enumerate() {
+            for (lines, replies, expected) in ways(&format!("k{round}:{at}")) {
+                let requests: Vec<Vec<u8>> = lines.iter().map(|line| encoded(&words(line))).collect();
+                writer.send(&requests.concat()).unwrap();
+                for _ in 0..replies {
+                    let reply = writer.read_reply().unwrap();
+                    assert!(reply.error().is_none(), "{lines:?}: {reply:?}");
+                }
+                for (core, listener) in listeners.iter_mut().enumerate() {
+                    assert_eq!(hear(listener, expected.len()), expected, "{lines:?} from core {at} to core {core}");
+                }
+            }
+        }
+    }
+}
+
+/// Many clients write to the same keys at once: of each key it is told what is possible in this order.
+#[test]
+fn what_many_make_of_one_key_is_told_in_the_order_in_which_it_happened() {
+    const WRITERS: usize = 8;
+    const TURNS: usize = 400;
+    let server = Setup::new().cores(CORES).option("notify-keyspace-events", "KA").start();
+    let mut listeners: Vec<Client> = (0..CORES).map(|_| follower(&server)).collect();
+    let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let mut client = server.client();
+            scope.spawn(move || {
+                let mut rng = ringkey_tests::rng::Rng::new(writer as u64);
+                for _ in 0..TURNS {
+                    let mut key = || keys[rng.below(keys.len())];
+                    let (one, two, three) = (key(), key(), key());
+                    let lines = match rng.below(5) {
+                        0 => vec![format!("SADD {one} x"), format!("SADD {two} x"), format!("DEL {three} {one}")],
+                        1 => vec![format!("DEL {one} {two} {three}")],
+                        2 => vec![format!("SMOVE {one} {two} x")],
+                        3 => ["MULTI".into(), format!("SADD {one} x"), format!("SREM {two} x"), "EXEC".into()].into(),
+                        _ => vec![format!("SREM {one} x"), format!("SADD {two} x"), format!("SADD {three} x")],
+                    };
+                    let requests: Vec<Vec<u8>> = lines.iter().map(|line| encoded(&words(line))).collect();
+                    client.send(&requests.concat()).unwrap();
+                    lines.iter().for_each(|_| drop(client.read_reply().unwrap()));
+                }
+            });
+        }
+    });
+    let mut last = server.client();
+    last.run("SET end 1");
+    for listener in &mut listeners {
+        let mut there = [false; 8];
+        let mut count = 0;
+        loop {
+            let [event] = &hear(listener, 1)[..] else { panic!("one was asked for") };
+            let (name, key) = event.split_once(' ').unwrap();
+            let Some(at) = keys.iter().position(|known| *known == key) else { break };
+            count += 1;
+            match name {
+                "sadd" => assert!(!std::mem::replace(&mut there[at], true), "{event}, where it was already ({count})"),
+                "srem" => assert!(there[at], "{event}, where there was nothing ({count})"),
+                "del" => assert!(std::mem::take(&mut there[at]), "{event}, where there was nothing ({count})"),
+                other => panic!("{other}"),
+            }
+        }
+        assert!(count > WRITERS * TURNS, "{count}");
+        for (key, there) in keys.iter().zip(there) {
+            assert_eq!(last.run(&format!("EXISTS {key}")).lines(), [format!(":{}", u8::from(there))]);
         }
     }
 }

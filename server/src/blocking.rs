@@ -188,7 +188,7 @@ impl State {
         let owned = if parsed.is_owned { session.owned.pop_front() } else { None };
         let args = match &owned {
             Some(request) => request.args(),
-            None => crate::dispatch::in_place(&spans, parsed, input),
+            None => crate::session::requests::in_place(&spans, parsed, input),
         };
         crash::note_command(call.row, &args);
         let ticks = self.site.run_or_wait(self.now, &call, &args, &mut session.output.pending);

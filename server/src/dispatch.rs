@@ -373,7 +373,7 @@ impl State {
         let owned = if parsed.is_owned { session.owned.pop_front() } else { None };
         let args = match &owned {
             Some(request) => request.args(),
-            None => in_place(&spans, parsed, input),
+            None => crate::session::requests::in_place(&spans, parsed, input),
         };
         crash::note_command(call.row, &args);
         let ticks = self.site.run(self.now, call, &args, &mut session.output.pending);
@@ -514,11 +514,19 @@ impl State {
         for at in first..session.parsed.len().min(first + most) {
             let parsed = &session.parsed[at];
             let Some((row, shard)) = self.stretches_to(session, parsed, input, owned) else { break };
+            // What scripts publish is told where they run, and comes behind what they do.
+            let is_single = row.group == Group::Scripting && self.may_tell(row);
+            if is_single && !rows.is_empty() {
+                break;
+            }
             owned += usize::from(parsed.is_owned);
             targets.push(shard);
             rows.push(row);
             if !shards.contains(&shard) {
                 shards.push(shard);
+            }
+            if is_single {
+                break;
             }
         }
         shards.sort_unstable();
@@ -536,6 +544,9 @@ impl State {
             session.pending = Pending::Remote;
         } else {
             let mut flight = self.new_flight(session, Shape::Calls, Reach::Keys, &shards);
+            if rows.iter().any(|row| self.may_tell(row)) {
+                flight.bring_events();
+            }
             if shards.len() > 2 || !self.relay(session, &mut flight, &rows, &targets, input) {
                 for (at, row) in rows.iter().enumerate() {
                     let parsed = session.parsed[first + at];
@@ -626,7 +637,7 @@ impl State {
         let away = if is_here { 1 } else { 0 };
         let order = if flight.keeps(away) { Order::RunAndKeep } else { Order::Run };
         let target = flight.shard(away);
-        self.open_remote_job(target, session.ticket(), flight.owner(), order);
+        self.open_remote_leg(flight, away, session.ticket(), order);
         for (at, row) in rows.iter().enumerate() {
             let parsed = session.parsed[first + at];
             let call = Call { keep: keeps[at], may_put_off: false, ..new_call(row, session, parsed.key) };
@@ -638,8 +649,7 @@ impl State {
                 let batch = flight.batch_of(0);
                 let len = batch.replies.len();
                 self.site.watch.start();
-                let ticks = self.site.run(self.now, &call, &args, &mut batch.replies);
-                batch.ends.push(batch.replies.mark());
+                let ticks = self.site.run_in_leg(self.now, &call, &args, batch);
                 let reply = batch.replies.len() - len;
                 self.note_call(session, row, &args, Measure { ticks, request: 0, reply });
             } else {
@@ -797,6 +807,9 @@ impl State {
             }
         }
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
+        if self.may_tell(row) {
+            flight.bring_events();
+        }
         if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
             self.statistics.flights += 1;
             session.pending = Pending::Flight(flight, None);
@@ -832,9 +845,9 @@ impl State {
         }
         let away = usize::from(is_here);
         let target = flight.shard(away);
-        let order = if is_here && !flight.is_monitored() { Order::Run } else { Order::RunAndKeep };
+        let order = if is_here && !flight.keeps_all() { Order::Run } else { Order::RunAndKeep };
         self.site.watch.start();
-        self.open_remote_job(target, session.ticket(), flight.owner(), order);
+        self.open_remote_leg(flight, away, session.ticket(), order);
         for (at, hash) in hashes.iter().enumerate() {
             let words = 1 + at * stride..1 + (at + 1) * stride;
             let shard = self.map.shard_of(hash.slot);
@@ -845,8 +858,7 @@ impl State {
             } else if is_here {
                 let batch = flight.batch_of(0);
                 let spans = args.fragment(words);
-                let ticks = self.site.run(self.now, &call, &args.with_spans(&spans), &mut batch.replies);
-                batch.ends.push(batch.replies.mark());
+                let ticks = self.site.run_in_leg(self.now, &call, &args.with_spans(&spans), batch);
                 flight.ticks += ticks;
             } else {
                 flight.batch_of(1).push_fragment(&call, args, words);
@@ -938,61 +950,4 @@ fn new_fragment(row: &'static Command, session: &Session, hash: KeyHash) -> Call
 /// Is this a line of HTTP?
 fn is_of_the_web(args: &Args<'_>) -> bool {
     !args.is_empty() && (args.get(0).eq_ignore_ascii_case(b"post") || args.get(0).eq_ignore_ascii_case(b"host:"))
-}
-
-/// The words of a request that lies in the input.
-pub fn in_place<'a>(spans: &'a [ringkey_core::resp::Span], parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
-    Args::new(&input[parsed.start..parsed.end], &spans[parsed.words.0 as usize..parsed.words.1 as usize], &[])
-}
-
-impl Session {
-    /// The words of the next parsed request.
-    pub fn args_of<'a>(&'a self, parsed: &Parsed, input: &'a [u8]) -> Args<'a> {
-        self.args_at(parsed, input, 0)
-    }
-
-    /// The words of a parsed request with `owned_before` owned ones between the next one and it.
-    fn args_at<'a>(&'a self, parsed: &Parsed, input: &'a [u8], owned_before: usize) -> Args<'a> {
-        if parsed.is_owned {
-            return self.owned[owned_before].args();
-        }
-        in_place(&self.spans, parsed, input)
-    }
-
-    /// A copy of the next parsed request, and moves behind it.
-    pub fn take_request(&mut self, parsed: &Parsed, input: &[u8]) -> ringkey_core::resp::Request {
-        let request = match parsed.is_owned {
-            true => self.owned.pop_front().unwrap_or_default(),
-            false => ringkey_core::resp::Request::copy_of(&self.args_of(parsed, input)),
-        };
-        self.next_parsed += 1;
-        request
-    }
-
-    /// Moves behind a request whose words have been copied.
-    pub fn leave_behind(&mut self, parsed: &Parsed) {
-        self.next_parsed += 1;
-        if parsed.is_owned {
-            self.owned.pop_front();
-        }
-    }
-
-    /// Notes that a command was begun.
-    pub fn note_command(&mut self, row: &'static Command) {
-        self.last_command = Some(row);
-        self.commands += 1;
-    }
-
-    /// Takes back what was written since `before` if the client wants no reply.
-    pub fn apply_reply_mode(&mut self, before: ringkey_core::resp::reply::Mark) {
-        match self.reply_mode {
-            ReplyMode::On => {}
-            ReplyMode::Off => self.output.pending.rewind(before),
-            ReplyMode::SkipNext => self.reply_mode = ReplyMode::Skip,
-            ReplyMode::Skip => {
-                self.output.pending.rewind(before);
-                self.reply_mode = ReplyMode::On;
-            }
-        }
-    }
 }

@@ -646,6 +646,12 @@ impl State {
     fn fly_apart(&mut self, session: &mut Session, multi: &mut Multi) {
         let shards = multi.shards.clone();
         let mut flight = self.new_flight(session, Shape::Unit, Reach::Keys, &shards);
+        // What scripts publish is told where they run: with them, so is what becomes of keys.
+        if multi.data_calls().all(|(call, _)| call.row.group != Group::Scripting)
+            && multi.data_calls().any(|(call, _)| self.may_tell(call.row))
+        {
+            flight.bring_events();
+        }
         if shards.len() == 2 && self.relay_unit(session, &mut flight, multi) {
             self.statistics.flights += 1;
             session.pending = Pending::Flight(flight, None);
@@ -676,8 +682,8 @@ impl State {
         }
         let away = usize::from(is_here);
         let target = flight.shard(away);
-        let order = if is_here { Order::Run } else { Order::RunAndKeep };
-        self.open_remote_job(target, session.ticket(), flight.owner(), order);
+        let order = if is_here && !flight.keeps_all() { Order::Run } else { Order::RunAndKeep };
+        self.open_remote_leg(flight, away, session.ticket(), order);
         self.outgoing(target).jobs.last_mut().expect("it was opened just now").is_unit = true;
         self.site.watch.start();
         self.site.begin_unit();
@@ -691,8 +697,7 @@ impl State {
             } else if is_here {
                 let batch = flight.batch_of(0);
                 let len = batch.replies.len();
-                let ticks = self.site.run(self.now, &call, &args, &mut batch.replies);
-                batch.ends.push(batch.replies.mark());
+                let ticks = self.site.run_in_leg(self.now, &call, &args, batch);
                 let reply = batch.replies.len() - len;
                 self.note_call(session, call.row, &args, Measure { ticks, request: 0, reply });
             } else {

@@ -582,6 +582,12 @@ impl State {
         batch
     }
 
+    /// The same for a leg of a flight.
+    pub fn open_remote_leg(&mut self, flight: &Flight, leg: usize, ticket: u64, order: Order) {
+        let batch = self.open_remote_job(flight.shard(leg), ticket, flight.owner(), order);
+        batch.jobs.last_mut().expect("it was opened just now").brings_events = flight.brings_events();
+    }
+
     fn send_if_full(&mut self, shard: ShardId) {
         if let Some(full) = self.outgoing[shard.index()].take_if(|batch| batch.bytes.len() > OUTGOING_BYTES_MAX) {
             self.send_batch(shard, full);
@@ -775,6 +781,7 @@ impl State {
     pub fn release_here(&mut self, owner: Owner) {
         let mut done = std::mem::take(&mut self.done);
         self.site.release(self.now, owner, &mut done);
+        self.tell_ahead();
         self.send_done(done);
     }
 

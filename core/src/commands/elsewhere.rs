@@ -50,7 +50,10 @@ impl Context<'_> {
         }
         let elsewhere = self.elsewhere.as_mut().expect("one shard has all keys of a call, unless there are others");
         let next = elsewhere.shards[id.index()].take().expect("all shards but the one at hand are elsewhere");
-        elsewhere.shards[before.index()] = Some(std::mem::replace(&mut self.shard, next));
+        let left = std::mem::replace(&mut self.shard, next);
+        // What becomes of keys is noted in one order, and goes along.
+        std::mem::swap(&mut self.shard.events, &mut left.events);
+        elsewhere.shards[before.index()] = Some(left);
     }
 
     /// The shard where a call runs over entries of several.
@@ -65,6 +68,7 @@ impl Context<'_> {
     pub fn exchange_bench(&mut self) {
         let elsewhere = self.elsewhere.as_mut().expect("there are several shards");
         std::mem::swap(&mut elsewhere.bench, &mut self.shard);
+        std::mem::swap(&mut elsewhere.bench.events, &mut self.shard.events);
     }
 
     /// After a call over entries of several shards, when these are back: what it counted and replaced becomes that of the shard

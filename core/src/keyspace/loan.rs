@@ -6,7 +6,6 @@
 
 use super::database::{Database, DatabaseFigures};
 use super::dict::Remains;
-use super::events::Event;
 use super::shard::{Shard, Stats};
 use super::tracked::Tracked;
 use super::waiting::{Filled, Waiting};
@@ -24,8 +23,6 @@ pub struct Loan {
     filled: Vec<Filled>,
     /// Who watches these keys.
     watched: Watched,
-    /// What has become of keys meanwhile, for those who subscribe to it.
-    events: Vec<Event>,
     /// Who has read them.
     tracked: Tracked,
     /// What is left of what was flushed meanwhile.
@@ -54,7 +51,6 @@ impl Shard {
             is_waited_for: !self.waiting.is_empty(),
             filled: Vec::new(),
             watched: std::mem::take(&mut self.watched),
-            events: Vec::new(),
             tracked: self.tracked.lend(),
             remains: VecDeque::new(),
         }
@@ -64,14 +60,13 @@ impl Shard {
     pub fn take_back(&mut self, loan: Loan) {
         assert!(self.is_lent, "only what was lent comes back");
         self.is_lent = false;
-        let Loan { databases, filled, watched, tracked, events, remains, .. } = loan;
+        let Loan { databases, filled, watched, tracked, remains, .. } = loan;
         self.vacant = std::mem::replace(&mut self.databases, databases);
         debug_assert!(self.vacant.iter().all(Database::is_empty), "nothing was put where the data was away");
         debug_assert_eq!(self.watched.clients(), 0, "nobody begins to watch what is away");
         self.watched = watched;
         self.tracked.take_back(tracked);
         std::mem::take(&mut self.late_forgets).into_iter().for_each(|client| self.watched.forget(client));
-        self.events.extend(events);
         self.remains.extend(remains);
         for Filled { db, key, .. } in filled {
             self.waiting.fill(db, &self.hasher.key(&key));
@@ -115,7 +110,7 @@ impl Shard {
         self.lazy_free = host.lazy_free;
     }
 
-    /// Puts the data of a guest back into its loan, for its way home, or until it is laid out again: what has become of keys is
+    /// Puts the data of a guest back into its loan, for its way home, or until it is laid out again: which keys have got something is
     /// added to what the loan knows. The answer is what the guest has counted.
     pub fn pack_up(&mut self, loan: &mut Loan) -> Stats {
         loan.databases = std::mem::take(&mut self.databases);
@@ -123,7 +118,7 @@ impl Shard {
         loan.watched = std::mem::take(&mut self.watched);
         loan.tracked = std::mem::take(&mut self.tracked);
         loan.filled.extend(std::iter::from_fn(|| self.waiting.take_ready()));
-        loan.events.append(&mut self.events.take());
+        debug_assert!(self.events.is_empty(), "its host tells what has become of keys");
         std::mem::take(&mut self.stats)
     }
 }
@@ -211,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_told_at_home() {
+    fn what_the_host_wants_to_hear_is_noted() {
         let (mut home, mut host) = (shard(1), shard(0));
         let one = key_of(&home, 0);
         let note = |shard: &mut Shard, name| shard.events.note(EventClass::STRING, name, DB, &one);
@@ -219,9 +214,9 @@ mod tests {
         let mut loan = home.lend();
         guest.lay_out(&mut loan, &host);
         note(&mut guest, "set");
+        assert!(guest.events.is_empty(), "nobody wants to hear of it");
         guest.pack_up(&mut loan);
         home.take_back(loan);
-        assert!(home.events.is_empty(), "nobody wants to hear of it");
         home.events.wanted = EventClass::STRING;
         host.events.wanted = EventClass::STRING;
         note(&mut home, "set");
@@ -229,38 +224,31 @@ mod tests {
         guest.lay_out(&mut loan, &host);
         note(&mut guest, "append");
         note(&mut guest, "setrange");
-        assert_eq!(home.events.len(), 1);
+        let names: Vec<&str> = guest.events.take().iter().map(|event| event.name).collect();
+        assert_eq!(names, ["append", "setrange"]);
         guest.pack_up(&mut loan);
         home.take_back(loan);
-        let names: Vec<&str> = home.events.take().iter().map(|event| event.name).collect();
-        assert_eq!(names, ["set", "append", "setrange"]);
-        let mut loan = home.lend();
-        guest.lay_out(&mut loan, &host);
-        guest.pack_up(&mut loan);
-        home.take_back(loan);
-        assert!(home.events.is_empty(), "it is told once");
+        assert_eq!(home.events.len(), 1, "what was noted at home before stays there");
     }
 
     #[test]
     fn what_is_laid_out_again_is_not_forgotten() {
-        let (mut home, mut host) = (shard(1), shard(0));
+        let (mut home, host) = (shard(1), shard(0));
         let names = [key_of(&home, 0), key_of(&home, 1)];
         for (number, name) in (1..).zip(&names) {
             let key = home.hasher.clone().key(name);
             home.waiting.add(DB, &key, number, Waiter { number, kind: ValueKind::List, share: Share::Take });
         }
-        (home.events.wanted, host.events.wanted) = (EventClass::LIST, EventClass::LIST);
         let mut guest = Shard::guest(ShardId(1), &host, 6);
         let mut loan = home.lend();
         for name in &names {
             guest.lay_out(&mut loan, &host);
             let key = guest.hasher.clone().key(name);
             guest.waiting.fill(DB, &key);
-            guest.events.note(EventClass::LIST, "lpush", DB, name);
             guest.pack_up(&mut loan);
         }
         home.take_back(loan);
-        assert_eq!((home.waiting.ready_len(), home.events.len()), (2, 2));
+        assert_eq!(home.waiting.ready_len(), 2);
     }
 
     #[test]

@@ -70,6 +70,8 @@ impl Assembly {
         site.unit_ends = std::mem::take(&mut context.unit_ends);
         drop(context);
         let guests = &mut self.guests;
+        // One of them has all, in their order: told here, before the data is at home.
+        guests.iter_mut().for_each(|guest| host.events.extend(guest.events.take()));
         call.row.visit_keys(args, |index, _| {
             let key = host.hasher.key(args.get(index));
             guests[host.map.shard_of(key.hash.slot).index()].waiting.note_gone(call.db, &key);

@@ -27,6 +27,8 @@ pub enum Order {
     TryLock,
     /// The locks are held: run the calls and release them.
     RunHeld,
+    /// The locks are held: run the calls, and keep the locks until they are released.
+    RunHeldAndKeep,
     /// Lock the keys exclusively and hand their entries over; or the whole shard, and hand over all that it has.
     Lend,
     /// The locks are held: hand over.
@@ -173,6 +175,8 @@ pub struct Job {
     pub may_be_turned_away: bool,
     /// Do its calls take effect together? Then nobody else is served between them.
     pub is_unit: bool,
+    /// Does what its calls make of keys go home with the replies, to be told there in the order of all its client's calls?
+    pub brings_events: bool,
     /// Has its call waited for keys already? Then those who monitor have seen it.
     pub is_noted: bool,
     /// The client whose watched keys are looked at before anything is run or lent: the job is stale if one has changed.
@@ -230,8 +234,9 @@ pub struct Batch {
     pub lent: Vec<Lent>,
     /// Does anybody watch keys of the shard that lends?
     pub is_watched: bool,
-    /// What became of these meanwhile, for those who subscribe to it.
-    pub events: Vec<Event>,
+    /// What calls have made of keys, for those who subscribe to it: the index of the call, and the event. Of jobs that bring
+    /// theirs home.
+    pub events: Vec<(u32, Event)>,
     /// All data of a shard on its way to or from a borrower.
     pub loan: Option<Loan>,
     /// Owners whose locks are to be released before anything else is done.
@@ -331,6 +336,7 @@ impl Batch {
             put_off,
             may_be_turned_away: false,
             is_unit: false,
+            brings_events: false,
             is_noted: false,
             watcher: 0,
         });
@@ -447,6 +453,8 @@ impl Batch {
         self.replies.append_range(&other.replies, base, other.end_of(job));
         self.jobs[0].calls = (0, self.ends.len() as u32);
         self.jobs[0].replies_from = Mark::default();
+        let own = other.events.iter().filter(|(call, _)| (job.calls.0..job.calls.1).contains(call));
+        self.events.extend(own.map(|(call, event)| (call - job.calls.0, event.clone())));
     }
 
     /// Where the replies of a job end.
@@ -464,6 +472,7 @@ impl Batch {
         alone.jobs[0].blocking = job.blocking;
         alone.jobs[0].may_be_turned_away = job.may_be_turned_away;
         (alone.jobs[0].is_unit, alone.jobs[0].watcher) = (job.is_unit, job.watcher);
+        alone.jobs[0].brings_events = job.brings_events;
         for call in &self.calls[job.calls.0 as usize..job.calls.1 as usize] {
             alone.push_call(call, &self.args(call));
         }

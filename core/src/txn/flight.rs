@@ -16,12 +16,17 @@
 //!   no lock is in the way, by all of them at once.
 //! - **two rounds**: a stretch of calls leg by leg that all keep their locks until the caller, who meanwhile may wait for
 //!   anything, says what is run under them and ends them ([`Flight::begin_second_round`]).
+//!
+//! Where somebody subscribes to what becomes of keys, a flight of calls **brings the events home** ([`Flight::bring_events`]):
+//! only there they can be put in program order. All its legs keep their locks until that is done, so that
+//! nobody else has anything to tell of the same keys before.
 
 use super::batch::{Batch, Call, Order, Reach};
 use super::join::{Part, join_replies};
 use super::locks::Owner;
 use crate::command::Join;
 use crate::keyspace::KeyHash;
+use crate::keyspace::events::Event;
 use crate::resp::reply::Mark;
 use crate::resp::{Args, Protocol, ReplyBuffer};
 use crate::units::ShardId;
@@ -112,6 +117,8 @@ pub struct Flight {
     is_monitored: bool,
     /// Has this moment just come?
     is_noteworthy: bool,
+    /// Do its legs bring home what becomes of keys?
+    brings_events: bool,
 }
 
 impl Flight {
@@ -145,8 +152,44 @@ impl Flight {
             .collect();
         let protocol = Protocol::default();
         let (order, phase) = (SmallVec::new(), Phase::Landed);
-        let (latest_leg, ticks, is_monitored, is_noteworthy) = (0, 0, false, false);
-        Self { owner, shape, reach, protocol, legs, order, phase, latest_leg, ticks, is_monitored, is_noteworthy }
+        let (latest_leg, ticks, is_monitored, is_noteworthy, brings_events) = (0, 0, false, false, false);
+        Self {
+            owner,
+            shape,
+            reach,
+            protocol,
+            legs,
+            order,
+            phase,
+            latest_leg,
+            ticks,
+            is_monitored,
+            is_noteworthy,
+            brings_events,
+        }
+    }
+
+    /// Somebody subscribes to what becomes of keys: all legs keep their locks, and bring that home, where it is to be told
+    /// ([`Flight::take_events`]) before what the flight has still to be done when it lands. Before any call is pushed.
+    pub fn bring_events(&mut self) {
+        debug_assert!(
+            self.order.is_empty() && self.reach == Reach::Keys && self.shape != Shape::Gather,
+            "it has calls"
+        );
+        self.brings_events = true;
+        for leg in &mut self.legs {
+            leg.batch.as_mut().expect("a flight that has not started holds its batches").jobs[0].brings_events = true;
+        }
+    }
+
+    /// Do its legs bring home what becomes of keys?
+    pub fn brings_events(&self) -> bool {
+        self.brings_events
+    }
+
+    /// Does its last leg keep its locks, too?
+    pub fn keeps_all(&self) -> bool {
+        self.is_monitored || self.brings_events
     }
 
     /// Somebody monitors: all legs of the command keep their locks until there is a moment at which all are held
@@ -195,8 +238,8 @@ impl Flight {
         let at = self.legs.iter().position(|leg| leg.shard == shard).expect("the flight was made with all its shards");
         let leg = at as u16;
         let keep = match self.shape {
-            Shape::Calls => leg < self.latest_leg,
-            Shape::Joined(_) | Shape::Unit => at + 1 < self.legs.len() || self.is_monitored,
+            Shape::Calls => leg < self.latest_leg || self.brings_events,
+            Shape::Joined(_) | Shape::Unit => at + 1 < self.legs.len() || self.keeps_all(),
             Shape::Gather | Shape::TwoRounds => true,
         };
         self.latest_leg = self.latest_leg.max(leg);
@@ -279,11 +322,12 @@ impl Flight {
 
     /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
     pub fn join(&mut self, shard: ShardId, order: Order, batch: &mut Batch) {
-        let (owner, is_unit) = (self.owner, self.shape == Shape::Unit);
+        let (owner, is_unit, brings_events) = (self.owner, self.shape == Shape::Unit, self.brings_events);
         let leg = self.leg_of(shard);
         let packed = leg.batch.as_deref().expect("a leg that joins others waits at home");
         batch.open_job(packed.jobs[0].ticket, owner, order, Reach::Keys);
-        batch.jobs.last_mut().expect("it was opened just now").is_unit = is_unit;
+        let job = batch.jobs.last_mut().expect("it was opened just now");
+        (job.is_unit, job.brings_events) = (is_unit, brings_events);
         if order == Order::TryLock {
             batch.push_locks_of(packed);
         } else {
@@ -341,7 +385,7 @@ impl Flight {
         if self.legs.iter().all(|leg| !leg.is_refused && !leg.is_stale) {
             self.phase = Phase::Running(self.legs.len());
             self.is_noteworthy = self.is_monitored;
-            let order = if self.shape == Shape::Gather { Order::LendHeld } else { Order::RunHeld };
+            let order = if self.shape == Shape::Gather { Order::LendHeld } else { self.order_of_held() };
             return self.send_all(order, steps);
         }
         for leg in &mut self.legs {
@@ -354,6 +398,11 @@ impl Flight {
             return;
         }
         self.send_in_turn(0, steps);
+    }
+
+    /// What legs are to do that hold their locks already.
+    fn order_of_held(&self) -> Order {
+        if self.brings_events { Order::RunHeldAndKeep } else { Order::RunHeld }
     }
 
     fn send_all(&mut self, order: Order, steps: &mut Vec<Step>) {
@@ -375,7 +424,7 @@ impl Flight {
         let order = match self.shape {
             Shape::Gather => Order::Lend,
             Shape::TwoRounds => Order::RunAndKeep,
-            _ if self.legs[at].keeps && (!last || self.is_monitored) => Order::RunAndKeep,
+            _ if self.legs[at].keeps && (!last || self.keeps_all()) => Order::RunAndKeep,
             _ => Order::Run,
         };
         self.send(at, order, steps);
@@ -383,14 +432,21 @@ impl Flight {
 
     fn land(&mut self, was_in_turn: bool, steps: &mut Vec<Step>) {
         self.phase = Phase::Landed;
-        if was_in_turn && !matches!(self.shape, Shape::Gather | Shape::TwoRounds) {
-            let (last, others) = self.legs.split_last().expect("a flight has legs");
-            steps.extend(others.iter().filter(|leg| leg.keeps).map(|leg| Step::Release(leg.shard)));
-            if self.is_monitored {
-                self.is_noteworthy = true;
-                steps.push(Step::Release(last.shard));
-            }
+        if !was_in_turn && self.brings_events {
+            return self.release_all(steps);
         }
+        if was_in_turn && !matches!(self.shape, Shape::Gather | Shape::TwoRounds) {
+            self.is_noteworthy = self.is_monitored;
+            if self.keeps_all() {
+                return self.release_all(steps);
+            }
+            let (_, others) = self.legs.split_last().expect("a flight has legs");
+            steps.extend(others.iter().filter(|leg| leg.keeps).map(|leg| Step::Release(leg.shard)));
+        }
+    }
+
+    fn release_all(&self, steps: &mut Vec<Step>) {
+        steps.extend(self.legs.iter().map(|leg| Step::Release(leg.shard)));
     }
 
     /// Do its legs lend all that their shards have?
@@ -427,12 +483,13 @@ impl Flight {
     pub fn begin_second_round(&mut self) {
         debug_assert!(self.shape == Shape::TwoRounds && self.phase == Phase::Landed, "it follows the first round");
         self.order.clear();
-        let owner = self.owner;
+        let (owner, order) = (self.owner, self.order_of_held());
         for leg in &mut self.legs {
             let batch = leg.batch.as_mut().expect("all legs are back");
             let ticket = batch.jobs[0].ticket;
             batch.recycle();
-            batch.open_job(ticket, owner, Order::RunHeld, Reach::Keys);
+            batch.open_job(ticket, owner, order, Reach::Keys);
+            batch.jobs[0].brings_events = self.brings_events;
         }
     }
 
@@ -441,15 +498,36 @@ impl Flight {
         let mut out = 0;
         for at in 0..self.legs.len() {
             let batch = self.legs[at].batch.as_deref().expect("all legs are at home");
-            if batch.calls.is_empty() {
-                steps.push(Step::Release(self.legs[at].shard));
-            } else {
+            if !batch.calls.is_empty() {
                 out += 1;
-                self.send(at, Order::RunHeld, steps);
+                self.send(at, self.order_of_held(), steps);
+            } else if !self.brings_events {
+                steps.push(Step::Release(self.legs[at].shard));
             }
         }
-        self.phase = if out == 0 { Phase::Landed } else { Phase::Running(out) };
-        if out == 0 { Progress::Landed } else { Progress::UnderWay }
+        if out == 0 {
+            self.land(false, steps);
+            return Progress::Landed;
+        }
+        self.phase = Phase::Running(out);
+        Progress::UnderWay
+    }
+
+    /// Takes what its calls have made of keys, in program order. It is to be told before the locks end.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        let all = self.legs.iter_mut().map(|leg| {
+            let batch = leg.batch.as_deref_mut().expect("all legs are back");
+            (std::mem::take(&mut batch.events).into_iter().peekable(), 0)
+        });
+        let mut legs: SmallVec<[_; 8]> = all.collect();
+        let mut events = Vec::new();
+        for leg in &self.order {
+            let (noted, next) = &mut legs[*leg as usize];
+            events.extend(std::iter::from_fn(|| noted.next_if(|(call, _)| call == next)).map(|(_, event)| event));
+            *next += 1;
+        }
+        debug_assert!(legs.iter_mut().all(|(noted, _)| noted.peek().is_none()), "each event is of one of its calls");
+        events
     }
 
     /// Copies the reply of each call, in program order, and tells its end.

@@ -15,6 +15,7 @@ use super::locks::{Fingerprint, Grant, LockTable, Mode, Owner, Request as LockRe
 use crate::command::{Fixed, Flags, Group, Run};
 use crate::commands::within::{Here, Unfinished};
 use crate::commands::{Context, Hold, Rules};
+use crate::keyspace::events::Event;
 use crate::keyspace::watched::noted;
 use crate::keyspace::{KeyHash, Shard};
 use crate::observe::{Monitored, Watch};
@@ -47,6 +48,8 @@ pub struct Site {
     served: Vec<Box<Batch>>,
     /// Words of the call that was tried last and waits, which are others from now on.
     fixed: Option<Box<Fixed>>,
+    /// What the sweep of expired keys has made of such as are locked.
+    untold: Vec<Event>,
     /// Jobs to watch keys that came while the data was lent.
     late_watches: Vec<Box<Batch>>,
     /// Scripts that take long.
@@ -88,6 +91,7 @@ impl Site {
             poked: 0,
             served: Vec::new(),
             fixed: None,
+            untold: Vec::new(),
             late_watches: Vec::new(),
             has_put_off: None,
             slow: Vec::new(),
@@ -110,9 +114,40 @@ impl Site {
         if self.shard.is_lent() {
             return false;
         }
+        let told = self.shard.events.len();
         let has_more = self.shard.tick(now, budget_entries, &mut |_, _| {});
+        if self.shard.events.len() > told && !self.locks.is_idle() {
+            self.keep_untold(told);
+        }
         self.serve_beside(now, None);
         has_more
+    }
+
+    /// Whoever holds a key may have something to tell of it still: of what was noted since there were `told` events, that of such keys
+    /// is told when their locks end.
+    #[cold]
+    fn keep_untold(&mut self, told: usize) {
+        let events = self.shard.events.take_from(told);
+        let is_held = |event: &Event| {
+            let key = self.shard.key(&event.key);
+            self.locks.is_held(&[shared_lock(key.hash.hash)], None)
+        };
+        let (held, free): (Vec<_>, Vec<_>) = events.into_iter().partition(is_held);
+        self.untold.extend(held);
+        self.shard.events.extend(free);
+    }
+
+    /// The locks of `owner` are about to end: tells what has waited for them, and for no others.
+    #[cold]
+    fn tell_untold(&mut self, owner: Owner) {
+        for event in std::mem::take(&mut self.untold) {
+            let lock = [shared_lock(self.shard.key(&event.key).hash.hash)];
+            if self.locks.is_held(&lock, Some(owner)) {
+                self.untold.push(event);
+            } else {
+                self.shard.events.extend([event]);
+            }
+        }
     }
 
     /// May a call run at once, without keeping anything?
@@ -205,6 +240,20 @@ impl Site {
         ticks
     }
 
+    /// Runs a call of a flight, which was admitted, in place: `leg` takes its reply, and what becomes of keys if that is to be
+    /// brought home.
+    #[inline]
+    pub fn run_in_leg(&mut self, now: Millis, call: &Call, args: &Args<'_>, leg: &mut Batch) -> u64 {
+        let told = self.shard.events.len();
+        let ticks = self.run(now, call, args, &mut leg.replies);
+        if leg.jobs[0].brings_events {
+            let at = leg.ends.len() as u32;
+            leg.events.extend(self.shard.events.take_from(told).into_iter().map(|event| (at, event)));
+        }
+        leg.ends.push(leg.replies.mark());
+        ticks
+    }
+
     /// The calls that are run from now on take effect together: who waits for what they bring is served at their end.
     #[inline]
     pub fn begin_unit(&mut self) {
@@ -291,6 +340,9 @@ impl Site {
 
     #[allow(clippy::vec_box)]
     fn end_locks(&mut self, now: Millis, owner: Owner, done: &mut Vec<Box<Batch>>) {
+        if !self.untold.is_empty() {
+            self.tell_untold(owner);
+        }
         // What the owner brought belongs to those who wait for it, before anybody who waits for the lock.
         self.serve_beside(now, Some(owner));
         let mut granted = std::mem::take(&mut self.granted);
@@ -334,7 +386,8 @@ impl Site {
         let idle = self.locks.is_idle();
         match job.order {
             Order::Run if idle => return true,
-            Order::RunHeld | Order::LendHeld | Order::Return | Order::Watch | Order::Poke => return true,
+            Order::RunHeld | Order::RunHeldAndKeep | Order::LendHeld => return true,
+            Order::Return | Order::Watch | Order::Poke => return true,
             Order::Run if job.reach == Reach::Keys && job.watcher == 0 && self.are_free(batch, job) => return true,
             _ => {}
         }
@@ -398,7 +451,7 @@ impl Site {
         }
         match batch.jobs[index].order {
             _ if batch.jobs[index].blocking == Blocking::Served => {}
-            Order::Run | Order::RunAndKeep | Order::RunHeld => self.run_job(now, batch, index),
+            Order::Run | Order::RunAndKeep | Order::RunHeld | Order::RunHeldAndKeep => self.run_job(now, batch, index),
             Order::TryLock | Order::Visit | Order::Stay | Order::Poke => {}
             Order::Watch if self.shard.is_lent() => self.late_watches.push(batch.split_off(index)),
             Order::Watch => self.keep_watch(now, batch.split_off(index)),
@@ -440,7 +493,7 @@ impl Site {
     }
 
     fn run_calls(&mut self, now: Millis, batch: &mut Batch, index: usize) {
-        let Batch { bytes, shared, spans, calls, jobs, ends, replies, slow, .. } = batch;
+        let Batch { bytes, shared, spans, calls, jobs, ends, replies, slow, events, .. } = batch;
         let job: &mut Job = &mut jobs[index];
         job.replies_from = replies.mark();
         job.part_ticks = 0;
@@ -450,8 +503,12 @@ impl Site {
         for at in job.calls.0 as usize..job.calls.1 as usize {
             let call = &calls[at];
             let args = Args::new(bytes, &spans[call.words.0 as usize..call.words.1 as usize], shared);
+            let told = self.shard.events.len();
             let ticks = self.run(now, call, &args, replies);
             ends[at] = replies.mark();
+            if job.brings_events {
+                events.extend(self.shard.events.take_from(told).into_iter().map(|event| (at as u32, event)));
+            }
             if self.has_put_off.is_some()
                 && let Some(put_off) = self.take_put_off()
             {
@@ -506,7 +563,6 @@ impl Site {
             }
         }
         batch.lent.clear();
-        self.shard.events.extend(batch.events.drain(..));
         self.attempt_is_over(batch.jobs[0].owner);
     }
 }
@@ -710,9 +766,8 @@ impl Workbench {
         if is_watched {
             self.tell_touched(legs);
         }
-        if !self.shard.events.is_empty() {
-            self.hand_out_events(home, legs);
-        }
+        // They are told here, in their order, and before the entries are at home, where others may do something to these.
+        home.shard.events.extend(self.shard.events.take());
         debug_assert!(
             (0..self.shard.database_count()).all(|db| self.shard.database(DbIndex(db)).is_empty()),
             "every entry on the workbench belongs to somebody"
@@ -738,24 +793,6 @@ impl Workbench {
                 batch.lent[at].touch = noted(&notes, db, batch.word(key));
             }
         }
-    }
-
-    /// Gives each event to the shard that owns its key: where one key is concerned, events keep their order.
-    #[cold]
-    fn hand_out_events(&mut self, home: &mut Site, legs: &mut [&mut Batch]) {
-        let owner = |name: &[u8]| home.shard.map.shard_of(home.shard.key(name).hash.slot);
-        let owners: SmallVec<[_; 16]> =
-            legs.iter().map(|leg| leg.lent.first().map(|lent| owner(leg.word(lent.key)))).collect();
-        let mut rest = Vec::new();
-        for event in self.shard.events.take() {
-            let owner = Some(owner(&event.key));
-            match owners.iter().position(|shard| *shard == owner) {
-                Some(at) => legs[at].events.push(event),
-                None => rest.push(event),
-            }
-        }
-        debug_assert!(rest.is_empty(), "what becomes of keys is done to such as were lent");
-        home.shard.events.extend(rest);
     }
 
     /// The shard behind it.

@@ -58,6 +58,7 @@ impl World {
                 site.run(now, call, &request.args(), &mut self.clients[client].output);
             }
             site.end_unit(now);
+            self.tell(home);
             return self.answered(client);
         }
         let owner = self.new_owner(home);

@@ -7,6 +7,7 @@
 use crate::model::{DATABASES, Event, History, Op, State, split_replies, value_of};
 use crate::waiting::{Blocked, NOBODY};
 use ringkey_core::command::{Command, Flags, Join, Run, Spread, table};
+use ringkey_core::keyspace::events::{Event as KeyEvent, EventClass};
 use ringkey_core::keyspace::slot::{ShardMap, slot_of};
 use ringkey_core::keyspace::{KeyHasher, Shard};
 use ringkey_core::prng::Prng;
@@ -101,6 +102,8 @@ pub struct Tally {
     pub relays: u64,
     /// Commands of several shards that those who monitor were told of.
     pub noted: u64,
+    /// Flights that have brought home what became of keys.
+    pub brought: u64,
     /// Legs whose locks were refused when tried at once.
     pub refused: u64,
     /// Calls that ran over all that the shards have.
@@ -138,6 +141,8 @@ pub struct World {
     prng: Prng,
     time: u64,
     has_clock: bool,
+    /// What has become of keys, in the order in which it was told.
+    pub told: Vec<KeyEvent>,
     /// What happened.
     pub tally: Tally,
 }
@@ -174,8 +179,20 @@ impl World {
             prng: Prng::new(seed ^ 0x5eed),
             time: 0,
             has_clock,
+            told: Vec::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// From now on somebody hears what becomes of keys.
+    pub fn listen(&mut self) {
+        let wanted = EventClass::parse(b"KEAn").expect("these are classes");
+        self.cores.iter_mut().for_each(|core| core.site.shard.events.wanted = wanted);
+    }
+
+    /// Tells what has been noted on a core.
+    pub fn tell(&mut self, core: usize) {
+        self.told.extend(self.cores[core].site.shard.events.take());
     }
 
     /// Adds a client of a core.
@@ -244,6 +261,9 @@ impl World {
             }
             assert!(!core.site.shard.is_lent(), "the data of shard {at} is at home");
             core.site.shard.check();
+            if !core.site.shard.events.is_empty() {
+                return Err(format!("shard {at} has something to tell"));
+            }
         }
         Ok(())
     }
@@ -318,12 +338,14 @@ impl World {
         if self.below(8) == 0 {
             let now = Millis(self.cores[core].now);
             self.cores[core].site.upkeep(now, 16);
+            self.tell(core);
         }
         self.post_outgoing(core);
     }
 
     fn settle(&mut self, core: usize) {
         loop {
+            self.tell(core);
             self.flush_own(core);
             if self.cores[core].site.has_served() {
                 let mut done = Vec::new();
@@ -368,6 +390,7 @@ impl World {
 
     fn send_done(&mut self, core: usize, mut done: VecDeque<Letter>) {
         let count = self.cores.len();
+        self.tell(core);
         while let Some(mut batch) = done.pop_front() {
             let home = batch.home.index();
             if let [job] = batch.jobs.as_slice()
@@ -445,6 +468,10 @@ impl World {
             self.carry_out(core, &mut flight, steps);
             self.clients[client].pending = Pending::Flight(flight, gathered);
             return;
+        }
+        if flight.brings_events() {
+            self.told.extend(flight.take_events());
+            self.tally.brought += 1;
         }
         let mut out = ReplyBuffer::default();
         match gathered {
@@ -587,6 +614,7 @@ impl World {
         let home = self.clients[client].home;
         let Core { site, now, .. } = &mut self.cores[home];
         site.run(Millis(*now), call, args, &mut self.clients[client].output);
+        self.tell(home);
         let op = self.clients[client].window.pop_front();
         self.clients[client].unanswered.extend(op);
         self.answered(client);
@@ -697,7 +725,8 @@ impl World {
         let order = if flight.keeps(away) { Order::RunAndKeep } else { Order::Run };
         let batch = self.outgoing(home, target);
         batch.open_job(client as u64, owner, order, Reach::Keys);
-        batch.jobs.last_mut().unwrap().is_unit = flight.shape() == Shape::Unit;
+        let job = batch.jobs.last_mut().unwrap();
+        (job.is_unit, job.brings_events) = (flight.shape() == Shape::Unit, flight.brings_events());
         if flight.shape() == Shape::Unit {
             self.cores[home].site.begin_unit();
         }
@@ -707,8 +736,7 @@ impl World {
             } else if is_here {
                 let Core { site, now, .. } = &mut self.cores[home];
                 let batch = flight.batch_of(0);
-                site.run(Millis(*now), call, &request.args(), &mut batch.replies);
-                batch.ends.push(batch.replies.mark());
+                site.run_in_leg(Millis(*now), call, &request.args(), batch);
             } else {
                 flight.batch_of(1).push_call(call, &request.args());
             }
@@ -727,6 +755,10 @@ impl World {
         // As if somebody monitored now and then.
         if matches!(shape, Shape::Joined(_)) && owner.0.is_multiple_of(2) {
             flight.monitor();
+        }
+        let hears = self.cores[self.clients[client].home].site.shard.events.wanted != EventClass::default();
+        if hears && shape != Shape::Gather && reach == Reach::Keys {
+            flight.bring_events();
         }
         flight
     }
@@ -782,8 +814,10 @@ impl World {
         }
         let away = usize::from(is_here);
         let target = flight.shard(away).index();
-        let order = if is_here && !flight.is_monitored() { Order::Run } else { Order::RunAndKeep };
-        self.outgoing(home, target).open_job(client as u64, owner, order, Reach::Keys);
+        let order = if is_here && !flight.keeps_all() { Order::Run } else { Order::RunAndKeep };
+        let batch = self.outgoing(home, target);
+        batch.open_job(client as u64, owner, order, Reach::Keys);
+        batch.jobs.last_mut().unwrap().brings_events = flight.brings_events();
         for index in keys() {
             let (shard, words) = (self.shard_of(args.get(index)), index..index + stride);
             let (_, keep) = flight.note(ShardId(shard as u16), protocol);
@@ -795,8 +829,7 @@ impl World {
                 let spans = args.fragment(words);
                 let Core { site, now, .. } = &mut self.cores[home];
                 let batch = flight.batch_of(0);
-                site.run(Millis(*now), &call, &args.with_spans(&spans), &mut batch.replies);
-                batch.ends.push(batch.replies.mark());
+                site.run_in_leg(Millis(*now), &call, &args.with_spans(&spans), batch);
             } else {
                 flight.batch_of(1).push_fragment(&call, args, words);
             }

@@ -56,6 +56,9 @@ impl State {
             return Ok(());
         }
         let mut flight = self.new_flight(session, Shape::TwoRounds, Reach::Keys, &shards);
+        if session.last_command.is_some_and(|row| self.may_tell(row)) {
+            flight.bring_events();
+        }
         let verb: &[u8] = if self.seat.is_some() { b"RESTORE-ASKING" } else { b"RESTORE" };
         for at in what.keys.clone() {
             let option: Option<&[u8]> = what.replaces.then_some(b"REPLACE");
@@ -84,6 +87,9 @@ impl State {
         let Some(mut session) = self.sessions[index as usize].take() else { return };
         if let Pending::Migrating(mut migrating) = std::mem::take(&mut session.pending) {
             let progress = migrating.flight.arrived(batch, ShardId(from as u16), &mut self.steps);
+            if progress == Progress::Landed {
+                self.tell_events_of(&mut migrating.flight);
+            }
             self.carry_out_steps(&mut migrating.flight);
             match (progress, &migrating.stage) {
                 (Progress::Landed, Stage::Packing) => self.send_keys(&mut session, migrating),

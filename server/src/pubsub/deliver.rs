@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ringkey_core::limits::SHARED_VALUE_BYTES_MIN;
 use ringkey_core::resp::reply::Mark;
 use ringkey_core::resp::{Protocol, Reply, ReplyBuffer};
+use ringkey_core::units::ShardId;
 
 /// A message as it is written to those who listen.
 struct Frame {
@@ -143,8 +144,16 @@ impl State {
     }
 
     /// Gives a message to those of this core's clients who listen to its channel, which has this hash; how many these are. What has become of a
-    /// key of another core (`is_foreign`) is told on the common port only.
-    pub fn deliver_message(&mut self, kind: Kind, hash: u64, channel: &[u8], message: &[u8], is_foreign: bool) -> i64 {
+    /// key of another core is told on the common port only; `owner`: whose key it is, if the message is about one.
+    pub fn deliver_message(
+        &mut self,
+        kind: Kind,
+        hash: u64,
+        channel: &[u8],
+        message: &[u8],
+        owner: Option<ShardId>,
+    ) -> i64 {
+        let is_foreign = owner.is_some_and(|owner| owner != self.me);
         let Self { pubsub, sessions, dirty, late_pushes: late, .. } = self;
         let mut targets = Targets { sessions, dirty, late, only_common: is_foreign };
         let tables = pubsub.tables.borrow();

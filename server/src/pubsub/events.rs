@@ -1,9 +1,14 @@
 //! Keyspace events become messages: on the channel of the key what has happened, on the channel of what has happened the key.
+//!
+//! What one command, one transaction or one pipeline has made of keys on several cores is told by the core of its client, in program
+//! order, before its reply and before anybody else may do something to these keys.
 
 use super::publish::Origin;
 use super::tables::Kind;
 use crate::state::State;
+use ringkey_core::command::{Command, Flags};
 use ringkey_core::keyspace::events::{Event, EventClass};
+use ringkey_core::txn::flight::Flight;
 use std::io::Write as _;
 
 impl State {
@@ -18,22 +23,39 @@ impl State {
         }
     }
 
+    /// Somebody subscribes to what becomes of keys, and a call of this row may make something of some.
+    #[inline]
+    pub fn may_tell(&self, row: &Command) -> bool {
+        let wanted = self.site.shard.events.wanted;
+        wanted != EventClass::default() && (row.flags.has(Flags::WRITE) || wanted.has(EventClass::KEY_MISS))
+    }
+
+    /// A flight has landed that brings home what has become of keys: that is told now.
+    #[inline]
+    pub fn tell_events_of(&mut self, flight: &mut Flight) {
+        if flight.brings_events() {
+            self.site.shard.events.extend(flight.take_events());
+            self.tell_ahead();
+        }
+    }
+
     #[cold]
     fn publish_events(&mut self) {
         let wanted = self.tuning.key_events;
         let mut channel = Vec::new();
         for Event { db, name, key } in self.site.shard.events.take() {
+            let origin = Origin::Event(self.shard_of_key(&key));
             // Writing to a Vec cannot fail.
             if wanted.has(EventClass::KEYSPACE) {
                 channel.clear();
                 let _ = write!(channel, "__keyspace@{}__:", db.0);
                 channel.extend_from_slice(&key);
-                self.publish(Kind::Channel, &channel, name.as_bytes(), Origin::Event);
+                self.publish(Kind::Channel, &channel, name.as_bytes(), origin);
             }
             if wanted.has(EventClass::KEYEVENT) {
                 channel.clear();
                 let _ = write!(channel, "__keyevent@{}__:{name}", db.0);
-                self.publish(Kind::Channel, &channel, &key, Origin::Event);
+                self.publish(Kind::Channel, &channel, &key, origin);
             }
         }
     }

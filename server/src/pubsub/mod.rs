@@ -150,7 +150,8 @@ impl State {
         self.post_outbox();
     }
 
-    /// Sends the messages that are there for other cores.
+    /// Sends the messages that are there for other cores. They can be seen before anything else that this pass has for others, or
+    /// somebody could hear sooner of what comes of it.
     fn post_outbox(&mut self) {
         if self.pubsub.outbox.iter().all(Messages::is_empty) {
             return;
@@ -160,7 +161,7 @@ impl State {
             if !self.pubsub.outbox[core].is_empty() {
                 let mut messages = std::mem::take(&mut self.pubsub.outbox[core]);
                 messages.number = number;
-                self.mesh.post(core, Letter::Notice(Notice::Messages(Box::new(messages))));
+                self.mesh.post_first(core, Letter::Notice(Notice::Messages(Box::new(messages))));
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::session::{Parsed, Pending, ReplyMode, Session};
 use crate::state::State;
 use ringkey_core::command::{Admin, Command, Run};
 use ringkey_core::resp::{Args, Reply};
+use ringkey_core::units::ShardId;
 
 /// Messages from one core to another.
 #[derive(Default)]
@@ -27,8 +28,8 @@ struct Item {
     ticket: u64,
     /// Which of the messages for which that client waits.
     number: u32,
-    /// Does it tell what has become of a key?
-    is_event: bool,
+    /// If it tells what has become of a key: whose that is.
+    owner: Option<ShardId>,
 }
 
 /// Who said a message.
@@ -38,8 +39,14 @@ pub enum Origin {
     Client(u64, u32),
     /// A script, which has counted already.
     Script,
-    /// Nobody: it tells what has become of a key.
-    Event,
+    /// Nobody: it tells what has become of a key of this shard.
+    Event(ShardId),
+}
+
+impl Origin {
+    fn owner(self) -> Option<ShardId> {
+        if let Self::Event(owner) = self { Some(owner) } else { None }
+    }
 }
 
 impl Messages {
@@ -56,9 +63,9 @@ impl Messages {
 
     fn push(&mut self, kind: Kind, channel: &[u8], message: &[u8], from: Origin) {
         let (ticket, number) = if let Origin::Client(ticket, number) = from { (ticket, number) } else { (0, 0) };
-        let is_event = matches!(from, Origin::Event);
         let (channel_len, message_len) = (channel.len() as u32, message.len() as u32);
-        self.items.push(Item { kind, channel: channel_len, message: message_len, ticket, number, is_event });
+        let owner = from.owner();
+        self.items.push(Item { kind, channel: channel_len, message: message_len, ticket, number, owner });
         self.bytes.extend_from_slice(channel);
         self.bytes.extend_from_slice(message);
     }
@@ -85,7 +92,7 @@ impl State {
     /// answer if a client said it.
     pub fn publish(&mut self, kind: Kind, channel: &[u8], message: &[u8], from: Origin) -> (i64, usize) {
         let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
-        let count = self.deliver_message(kind, hash, channel, message, false);
+        let count = self.deliver_message(kind, hash, channel, message, from.owner());
         if self.mesh.count() == 1 {
             return (count, 0);
         }
@@ -116,7 +123,7 @@ impl State {
             let owned = if parsed.is_owned { session.owned.pop_front() } else { None };
             let args = match &owned {
                 Some(request) => request.args(),
-                None => crate::dispatch::in_place(&spans, &parsed, input),
+                None => crate::session::requests::in_place(&spans, &parsed, input),
             };
             crash::note_command(row, &args);
             let from = Origin::Client(session.ticket(), publishing.counts.len() as u32);
@@ -179,13 +186,13 @@ impl State {
     pub fn take_messages(&mut self, from: usize, messages: &Messages) {
         let mut receipts = Vec::new();
         let mut at = 0;
-        for Item { kind, channel, message, ticket, number, is_event } in &messages.items {
+        for Item { kind, channel, message, ticket, number, owner } in &messages.items {
             let middle = at + *channel as usize;
             let end = middle + *message as usize;
             let (channel, message) = (&messages.bytes[at..middle], &messages.bytes[middle..end]);
             at = end;
             let hash = hash_of(*kind, self.site.shard.key(channel).hash.hash);
-            let count = self.deliver_message(*kind, hash, channel, message, *is_event) as u32;
+            let count = self.deliver_message(*kind, hash, channel, message, *owner) as u32;
             if *ticket != 0 {
                 receipts.push(Receipt { ticket: *ticket, number: *number, count });
             }

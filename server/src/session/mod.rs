@@ -5,6 +5,7 @@
 
 pub mod big;
 pub mod output;
+pub mod requests;
 pub mod view;
 
 use crate::admin::client::ClientKind;

@@ -90,6 +90,7 @@ impl State {
             session.pending = Pending::Flight(flight, gathered);
             return;
         }
+        self.tell_events_of(&mut flight);
         let (mut waiting, mut again, mut stays) = (None, None, false);
         match gathered {
             Some(gathered) => match self.run_gathered(&mut flight, *gathered, index) {

@@ -58,10 +58,6 @@ impl Context<'_> {
             self.go_to(key.hash);
             self.shard.watched.touch(db, &key, touch);
         }
-        for event in self.bench_mut().events.take() {
-            self.go_to(self.shard.key(&event.key).hash);
-            self.shard.events.extend([event]);
-        }
         let changed = ran.0.changes > 0;
         for (db, key) in &places {
             self.go_to(key.hash);

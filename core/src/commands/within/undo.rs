@@ -11,7 +11,7 @@ use crate::commands::key::other_database;
 use crate::keyspace::events::Event;
 use crate::keyspace::{EntryRef, Key, OwnedEntry, Value};
 use crate::resp::Args;
-use crate::units::{DbIndex, ShardId};
+use crate::units::DbIndex;
 
 /// Larger entries are not copied, in bytes.
 const SAVED_BYTES_MAX: usize = 4096;
@@ -85,14 +85,7 @@ impl Context<'_> {
 impl Context<'_> {
     /// Nobody is told what became of keys since this was said last, or the data was brought here.
     pub fn forget_events(&mut self) {
-        if self.elsewhere.is_none() {
-            self.shard.events.take();
-            return;
-        }
-        for id in 0..self.shard.map.shards() {
-            self.go_to_shard(ShardId(id));
-            self.shard.events.take();
-        }
+        self.shard.events.take();
     }
 }
 
