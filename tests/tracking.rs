@@ -307,6 +307,104 @@ fn nothing_is_left_of_those_who_vanish() {
     }
 }
 
+/// What a connection has heard in place of others.
+fn heard_instead(hearer: &mut Client) -> Vec<String> {
+    hearer.send(&encoded(&["PING"])).unwrap();
+    let mut keys = Vec::new();
+    loop {
+        let message = hearer.read_reply().unwrap();
+        let words = message.elements();
+        if words[0].text() == "pong" {
+            return keys;
+        }
+        match words[2].is_null() {
+            true => keys.push("(all)".into()),
+            false => keys.extend(words[2].elements().iter().map(Reply::text)),
+        }
+    }
+}
+
+/// As in [`whoever_knows_of_a_write_finds_others_informed`], where another connection hears, on whatever core it is.
+#[test]
+fn whoever_knows_of_a_write_finds_those_informed_who_hear_for_others() {
+    for cores in [1, 4] {
+        let server = Setup::new().cores(cores).start();
+        let mut writers: Vec<Client> = (0..cores).map(|_| server.client()).collect();
+        let mut hearers: Vec<Client> = (0..cores).map(|_| server.client()).collect();
+        let ids: Vec<i64> = hearers.iter_mut().map(|hearer| hearer.run("CLIENT ID").integer()).collect();
+        hearers.iter_mut().for_each(|hearer| drop(hearer.run("SUBSCRIBE __redis__:invalidate")));
+        // From each core to each core.
+        let mut readers: Vec<Client> = (0..2 * cores * cores).map(|_| server.client()).collect();
+        let target = |at: usize| at / 2 / cores;
+        for (at, reader) in readers.iter_mut().enumerate() {
+            let mode = if at % 2 == 0 { "" } else { " BCAST PREFIX a" };
+            let id = ids[target(at)];
+            assert_eq!(reader.run(&format!("CLIENT TRACKING ON REDIRECT {id}{mode}")).lines(), ["+OK"]);
+        }
+        for round in 0..2 * cores {
+            for (before, call) in WRITES {
+                let writer = &mut writers[round % cores];
+                writer.run("FLUSHALL");
+                writer.run("SET o 1");
+                if !before.is_empty() {
+                    writer.run(before);
+                }
+                readers.iter_mut().for_each(|reader| drop(reader.run("MGET x a y z")));
+                hearers.iter_mut().for_each(|hearer| drop(heard_instead(hearer)));
+                let reply = writer.run(call);
+                assert!(reply.error().is_none(), "{call}: {reply}");
+                for (at, hearer) in hearers.iter_mut().enumerate() {
+                    let count = heard_instead(hearer).iter().filter(|key| *key == "a" || *key == "(all)").count();
+                    assert!(count >= 2 * cores, "{cores} cores, hearer {at}, {call}: {count}");
+                }
+            }
+        }
+    }
+}
+
+/// Who is to hear changes while shards know of what was read before.
+#[test]
+fn nothing_is_missed_where_the_one_who_hears_changes() {
+    for cores in [1, 4] {
+        let server = Setup::new().cores(cores).start();
+        let mut writer = server.client();
+        let mut hearers: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        let ids: Vec<i64> = hearers.iter_mut().map(|hearer| hearer.run("CLIENT ID").integer()).collect();
+        hearers.iter_mut().for_each(|hearer| drop(hearer.run("SUBSCRIBE __redis__:invalidate")));
+        for home in 0..4 {
+            let mut reader = server.client();
+            for (from, to) in (0..4).flat_map(|from| (0..4).map(move |to| (from, to))) {
+                for mode in ["", " NOLOOP", " BCAST PREFIX a: PREFIX b:"] {
+                    reader.run("CLIENT TRACKING OFF");
+                    let begin = format!("CLIENT TRACKING ON REDIRECT {}{mode}", ids[from]);
+                    assert_eq!(reader.run(&begin).lines(), ["+OK"]);
+                    reader.run("MGET a:1 a:2 b:1 b:2");
+                    let mode = mode.replace("a:", "c:").replace("b:", "d:");
+                    let again = format!("CLIENT TRACKING ON REDIRECT {}{mode}", ids[to]);
+                    assert_eq!(reader.run(&again).lines(), ["+OK"]);
+                    reader.run("MGET c:1 d:1");
+                    hearers.iter_mut().for_each(|hearer| drop(heard_instead(hearer)));
+                    reader.run("SET d:1 1");
+                    writer.run("MSET a:1 1 a:2 1 b:1 1 b:2 1 c:1 1");
+                    let wanted = if mode == " NOLOOP" { 5 } else { 6 };
+                    let mut keys = Vec::new();
+                    let end = Instant::now() + Duration::from_secs(20);
+                    while keys.len() < wanted {
+                        assert!(Instant::now() < end, "core {home}, {from} to {to}, {mode}: {keys:?}");
+                        keys.extend(heard_instead(&mut hearers[to]));
+                    }
+                    keys.sort_unstable();
+                    let all = ["a:1", "a:2", "b:1", "b:2", "c:1", "d:1"];
+                    assert_eq!(keys, all[..wanted], "core {home}, {from} to {to}, {mode}");
+                }
+            }
+        }
+        for hearer in &mut hearers {
+            assert_eq!(heard_instead(hearer), Vec::<String>::new(), "each hears when it is its turn");
+        }
+    }
+}
+
 /// A client as libraries for RESP2 make it: one connection asks, another one hears.
 #[test]
 fn another_connection_hears_in_place_of_the_first() {

@@ -692,6 +692,7 @@ impl State {
             Notice::Stale(news) => self.heed_news(&news),
             Notice::Redirected(redirected) => self.heed_redirected(from, *redirected),
             Notice::RedirectGone { client, target } => self.redirect_is_broken(client, target),
+            Notice::StandDown { client, is_gone } => self.stand_down(client, is_gone),
             Notice::Listen { number, changes } => self.heed_listening(from, number, &changes),
             Notice::Heard(number) => self.was_heard(from, number),
             Notice::Messages(messages) => self.take_messages(from, &messages),

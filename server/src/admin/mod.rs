@@ -350,7 +350,7 @@ impl State {
                 Answer::Done
             }
             Question::Source(owner, order) => return self.heed_source_order(owner, order),
-            Question::FindClient(id) => self.find_client(id),
+            Question::FindClient(id, stand_in) => self.find_client(id, stand_in),
             Question::Follow(follow) => {
                 self.follow(&follow);
                 Answer::Done

@@ -56,6 +56,13 @@ pub enum Notice {
         /// The one that is gone.
         target: u64,
     },
+    /// A client of the sender does not redirect its invalidations to one of the receiver's any more, or is gone.
+    StandDown {
+        /// The client.
+        client: u64,
+        /// Is it gone?
+        is_gone: bool,
+    },
     /// The answer to a question.
     Answer {
         /// Who waits.
@@ -151,8 +158,9 @@ pub enum Question {
     Monitor(usize),
     /// What has become of the client of a long reply.
     Source(Owner, SourceOrder),
-    /// Has it the client with this id, to which another one redirects its invalidations?
-    FindClient(u64),
+    /// Has it the client with this id, to which another one redirects its invalidations? If that is certain to be allowed, it is
+    /// told who.
+    FindClient(u64, Option<crate::tracking::StandIn>),
     /// A client follows prefixes from now on, or no more.
     Follow(Follow),
     /// Stop serving.

@@ -1,14 +1,15 @@
 //! How clients hear that their copies are stale.
 //!
-//! News go from the core of the shard to those of the clients, and from there, where a client redirects them, to the core of its
-//! target. They are on their way before the replies of the pass in which the change was made, so whoever knows of the change
-//! by its reply, and asks the other client, finds it informed.
+//! News go from the core of the shard to those of the clients who are to hear: where a client redirects them, to the core of its
+//! target, which knows of it ([`StandIn`]). They are on their way before the replies of the pass in which the change was made, so whoever
+//! knows of the change by its reply, and asks the other client, finds it informed. Only of what a client read before it
+//! redirected its own core is told, and passes it on.
 //!
 //! A client may be told only of what it has read, so it must not hear of the change before it has the reply that it was read
 //! with, or it would keep that for ever. What it reads elsewhere may come home later than the news; therefore these wait while it has
 //! something under way.
 
-use super::{Mode, Redirect};
+use super::{Mode, Redirect, StandIn};
 use crate::admin::client::ClientKind;
 use crate::mailbox::letter::{Letter, Notice};
 use crate::session::{Closing, Pending, Session};
@@ -203,13 +204,51 @@ impl State {
         }
         if news.was_flushed {
             let clients: Vec<u64> = self.tracking.clients.keys().copied().collect();
-            clients.into_iter().for_each(|client| self.tell_client(client, None));
+            for client in clients {
+                if self.hears_here(client) {
+                    self.tell_client(client, None);
+                }
+            }
+            let stand_ins: Vec<StandIn> = self.tracking.stand_ins.values().copied().collect();
+            for StandIn { client, core, target, .. } in stand_ins {
+                if let Some(target) = target {
+                    self.tell_target(core, target, client, None);
+                }
+            }
+        }
+    }
+
+    /// Is this core told of what this client of its own has read?
+    fn hears_here(&self, client: u64) -> bool {
+        let tracking = self.tracking_session(client).and_then(|session| session.tracking.as_deref());
+        tracking.is_none_or(|tracking| tracking.hearer(self.me) == self.me)
+    }
+
+    /// Tells what has become stale of what a client of another core has read.
+    fn tell_instead(&mut self, stand_in: StandIn, of_prefix: bool, writer: u64, names: Names) {
+        let StandIn { client, core, is_broadcast, no_loop, target } = stand_in;
+        match target {
+            Some(target) if is_broadcast == of_prefix && !(no_loop && writer == client) => {
+                self.tell_target(core, target, client, names);
+            }
+            Some(_) => {}
+            None if of_prefix => {}
+            None => {
+                let keys = names.into_iter().flatten().map(|name| (name, writer, SmallVec::from_elem(client, 1)));
+                let news = News { keys: keys.collect(), ..News::default() };
+                self.mesh.post_first(core.index(), Letter::Notice(Notice::Stale(Box::new(news))));
+            }
         }
     }
 
     /// Tells a client that a key is stale, unless it wants to hear of prefixes, or not of this.
     fn invalidate(&mut self, client: u64, of_prefix: bool, writer: u64, names: impl FnOnce() -> Names) {
-        let Some(session) = self.tracking_session(client) else { return };
+        let Some(session) = self.tracking_session(client) else {
+            if let Some(stand_in) = self.tracking.stand_ins.get(&client) {
+                self.tell_instead(*stand_in, of_prefix, writer, names());
+            }
+            return;
+        };
         let Some(tracking) = &session.tracking else { return };
         let is_own = tracking.no_loop && writer == client;
         if !is_own && (tracking.mode == Mode::Broadcast) == of_prefix {
@@ -220,10 +259,13 @@ impl State {
     /// The same for the keys of a prefix, without those that the client has changed itself if it does not want to hear of
     /// these.
     fn invalidate_some(&mut self, client: u64, keys: &[(Name, u64)]) {
-        let Some(tracking) = self.tracking_session(client).and_then(|session| session.tracking.as_deref()) else {
-            return;
+        let tracking = self.tracking_session(client).and_then(|session| session.tracking.as_deref());
+        let stand_in = self.tracking.stand_ins.get(&client);
+        let no_loop = match (tracking, stand_in) {
+            (Some(tracking), _) => tracking.no_loop,
+            (None, Some(stand_in)) => stand_in.no_loop,
+            (None, None) => return,
         };
-        let no_loop = tracking.no_loop;
         let counts = |writer: u64| !no_loop || writer != client;
         let names: SmallVec<[Name; 1]> =
             keys.iter().filter(|(_, writer)| counts(*writer)).map(|(key, _)| key.clone()).collect();

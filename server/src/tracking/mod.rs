@@ -12,7 +12,7 @@ use deliver::{Late, News};
 use ringkey_core::command::Command;
 use ringkey_core::keyspace::tracked::Prefixes;
 use ringkey_core::units::ShardId;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// CLIENT CACHING.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -49,6 +49,22 @@ pub struct Redirect {
     pub core: ShardId,
 }
 
+/// A client of another core that redirects its invalidations to one of this core's clients. Shards tell this core of what it has read, not
+/// its own: whoever knows of a change and asks the target then finds it informed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StandIn {
+    /// The client that redirects.
+    pub client: u64,
+    /// Its core.
+    pub core: ShardId,
+    /// Does it follow prefixes?
+    pub is_broadcast: bool,
+    /// Does it not want to hear of what it has changed itself?
+    pub no_loop: bool,
+    /// The client that is to hear; none: it redirects to nobody here any more, but shards may know of what it read while it did.
+    pub target: Option<u64>,
+}
+
 /// What one client has asked for (CLIENT TRACKING).
 #[derive(Clone, Default, Debug)]
 pub struct Tracking {
@@ -67,6 +83,11 @@ pub struct Tracking {
 }
 
 impl Tracking {
+    /// The core that is to be told of what the client has read, which is one of core `me`.
+    pub fn hearer(&self, me: ShardId) -> ShardId {
+        self.redirect.map_or(me, |redirect| redirect.core)
+    }
+
     /// Does what it reads depend on CLIENT CACHING?
     pub fn picks(&self) -> bool {
         matches!(self.mode, Mode::OptIn | Mode::OptOut)
@@ -113,6 +134,10 @@ pub struct Trackings {
     pub clients: HashMap<u64, u32>,
     /// Its clients that were asked for as redirections, in the same way.
     targets: HashMap<u64, u32>,
+    /// Clients of other cores that redirect to these, by their ids.
+    stand_ins: HashMap<u64, StandIn>,
+    /// This core's clients of which another one may have such a note.
+    noted_elsewhere: HashSet<u64>,
     /// The prefixes that clients of all cores follow.
     pub prefixes: Prefixes,
     /// What is to be told once a reply under way is complete.

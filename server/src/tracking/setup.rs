@@ -1,8 +1,8 @@
 //! CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO, and the end of clients that track.
 
-use super::{Caching, Mode, Redirect, Tracking};
+use super::{Caching, Mode, Redirect, StandIn, Tracking};
 use crate::admin::Then;
-use crate::mailbox::letter::{Answer, Question};
+use crate::mailbox::letter::{Answer, Letter, Notice, Question};
 use crate::session::Session;
 use crate::state::State;
 use ringkey_core::command::Command;
@@ -144,7 +144,18 @@ pub fn tracking(state: &mut State, session: &mut Session, args: &Args<'_>) -> Re
     };
     match wanted.redirect {
         Some(id) => {
-            state.gather_from_all(session, &Question::FindClient(id), Then::Redirect(Box::new(wanted)));
+            let is_allowed = wanted.is_on && wanted.check(session.tracking.as_deref()).is_ok();
+            let stand_in = is_allowed.then_some(StandIn {
+                client: session.id,
+                core: state.me,
+                is_broadcast: wanted.is_broadcast,
+                no_loop: wanted.no_loop,
+                target: Some(id),
+            });
+            if stand_in.is_some() && state.mesh.count() > 1 {
+                state.tracking.noted_elsewhere.insert(session.id);
+            }
+            state.gather_from_all(session, &Question::FindClient(id, stand_in), Then::Redirect(Box::new(wanted)));
             Ok(())
         }
         None => decide(state, session, wanted),
@@ -181,7 +192,13 @@ fn decide(state: &mut State, session: &mut Session, mut wanted: Wanted) -> Resul
     if wanted.prefixes.is_empty() {
         wanted.prefixes.push(Vec::new());
     }
-    let tracker = Tracker { core: state.me, client: session.id };
+    let core = wanted.redirect_core.unwrap_or(state.me);
+    if let Some(tracking) = session.tracking.as_deref().filter(|tracking| tracking.hearer(state.me) != core) {
+        // Another core is to hear of all its prefixes from now on.
+        wanted.prefixes.extend(tracking.prefixes.iter().cloned());
+        state.follow_no_more(session.id, tracking);
+    }
+    let tracker = Tracker { core, client: session.id };
     let follow = Follow { tracker, prefixes: wanted.prefixes.clone().into(), follows: true };
     // The client hears of it when every core notes what changes.
     state.gather_from_all(session, &Question::Follow(follow), Then::Track(Box::new(wanted)));
@@ -193,6 +210,12 @@ pub fn begin(state: &mut State, session: &mut Session, wanted: Wanted) {
     if session.tracking.is_none() {
         state.tracking.clients.insert(session.id, session.index);
         state.process.tracking_clients.fetch_add(1, Ordering::Relaxed);
+    }
+    if let Some(tracking) = session.tracking.as_deref() {
+        let hearer = tracking.hearer(state.me);
+        if wanted.redirect_core.unwrap_or(state.me) != hearer {
+            state.need_no_stand_in(session.id, hearer);
+        }
     }
     let tracking = session.tracking.get_or_insert_default();
     tracking.mode = wanted.mode();
@@ -291,11 +314,16 @@ impl State {
         session.tracker = None;
         self.tracking.clients.remove(&session.id);
         self.process.tracking_clients.fetch_sub(1, Ordering::Relaxed);
-        if tracking.prefixes.is_empty() {
-            return;
+        if !tracking.prefixes.is_empty() {
+            self.follow_no_more(session.id, &tracking);
         }
-        let tracker = Tracker { core: self.me, client: session.id };
-        let prefixes = tracking.prefixes.into_iter().collect();
+        self.need_no_stand_in(session.id, tracking.hearer(self.me));
+    }
+
+    /// Tells all cores that a client of this one follows no prefix any more.
+    fn follow_no_more(&mut self, client: u64, tracking: &Tracking) {
+        let tracker = Tracker { core: tracking.hearer(self.me), client };
+        let prefixes = tracking.prefixes.iter().cloned().collect();
         let follow = Follow { tracker, prefixes, follows: false };
         let me = self.me.index();
         for core in (0..self.mesh.count()).filter(|core| *core != me) {
@@ -309,6 +337,30 @@ impl State {
         self.end_tracking(session);
         if !self.tracking.targets.is_empty() {
             self.tracking.targets.remove(&session.id);
+        }
+        if self.tracking.noted_elsewhere.is_empty() || !self.tracking.noted_elsewhere.remove(&session.id) {
+            return;
+        }
+        for core in (0..self.mesh.count()).filter(|core| *core != self.me.index()) {
+            let notice = Notice::StandDown { client: session.id, is_gone: true };
+            self.mesh.post(core, Letter::Notice(notice));
+        }
+    }
+
+    /// A client of this core redirects to none of core `hearer` any more.
+    fn need_no_stand_in(&mut self, client: u64, hearer: ShardId) {
+        if hearer != self.me {
+            let notice = Notice::StandDown { client, is_gone: false };
+            self.mesh.post(hearer.index(), Letter::Notice(notice));
+        }
+    }
+
+    /// A client of another core redirects to none of this core's any more, or is gone.
+    pub fn stand_down(&mut self, client: u64, is_gone: bool) {
+        if is_gone {
+            self.tracking.stand_ins.remove(&client);
+        } else if let Some(stand_in) = self.tracking.stand_ins.get_mut(&client) {
+            stand_in.target = None;
         }
     }
 
@@ -324,11 +376,14 @@ impl State {
     }
 
     /// Has this core this client? It is asked because somebody will redirect invalidations there.
-    pub fn find_client(&mut self, id: u64) -> Answer {
+    pub fn find_client(&mut self, id: u64, stand_in: Option<StandIn>) -> Answer {
         let is_there = |session: &&Session| session.id == id && session.is_open();
         let found = self.sessions.iter().flatten().map(|session| &**session).find(is_there);
         if let Some(session) = found {
             self.tracking.targets.insert(id, session.index);
+            if let Some(stand_in) = stand_in.filter(|stand_in| stand_in.core != self.me) {
+                self.tracking.stand_ins.insert(stand_in.client, stand_in);
+            }
         }
         Answer::Count(u64::from(found.is_some()))
     }
@@ -337,7 +392,8 @@ impl State {
 impl Session {
     /// Has what the command under way reads remembered, or not.
     pub fn settle_tracker(&mut self, me: ShardId) {
-        self.tracker = self.tracking.as_ref().filter(|tracking| tracking.remembers()).map(|_| me);
+        let remembers = self.tracking.as_ref().filter(|tracking| tracking.remembers());
+        self.tracker = remembers.map(|tracking| tracking.hearer(me));
     }
 
     /// Does what it reads depend on CLIENT CACHING, so that its commands are carried out one by one?
