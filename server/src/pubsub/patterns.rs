@@ -30,9 +30,10 @@ pub struct Pattern {
 #[derive(Debug, Default)]
 pub struct Patterns {
     by_prefix: HashMap<Box<[u8]>, Vec<Pattern>>,
+    /// The place of each pattern among those with its prefix: these may be many.
+    places: HashMap<Arc<[u8]>, usize>,
     /// How many of the prefixes have which length.
     lengths: BTreeMap<usize, usize>,
-    count: usize,
 }
 
 /// The bytes at the beginning of a pattern that stand for themselves.
@@ -44,17 +45,18 @@ pub fn prefix_of(pattern: &[u8]) -> &[u8] {
 impl Patterns {
     /// How many different patterns there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.places.len()
     }
 
     /// Is there none?
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.places.is_empty()
     }
 
     /// Who listens to a pattern, if anybody does.
     pub fn find(&self, text: &[u8]) -> Option<&Pattern> {
-        self.by_prefix.get(prefix_of(text))?.iter().find(|pattern| *pattern.text == *text)
+        let place = *self.places.get(text)?;
+        self.by_prefix.get(prefix_of(text))?.get(place)
     }
 
     /// Changes who listens to a pattern; one to which nobody listens any more is forgotten.
@@ -65,16 +67,18 @@ impl Patterns {
             *self.lengths.entry(prefix.len()).or_default() += 1;
         }
         let Some(group) = self.by_prefix.get_mut(prefix) else { return };
-        let at = group.iter().position(|pattern| pattern.text == *text).unwrap_or_else(|| {
-            self.count += 1;
+        let at = *self.places.entry(Arc::clone(text)).or_insert_with(|| {
             group.push(Pattern { text: Arc::clone(text), listeners: Listeners::default() });
             group.len() - 1
         });
         let listeners = &mut group[at].listeners;
         change(listeners);
         if listeners.here.is_empty() && listeners.cores.is_empty() {
-            self.count -= 1;
-            group.remove(at);
+            group.swap_remove(at);
+            self.places.remove(text);
+            if let Some(moved) = group.get(at) {
+                self.places.insert(Arc::clone(&moved.text), at);
+            }
         }
         if group.is_empty() {
             self.by_prefix.remove(prefix);
@@ -131,7 +135,13 @@ mod tests {
             assert_eq!(found, expected, "{channel:?}");
         }
         assert!(found_any > 100);
-        texts.iter().for_each(|text| patterns.change(text, |who| who.here.clear()));
+        let distinct: Vec<&Arc<[u8]>> = distinct.into_iter().collect();
+        for (at, text) in distinct.iter().enumerate() {
+            patterns.change(text, |who| who.here.clear());
+            assert!(patterns.find(text).is_none());
+            let is_there = |other: &&Arc<[u8]>| patterns.find(other).is_some_and(|found| found.text == **other);
+            assert!(distinct[at + 1..].iter().all(is_there), "the others are where they are looked for");
+        }
         assert!(patterns.is_empty() && patterns.by_prefix.is_empty() && patterns.lengths.is_empty());
     }
 }
