@@ -10,6 +10,7 @@ use ringkey_core::keyspace::tracked::Tracker;
 use ringkey_core::number::parse_integer;
 use ringkey_core::resp::{Args, CommandError, Reply};
 use ringkey_core::units::ShardId;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -105,23 +106,22 @@ impl Wanted {
 
     /// No two prefixes of a client are prefixes of the same key.
     fn check_prefixes(&self, tracking: Option<&Tracking>) -> Result<(), CommandError> {
-        let overlaps = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
+        let none = BTreeSet::new();
+        let existing = tracking.map_or(&none, |tracking| &tracking.prefixes);
         let refusal = |one: &[u8], what: &str, other: &[u8]| {
             let (one, other) = (String::from_utf8_lossy(one), String::from_utf8_lossy(other));
             CommandError::owned(format!(
                 "Prefix '{one}' overlaps with {what} prefix '{other}'. Prefixes for a single client must not overlap."
             ))
         };
-        for (at, prefix) in self.prefixes.iter().enumerate() {
-            let before = tracking.and_then(|tracking| tracking.prefixes.iter().find(|other| overlaps(prefix, other)));
-            if let Some(other) = before {
-                return Err(refusal(prefix, "an existing", other));
-            }
-            if let Some(other) = self.prefixes[at + 1..].iter().find(|other| overlaps(prefix, other)) {
-                return Err(refusal(prefix, "another provided", other));
-            }
+        let Some(first) = first_overlap(&self.prefixes, existing) else { return Ok(()) };
+        let prefix = &self.prefixes[first];
+        let overlaps = |other: &&Vec<u8>| prefix.starts_with(other) || other.starts_with(prefix);
+        if let Some(other) = existing.iter().find(overlaps) {
+            return Err(refusal(prefix, "an existing", other));
         }
-        Ok(())
+        let other = self.prefixes[first + 1..].iter().find(overlaps).map_or(&[][..], Vec::as_slice);
+        Err(refusal(prefix, "another provided", other))
     }
 
     fn mode(&self) -> Mode {
@@ -132,6 +132,32 @@ impl Wanted {
             _ => Mode::All,
         }
     }
+}
+
+/// The first of `prefixes` that begins as one behind it, or as one of `existing`, or the other way round. There may be a hundred
+/// thousand, so they are not compared each with each.
+fn first_overlap(prefixes: &[Vec<u8>], existing: &BTreeSet<Vec<u8>>) -> Option<usize> {
+    // Of several that overlap the shortest is the beginning of all that come behind it in their order, up to the next one here.
+    let mut shortest: BTreeSet<&[u8]> = existing.iter().map(Vec::as_slice).collect();
+    let mut all = shortest.clone();
+    let mut first = None;
+    for (at, prefix) in prefixes.iter().enumerate().rev() {
+        let prefix = prefix.as_slice();
+        let is_longer = shortest.range(..=prefix).next_back().is_some_and(|other| prefix.starts_with(other));
+        let is_shorter = all.range(prefix..).next().is_some_and(|other| other.starts_with(prefix));
+        if is_longer || is_shorter {
+            first = Some(at);
+        }
+        if !is_longer {
+            while let Some(longer) = shortest.range(prefix..).next().copied().filter(|other| other.starts_with(prefix))
+            {
+                shortest.remove(longer);
+            }
+            shortest.insert(prefix);
+        }
+        all.insert(prefix);
+    }
+    first
 }
 
 /// CLIENT TRACKING
@@ -404,5 +430,38 @@ impl Session {
     /// The id of the client that hears in its place; 0: it hears itself; -1: nobody hears.
     pub fn redirection(&self) -> i64 {
         self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.map_or(0, |redirect| redirect.id as i64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps_are_found_as_by_comparing_each_with_each() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let mut found = [0, 0];
+        for _ in 0..3_000 {
+            let letters = 2 + random.u8(..20);
+            let mut words = |count: usize| -> Vec<Vec<u8>> {
+                (0..count).map(|_| (0..random.usize(1..5)).map(|_| b'a' + random.u8(..letters)).collect()).collect()
+            };
+            let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
+            let mut existing: BTreeSet<Vec<u8>> = BTreeSet::new();
+            for word in words(3) {
+                if !existing.iter().any(|other| overlap(&word, other)) {
+                    existing.insert(word);
+                }
+            }
+            let prefixes = words(4);
+            let is_first = |at: &usize| {
+                let mut others = existing.iter().chain(&prefixes[at + 1..]);
+                others.any(|other| overlap(&prefixes[*at], other))
+            };
+            let expected = (0..prefixes.len()).find(is_first);
+            assert_eq!(first_overlap(&prefixes, &existing), expected, "{prefixes:?}, {existing:?}");
+            found[usize::from(expected.is_some())] += 1;
+        }
+        assert!(found.iter().all(|count| *count > 300), "{found:?}");
     }
 }
