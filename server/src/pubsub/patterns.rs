@@ -79,9 +79,18 @@ impl Patterns {
             if let Some(moved) = group.get(at) {
                 self.places.insert(Arc::clone(&moved.text), at);
             }
+            if group.len() < group.capacity() / 8 {
+                group.shrink_to(2 * group.len());
+            }
+            if self.places.len() < self.places.capacity() / 8 {
+                self.places.shrink_to(2 * self.places.len());
+            }
         }
         if group.is_empty() {
             self.by_prefix.remove(prefix);
+            if self.by_prefix.len() < self.by_prefix.capacity() / 8 {
+                self.by_prefix.shrink_to(2 * self.by_prefix.len());
+            }
             if let Some(count) = self.lengths.get_mut(&prefix.len()) {
                 *count -= 1;
                 if *count == 0 {
