@@ -3,6 +3,7 @@
 //! It stands behind what the client is owed, never in the midst of a reply. Where a reply is under way, or the client itself is calling,
 //! it waits until that reply is complete.
 
+use super::patterns::Pattern;
 use super::tables::Kind;
 use crate::session::{Pending, Session};
 use crate::state::State;
@@ -144,7 +145,8 @@ impl State {
     }
 
     /// Gives a message to those of this core's clients who listen to its channel, which has this hash; how many these are. What has become of a
-    /// key of another core is told on the common port only; `owner`: whose key it is, if the message is about one.
+    /// key of another core is told on the common port only; `owner`: whose key it is, if the message is about one. `matched` is told each
+    /// pattern that the channel fits, whoever listens to it.
     pub fn deliver_message(
         &mut self,
         kind: Kind,
@@ -152,6 +154,7 @@ impl State {
         channel: &[u8],
         message: &[u8],
         owner: Option<ShardId>,
+        mut matched: impl FnMut(&Pattern),
     ) -> i64 {
         let is_foreign = owner.is_some_and(|owner| owner != self.me);
         let Self { pubsub, sessions, dirty, late_pushes: late, .. } = self;
@@ -168,6 +171,7 @@ impl State {
             return count;
         }
         for pattern in tables.patterns.matching(channel) {
+            matched(pattern);
             let here = &pattern.listeners.here;
             if !here.is_empty() {
                 let frame = Frame::new(&[b"pmessage", &pattern.text, channel, message]);

@@ -1,6 +1,6 @@
 //! PUBLISH and SPUBLISH: messages on their way, and how many have got them.
 
-use super::tables::{Kind, hash_of};
+use super::tables::{Kind, OtherCores, add_cores, hash_of};
 use crate::dispatch::Done;
 use crate::mailbox::letter::{Letter, Notice};
 use crate::observe::crash;
@@ -92,11 +92,12 @@ impl State {
     /// answer if a client said it.
     pub fn publish(&mut self, kind: Kind, channel: &[u8], message: &[u8], from: Origin) -> (i64, usize) {
         let hash = hash_of(kind, self.site.shard.key(channel).hash.hash);
-        let count = self.deliver_message(kind, hash, channel, message, from.owner());
-        if self.mesh.count() == 1 {
-            return (count, 0);
+        let mut cores = OtherCores::new();
+        if self.mesh.count() > 1 {
+            cores = self.pubsub.tables.borrow().cores_by_name(kind, hash);
         }
-        let cores = self.pubsub.tables.borrow().cores(kind, hash, channel);
+        let count =
+            self.deliver_message(kind, hash, channel, message, from.owner(), |pattern| add_cores(&mut cores, pattern));
         for core in &cores {
             self.pubsub.outbox[usize::from(*core)].push(kind, channel, message, from);
         }
@@ -192,7 +193,7 @@ impl State {
             let (channel, message) = (&messages.bytes[at..middle], &messages.bytes[middle..end]);
             at = end;
             let hash = hash_of(*kind, self.site.shard.key(channel).hash.hash);
-            let count = self.deliver_message(*kind, hash, channel, message, *owner) as u32;
+            let count = self.deliver_message(*kind, hash, channel, message, *owner, |_| {}) as u32;
             if *ticket != 0 {
                 receipts.push(Receipt { ticket: *ticket, number: *number, count });
             }

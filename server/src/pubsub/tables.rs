@@ -5,7 +5,7 @@
 //! letter in vain. A core announces a channel when its first client comes and takes that back when its last one has gone. A client
 //! is told that it is subscribed when all cores have heard of the channel: what is published from then on, wherever, reaches it.
 
-use super::patterns::Patterns;
+use super::patterns::{Pattern, Patterns};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -74,6 +74,9 @@ pub struct Tables {
     event_listeners: usize,
 }
 
+/// Numbers of other cores, in ascending order.
+pub type OtherCores = SmallVec<[u16; 4]>;
+
 /// Channels of keyspace events begin so.
 const EVENTS: &[u8] = b"__key";
 
@@ -104,6 +107,11 @@ fn remove<T: Ord, A: smallvec::Array<Item = T>>(list: &mut SmallVec<A>, value: &
     if let Ok(at) = list.binary_search(value) {
         list.remove(at);
     }
+}
+
+/// Adds the other cores on which clients listen to a pattern.
+pub fn add_cores(cores: &mut OtherCores, pattern: &Pattern) {
+    pattern.listeners.cores.iter().for_each(|core| insert(cores, *core));
 }
 
 impl Tables {
@@ -303,15 +311,21 @@ impl Tables {
 
     /// The other cores that are to hear of a message.
     #[inline]
-    pub fn cores(&self, kind: Kind, hash: u64, name: &[u8]) -> SmallVec<[u16; 4]> {
-        let known = self.elsewhere[kind as usize].find(hash, |elsewhere| elsewhere.hash == hash);
-        let mut cores = known.map_or_else(SmallVec::new, |elsewhere| elsewhere.cores.clone());
+    pub fn cores(&self, kind: Kind, hash: u64, name: &[u8]) -> OtherCores {
+        let mut cores = self.cores_by_name(kind, hash);
         if kind == Kind::Channel && !self.patterns.is_empty() {
             for pattern in self.patterns.matching(name) {
-                pattern.listeners.cores.iter().for_each(|core| insert(&mut cores, *core));
+                add_cores(&mut cores, pattern);
             }
         }
         cores
+    }
+
+    /// The other cores on which clients listen to a channel by its name.
+    #[inline]
+    pub fn cores_by_name(&self, kind: Kind, hash: u64) -> OtherCores {
+        let known = self.elsewhere[kind as usize].find(hash, |elsewhere| elsewhere.hash == hash);
+        known.map_or_else(SmallVec::new, |elsewhere| elsewhere.cores.clone())
     }
 
     /// The channels of a kind to which clients of this core listen.
