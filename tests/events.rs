@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use ringkey_tests::client::{encoded, words};
+use ringkey_tests::reply::Reply;
 use ringkey_tests::server::{Kind, Setup, peer, skip};
 use ringkey_tests::{Client, Server};
 
@@ -268,4 +269,57 @@ fn what_many_make_of_one_key_is_told_in_the_order_in_which_it_happened() {
             assert_eq!(last.run(&format!("EXISTS {key}")).lines(), [format!(":{}", u8::from(there))]);
         }
     }
+}
+
+/// A client that does something to keys and listens to what becomes of them hears of it behind the reply.
+fn hears_behind_the_reply(server: &Server) {
+    const KEYS: usize = 12;
+    let events = |names: &[&str], keys: std::ops::Range<usize>| -> Vec<String> {
+        keys.flat_map(|key| names.iter().map(move |name| format!("{name} {key}"))).collect()
+    };
+    let numbers = || (0..KEYS).map(|key| key.to_string()).collect::<Vec<_>>().join(" ");
+    for _ in 0..CORES {
+        let mut client = server.client();
+        assert!(client.command(&["HELLO", "3"]).error().is_none());
+        client.listen("PSUBSCRIBE __keyspace@0__:*");
+        for round in 0..20 {
+            let mut cases: Vec<(Vec<String>, Vec<String>)> = (0..KEYS)
+                .map(|key| (vec![format!("SET {key} {round}")], events(&["set"], key..key + 1)))
+                .chain((0..KEYS).map(|key| {
+                    (vec![format!("EVAL \"redis.call('incr',KEYS[1])\" 1 {key}")], events(&["incrby"], key..key + 1))
+                }))
+                .collect();
+            let transaction: Vec<String> = (0..KEYS).map(|key| format!("APPEND {key} x")).collect();
+            cases.extend([
+                (
+                    vec![format!("MSET {}", (0..KEYS).map(|key| format!("{key} 1 ")).collect::<String>())],
+                    events(&["set"], 0..KEYS),
+                ),
+                (
+                    ["MULTI".to_owned()].into_iter().chain(transaction).chain(["EXEC".to_owned()]).collect(),
+                    events(&["append"], 0..KEYS),
+                ),
+                (vec!["RENAME 0 1".to_owned()], vec!["rename_from 0".to_owned(), "rename_to 1".to_owned()]),
+                (vec![format!("DEL {}", numbers())], events(&["del"], 1..KEYS)),
+            ]);
+            for (lines, expected) in cases {
+                let requests: Vec<Vec<u8>> = lines.iter().map(|line| encoded(&words(line))).collect();
+                client.send(&requests.concat()).unwrap();
+                for _ in &lines {
+                    let reply = client.read_reply().unwrap();
+                    assert!(!matches!(reply, Reply::Push(_)) && reply.error().is_none(), "{lines:?}: {reply:?}");
+                }
+                assert_eq!(hear(&mut client, expected.len()), expected, "{lines:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_does_it_hears_of_it_behind_the_reply() {
+    hears_behind_the_reply(&Setup::new().cores(CORES).option("notify-keyspace-events", "KA").start());
+    if peer("valkey-server").is_none() {
+        return skip("no valkey-server to compare with");
+    }
+    hears_behind_the_reply(&Setup::of(Kind::Reference).option("notify-keyspace-events", "KA").start());
 }

@@ -1,7 +1,7 @@
 //! What reaches a client that has not asked: messages, and whatever else is pushed.
 //!
 //! It stands behind what the client is owed, never in the midst of a reply. Where a reply is under way, or the client itself is calling,
-//! it waits until that reply is complete.
+//! on whatever core, it waits until that reply is complete: so a client that has something become of a key hears of it behind its reply.
 
 use super::patterns::Pattern;
 use super::tables::Kind;
@@ -50,10 +50,13 @@ impl Frame {
     }
 }
 
-/// Is a part of its reply written and a part not?
+/// Is a part of its reply written and a part not, or are calls of its under way elsewhere? It is to hear of what these do behind their replies.
 fn is_mid_reply(session: &Session) -> bool {
-    session.is_executing()
-        || matches!(session.pending, Pending::LongReply(_) | Pending::Clients(_) | Pending::Publishing(_))
+    let is_away = matches!(
+        session.pending,
+        Pending::Remote | Pending::Flight(..) | Pending::Unit | Pending::Migrating(_) | Pending::Publishing(_)
+    );
+    is_away || session.is_executing() || matches!(session.pending, Pending::LongReply(_) | Pending::Clients(_))
 }
 
 /// Those to whom something is pushed.

@@ -90,7 +90,12 @@ impl State {
             session.pending = Pending::Flight(flight, gathered);
             return;
         }
-        self.tell_events_of(&mut flight);
+        if flight.brings_events() {
+            // To its own client it is told behind the reply.
+            let session = self.sessions[index as usize].as_mut().expect("it was found just now");
+            session.pending = Pending::Remote;
+            self.tell_events_of(&mut flight);
+        }
         let (mut waiting, mut again, mut stays) = (None, None, false);
         match gathered {
             Some(gathered) => match self.run_gathered(&mut flight, *gathered, index) {
