@@ -80,6 +80,14 @@ const WRITES: [(&str, &str); 14] = [
     ("SET a 1", "FLUSHALL"),
 ];
 
+fn prepare(writer: &mut Client, before: &str) {
+    writer.run("FLUSHALL");
+    writer.run("SET o 1");
+    if !before.is_empty() {
+        writer.run(before);
+    }
+}
+
 #[test]
 fn whoever_knows_of_a_write_finds_others_informed() {
     for cores in [1, 4] {
@@ -93,11 +101,7 @@ fn whoever_knows_of_a_write_finds_others_informed() {
         for round in 0..20 {
             for (before, call) in WRITES {
                 let writer = &mut writers[round % cores];
-                writer.run("FLUSHALL");
-                writer.run("SET o 1");
-                if !before.is_empty() {
-                    writer.run(before);
-                }
+                prepare(writer, before);
                 for (at, reader) in readers.iter_mut().enumerate() {
                     heard(reader);
                     let read: [&[&str]; 4] = [
@@ -344,11 +348,7 @@ fn whoever_knows_of_a_write_finds_those_informed_who_hear_for_others() {
         for round in 0..2 * cores {
             for (before, call) in WRITES {
                 let writer = &mut writers[round % cores];
-                writer.run("FLUSHALL");
-                writer.run("SET o 1");
-                if !before.is_empty() {
-                    writer.run(before);
-                }
+                prepare(writer, before);
                 readers.iter_mut().for_each(|reader| drop(reader.run("MGET x a y z")));
                 hearers.iter_mut().for_each(|hearer| drop(heard_instead(hearer)));
                 let reply = writer.run(call);
