@@ -546,6 +546,34 @@ fn who_waits_or_queues_hears_messages() {
     });
 }
 
+/// What comes while a blocking call looks whether its keys, on several cores, have got something is heard although they have not.
+#[test]
+fn who_goes_on_waiting_hears_what_came_meanwhile() {
+    let server = four_cores();
+    let mut writer = server.client();
+    let mut publisher = server.client();
+    let mut waiting = resp3(server.client());
+    waiting.listen("SUBSCRIBE a");
+    let keys: Vec<String> = (0..8).map(|number| format!("k{number}")).collect();
+    let wait = [words("BLPOP"), keys.clone(), words("0")].concat();
+    send_all(&mut waiting, &[wait.clone()]);
+    for round in 0..500 {
+        // Filled, and mostly empty again when the one that waits comes to look.
+        let key = &keys[round % keys.len()];
+        let commands = [format!("RPUSH {key} x"), format!("LPOP {key}")].map(|line| words(&line));
+        send_all(&mut writer, &commands);
+        publisher.command(&["PUBLISH", "a", &round.to_string()]);
+        let mut next = waiting.read_reply().unwrap();
+        if !matches!(next, Reply::Push(_)) {
+            assert_eq!(next.elements()[1].text(), "x");
+            send_all(&mut waiting, &[wait.clone()]);
+            next = waiting.read_reply().unwrap();
+        }
+        assert_eq!(next.elements()[2].text(), round.to_string());
+        commands.iter().for_each(|_| drop(writer.read_reply().unwrap()));
+    }
+}
+
 #[test]
 fn what_a_client_tells_itself_comes_behind_the_reply() {
     on_one_and_four_cores(&Setup::new(), |server| {

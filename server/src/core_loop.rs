@@ -358,6 +358,10 @@ impl CoreLoop {
     /// `true` if the session is over and nothing of it is left in the kernel.
     fn tend(&mut self, session: &mut Session) -> bool {
         session.is_pushed = false;
+        if session.late.is_some() {
+            // It may have begun to wait for something else than the end of a reply.
+            session.take_late();
+        }
         self.check_limits(session);
         if session.is_deaf && matches!(session.pending, Pending::Paused | Pending::Blocked(_)) {
             // Who does not wait for the end of a pause, or for keys, is not served any more.

@@ -74,10 +74,13 @@ impl Targets<'_> {
     fn push(&mut self, index: u32, write: impl FnOnce(&mut Reply<'_>)) {
         match self.sessions.get_mut(index as usize) {
             Some(Some(session)) if session.is_open() && !(self.only_common && session.on_core_port) => {
-                if is_mid_reply(session) || session.late.is_some() {
+                if is_mid_reply(session) {
                     let late = session.late.get_or_insert_default();
                     write(&mut Reply::new(late, session.protocol));
                 } else {
+                    if session.late.is_some() {
+                        session.take_late();
+                    }
                     write(&mut Reply::new(&mut session.output.pending, session.protocol));
                 }
                 note_pushed(self.dirty, session);
