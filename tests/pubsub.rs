@@ -556,7 +556,7 @@ fn who_goes_on_waiting_hears_what_came_meanwhile() {
     waiting.listen("SUBSCRIBE a");
     let keys: Vec<String> = (0..8).map(|number| format!("k{number}")).collect();
     let wait = [words("BLPOP"), keys.clone(), words("0")].concat();
-    send_all(&mut waiting, &[wait.clone()]);
+    send_all(&mut waiting, std::slice::from_ref(&wait));
     for round in 0..500 {
         // Filled, and mostly empty again when the one that waits comes to look.
         let key = &keys[round % keys.len()];
@@ -566,7 +566,7 @@ fn who_goes_on_waiting_hears_what_came_meanwhile() {
         let mut next = waiting.read_reply().unwrap();
         if !matches!(next, Reply::Push(_)) {
             assert_eq!(next.elements()[1].text(), "x");
-            send_all(&mut waiting, &[wait.clone()]);
+            send_all(&mut waiting, std::slice::from_ref(&wait));
             next = waiting.read_reply().unwrap();
         }
         assert_eq!(next.elements()[2].text(), round.to_string());
