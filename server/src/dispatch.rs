@@ -515,7 +515,7 @@ impl State {
             let parsed = &session.parsed[at];
             let Some((row, shard)) = self.stretches_to(session, parsed, input, owned) else { break };
             // What scripts publish is told where they run, and comes behind what they do.
-            let is_single = row.group == Group::Scripting && self.may_tell(row);
+            let is_single = row.group == Group::Scripting && self.is_followed();
             if is_single && !rows.is_empty() {
                 break;
             }
@@ -544,9 +544,7 @@ impl State {
             session.pending = Pending::Remote;
         } else {
             let mut flight = self.new_flight(session, Shape::Calls, Reach::Keys, &shards);
-            if rows.iter().any(|row| self.may_tell(row)) {
-                flight.bring_events();
-            }
+            self.have_events_brought(&mut flight, rows.iter().copied());
             if shards.len() > 2 || !self.relay(session, &mut flight, &rows, &targets, input) {
                 for (at, row) in rows.iter().enumerate() {
                     let parsed = session.parsed[first + at];
@@ -807,9 +805,7 @@ impl State {
             }
         }
         let mut flight = self.new_flight(session, shape, Reach::Keys, &shards);
-        if self.may_tell(row) {
-            flight.bring_events();
-        }
+        self.have_events_brought(&mut flight, std::iter::once(row));
         if shards.len() == 2 && self.relay_fragments(session, &mut flight, row, args, stride, &hashes) {
             self.statistics.flights += 1;
             session.pending = Pending::Flight(flight, None);

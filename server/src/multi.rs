@@ -646,12 +646,7 @@ impl State {
     fn fly_apart(&mut self, session: &mut Session, multi: &mut Multi) {
         let shards = multi.shards.clone();
         let mut flight = self.new_flight(session, Shape::Unit, Reach::Keys, &shards);
-        // What scripts publish is told where they run: with them, so is what becomes of keys.
-        if multi.data_calls().all(|(call, _)| call.row.group != Group::Scripting)
-            && multi.data_calls().any(|(call, _)| self.may_tell(call.row))
-        {
-            flight.bring_events();
-        }
+        self.have_events_brought(&mut flight, multi.data_calls().map(|(call, _)| call.row));
         if shards.len() == 2 && self.relay_unit(session, &mut flight, multi) {
             self.statistics.flights += 1;
             session.pending = Pending::Flight(flight, None);
@@ -684,7 +679,6 @@ impl State {
         let target = flight.shard(away);
         let order = if is_here && !flight.keeps_all() { Order::Run } else { Order::RunAndKeep };
         self.open_remote_leg(flight, away, session.ticket(), order);
-        self.outgoing(target).jobs.last_mut().expect("it was opened just now").is_unit = true;
         self.site.watch.start();
         self.site.begin_unit();
         for (call, on) in multi.data_calls() {

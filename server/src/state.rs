@@ -584,8 +584,7 @@ impl State {
 
     /// The same for a leg of a flight.
     pub fn open_remote_leg(&mut self, flight: &Flight, leg: usize, ticket: u64, order: Order) {
-        let batch = self.open_remote_job(flight.shard(leg), ticket, flight.owner(), order);
-        batch.jobs.last_mut().expect("it was opened just now").brings_events = flight.brings_events();
+        flight.mark(self.open_remote_job(flight.shard(leg), ticket, flight.owner(), order));
     }
 
     fn send_if_full(&mut self, shard: ShardId) {

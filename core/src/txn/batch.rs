@@ -133,12 +133,16 @@ impl Call {
 /// Locks to be asked for; most stretches need no allocation for them.
 pub type LockRequests = SmallVec<[LockRequest; 16]>;
 
+/// May calls of this row write? What a script does is not known, unless its command says that it only reads.
+#[inline]
+pub fn may_write(row: &Command) -> bool {
+    row.flags.has(Flags::WRITE) || (row.group == Group::Scripting && !row.flags.has(Flags::READONLY))
+}
+
 /// The lock that a command needs on one key: exclusive if it writes.
 #[inline]
 pub fn lock_of(row: &Command, hash: KeyHash) -> LockRequest {
-    // What a script does is not known, unless its command says that it only reads.
-    let may_write = row.flags.has(Flags::WRITE) || (row.group == Group::Scripting && !row.flags.has(Flags::READONLY));
-    let mode = if may_write { Mode::Exclusive } else { Mode::Shared };
+    let mode = if may_write(row) { Mode::Exclusive } else { Mode::Shared };
     LockRequest { fingerprint: Fingerprint(hash.hash), mode }
 }
 

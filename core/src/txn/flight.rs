@@ -322,18 +322,23 @@ impl Flight {
 
     /// Adds the job of a leg to a batch for its shard, as [`Step::Join`] asks.
     pub fn join(&mut self, shard: ShardId, order: Order, batch: &mut Batch) {
-        let (owner, is_unit, brings_events) = (self.owner, self.shape == Shape::Unit, self.brings_events);
+        let owner = self.owner;
         let leg = self.leg_of(shard);
         let packed = leg.batch.as_deref().expect("a leg that joins others waits at home");
         batch.open_job(packed.jobs[0].ticket, owner, order, Reach::Keys);
-        let job = batch.jobs.last_mut().expect("it was opened just now");
-        (job.is_unit, job.brings_events) = (is_unit, brings_events);
         if order == Order::TryLock {
             batch.push_locks_of(packed);
         } else {
             batch.push_calls_of(packed);
         }
         leg.is_merged = true;
+        self.mark(batch);
+    }
+
+    /// Has the job that was opened last in a batch be one of this flight.
+    pub fn mark(&self, batch: &mut Batch) {
+        let job = batch.jobs.last_mut().expect("it was opened just now");
+        (job.is_unit, job.brings_events) = (self.shape == Shape::Unit, self.brings_events);
     }
 
     /// A batch has come home.

@@ -247,11 +247,15 @@ impl Site {
         let told = self.shard.events.len();
         let ticks = self.run(now, call, args, &mut leg.replies);
         if leg.jobs[0].brings_events {
-            let at = leg.ends.len() as u32;
-            leg.events.extend(self.shard.events.take_from(told).into_iter().map(|event| (at, event)));
+            self.bring_events(told, leg.ends.len(), &mut leg.events);
         }
         leg.ends.push(leg.replies.mark());
         ticks
+    }
+
+    /// What was noted since there were `told` events is of call `at`, and goes home with its reply.
+    fn bring_events(&mut self, told: usize, at: usize, events: &mut Vec<(u32, Event)>) {
+        events.extend(self.shard.events.take_from(told).into_iter().map(|event| (at as u32, event)));
     }
 
     /// The calls that are run from now on take effect together: who waits for what they bring is served at their end.
@@ -507,7 +511,7 @@ impl Site {
             let ticks = self.run(now, call, &args, replies);
             ends[at] = replies.mark();
             if job.brings_events {
-                events.extend(self.shard.events.take_from(told).into_iter().map(|event| (at as u32, event)));
+                self.bring_events(told, at, events);
             }
             if self.has_put_off.is_some()
                 && let Some(put_off) = self.take_put_off()

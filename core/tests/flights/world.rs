@@ -725,8 +725,7 @@ impl World {
         let order = if flight.keeps(away) { Order::RunAndKeep } else { Order::Run };
         let batch = self.outgoing(home, target);
         batch.open_job(client as u64, owner, order, Reach::Keys);
-        let job = batch.jobs.last_mut().unwrap();
-        (job.is_unit, job.brings_events) = (flight.shape() == Shape::Unit, flight.brings_events());
+        flight.mark(batch);
         if flight.shape() == Shape::Unit {
             self.cores[home].site.begin_unit();
         }
@@ -817,7 +816,7 @@ impl World {
         let order = if is_here && !flight.keeps_all() { Order::Run } else { Order::RunAndKeep };
         let batch = self.outgoing(home, target);
         batch.open_job(client as u64, owner, order, Reach::Keys);
-        batch.jobs.last_mut().unwrap().brings_events = flight.brings_events();
+        flight.mark(batch);
         for index in keys() {
             let (shard, words) = (self.shard_of(args.get(index)), index..index + stride);
             let (_, keep) = flight.note(ShardId(shard as u16), protocol);

@@ -56,9 +56,7 @@ impl State {
             return Ok(());
         }
         let mut flight = self.new_flight(session, Shape::TwoRounds, Reach::Keys, &shards);
-        if session.last_command.is_some_and(|row| self.may_tell(row)) {
-            flight.bring_events();
-        }
+        self.have_events_brought(&mut flight, session.last_command.into_iter());
         let verb: &[u8] = if self.seat.is_some() { b"RESTORE-ASKING" } else { b"RESTORE" };
         for at in what.keys.clone() {
             let option: Option<&[u8]> = what.replaces.then_some(b"REPLACE");

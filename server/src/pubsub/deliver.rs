@@ -52,11 +52,11 @@ impl Frame {
 
 /// Is a part of its reply written and a part not, or are calls of its under way elsewhere? It is to hear of what these do behind their replies.
 fn is_mid_reply(session: &Session) -> bool {
-    let is_away = matches!(
-        session.pending,
-        Pending::Remote | Pending::Flight(..) | Pending::Unit | Pending::Migrating(_) | Pending::Publishing(_)
-    );
-    is_away || session.is_executing() || matches!(session.pending, Pending::LongReply(_) | Pending::Clients(_))
+    let is_away =
+        matches!(session.pending, Pending::Remote | Pending::Flight(..) | Pending::Unit | Pending::Migrating(_));
+    is_away
+        || session.is_executing()
+        || matches!(session.pending, Pending::LongReply(_) | Pending::Clients(_) | Pending::Publishing(_))
 }
 
 /// Those to whom something is pushed.

@@ -6,8 +6,9 @@
 use super::publish::Origin;
 use super::tables::Kind;
 use crate::state::State;
-use ringkey_core::command::{Command, Flags};
+use ringkey_core::command::{Command, Group};
 use ringkey_core::keyspace::events::{Event, EventClass};
+use ringkey_core::txn::batch::may_write;
 use ringkey_core::txn::flight::Flight;
 use std::io::Write as _;
 
@@ -23,11 +24,31 @@ impl State {
         }
     }
 
-    /// Somebody subscribes to what becomes of keys, and a call of this row may make something of some.
+    /// Does anybody subscribe to what becomes of keys?
     #[inline]
-    pub fn may_tell(&self, row: &Command) -> bool {
-        let wanted = self.site.shard.events.wanted;
-        wanted != EventClass::default() && (row.flags.has(Flags::WRITE) || wanted.has(EventClass::KEY_MISS))
+    pub fn is_followed(&self) -> bool {
+        self.site.shard.events.wanted != EventClass::default()
+    }
+
+    /// May a call of this row make something of keys that somebody subscribes to?
+    fn may_tell(&self, row: &Command) -> bool {
+        may_write(row) || self.site.shard.events.wanted.has(EventClass::KEY_MISS)
+    }
+
+    /// Has a flight of calls of these rows bring home what becomes of keys, if that may be anything. Where scripts are among them it is told
+    /// where they run, as what they publish is.
+    pub fn have_events_brought(&self, flight: &mut Flight, mut rows: impl Iterator<Item = &'static Command>) {
+        if !self.is_followed() {
+            return;
+        }
+        let mut may_tell = false;
+        let has_scripts = rows.any(|row| {
+            may_tell |= self.may_tell(row);
+            row.group == Group::Scripting
+        });
+        if may_tell && !has_scripts {
+            flight.bring_events();
+        }
     }
 
     /// A flight has landed that brings home what has become of keys: that is told now.
